@@ -1,0 +1,1 @@
+"""Spec in, files out: everything Slipway decides about a cluster, without ever touching a host."""

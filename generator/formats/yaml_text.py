@@ -1,0 +1,30 @@
+"""YAML out: sorted or given order, block style, LF, never an alias, strings quoted where YAML would read something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def yaml_text(value: Any, *, sort: bool = True) -> str:
+    """Return a value as YAML text; mappings are sorted unless `sort` is False."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=sort, default_flow_style=False, width=10**9, allow_unicode=True)
+
+
+def yaml_line(value: Any) -> str:
+    """Return a value as one line of flow-style YAML without a line end."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=10**9, allow_unicode=True).strip()

@@ -1,0 +1,47 @@
+"""Where things lie on a host: one table, so that no two components disagree.
+
+Binaries lie in version folders below /opt, links in /usr/local/bin turn to the current one,
+configuration lies in /etc/<component> and /etc/kubernetes, Slipway's own state in /var/lib/slipway.
+"""
+
+from __future__ import annotations
+
+LINK_DIR = "/usr/local/bin"
+SYSTEMD_DIR = "/etc/systemd/system"
+SYSUSERS_DIR = "/etc/sysusers.d"
+ENV_DIR = "/etc/slipway"
+STATE_DIR = "/var/lib/slipway"
+
+KUBERNETES_DIR = "/etc/kubernetes"
+PKI_DIR = "/etc/kubernetes/pki"
+CA_CERT = f"{PKI_DIR}/ca.crt"
+SIGNING_CERT = f"{PKI_DIR}/signing.crt"
+FRONT_PROXY_CA_CERT = f"{PKI_DIR}/front-proxy-ca.crt"
+SA_KEY = f"{PKI_DIR}/sa.key"
+SA_PUB = f"{PKI_DIR}/sa.pub"
+ETCD_PKI_DIR = "/etc/etcd/pki"
+
+CNI_BIN_DIR = "/opt/cni/bin"
+CNI_CONF_DIR = "/etc/cni/net.d"
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+
+KUBELET_BOOTSTRAP_KUBECONFIG = "/run/slipway/bootstrap-kubelet.kubeconfig"
+ETCD_FORMED_MARK = f"{STATE_DIR}/etcd-formed"
+
+SERVICE_ACCOUNT_GROUP = "kube-sa"
+"""The group of the two users that sign service-account tokens; sa.key is 0440 root:kube-sa."""
+
+
+def kubelet_client_pem(kubelet_root: str) -> str:
+    """Return the path of the kubelet's rotated client certificate and key, below its root folder."""
+    return f"{kubelet_root}/pki/kubelet-client-current.pem"
+
+
+def binary_dir(component: str, version: str) -> str:
+    """Return the version folder of a component's binaries."""
+    return f"/opt/{component}/{version}"
+
+
+def env_file(component: str) -> str:
+    """Return the path of the EnvironmentFile that carries the host facts of one component."""
+    return f"{ENV_DIR}/{component}.env"

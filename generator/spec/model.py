@@ -1,0 +1,347 @@
+"""A cluster after loading: complete, checked, immutable. All that components and render ever see of a spec.
+
+Addresses are canonical text (`ipaddress` form). Tuples of hosts are sorted by name, so that the order in which
+people wrote them changes no byte.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal
+
+ROLES = ("etcd", "control-plane", "worker", "load-balancer")
+Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
+Scalar = str | int | float | bool
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where in an input file a value stands: path relative to the workspace, line from 1."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What one layer of the spec says about one component; values as written, None removes.
+
+    `sources` maps a path inside the override, such as ("flags", "v"), to the place where it was written.
+    """
+
+    flags: Mapping[str, Any] = EMPTY
+    unsafe_flags: Mapping[str, Any] = EMPTY
+    unit: Mapping[str, Any] = EMPTY
+    config: Mapping[str, Any] = EMPTY
+    sources: Mapping[tuple[str, ...], Source] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """A file of the user's own; `source` is relative to clusters/<c>/, `content` what was read from it."""
+
+    path: str
+    content: str
+    mode: int
+    owner: str
+    group: str
+    restarts: tuple[str, ...]
+    reloads: tuple[str, ...]
+    where: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """A node taint; the effect is NoSchedule, PreferNoSchedule or NoExecute."""
+
+    key: str
+    value: str
+    effect: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}:{self.effect}"
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """One jump host of an SSH path; `address` is a name or address as seen from the hop before."""
+
+    address: str
+    port: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """How a host is entered; `jumps` in the order of travel, empty for a direct connection."""
+
+    user: str = "root"
+    port: int = 22
+    jumps: tuple[Jump, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How its hosts are run; `max_unavailable` as written ("10%" or "1")."""
+
+    name: str
+    roles: frozenset[str]
+    os: str
+    arch: str
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    max_unavailable: str
+    components: Mapping[str, Override]
+    files: tuple[ExtraFile, ...]
+
+    @property
+    def is_node(self) -> bool:
+        """Whether its hosts are nodes of the cluster (containerd, kubelet, kube-proxy)."""
+        return bool(self.roles & {"control-plane", "worker"})
+
+    @property
+    def os_family(self) -> str:
+        """The family whose package manager and paths the os uses: "debian" or "redhat"."""
+        return "debian" if self.os.split("-")[0] in {"debian", "ubuntu"} else "redhat"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine: facts of its own and nothing that its pool says."""
+
+    name: str
+    pool: Pool
+    address: str
+    secondary_address: str | None
+    node_name: str
+    zone: str | None
+    pod_subnets: tuple[str, ...]
+    labels: Mapping[str, str]
+    ssh: Ssh
+    components: Mapping[str, Override]
+    files: tuple[ExtraFile, ...]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The primary address and, on a dual-stack host, the one of the other family."""
+        return (self.address,) if self.secondary_address is None else (self.address, self.secondary_address)
+
+    @property
+    def node_labels(self) -> Mapping[str, str]:
+        """All labels that the node is to carry: those of the pool, then the host's own."""
+        return {**self.pool.labels, **self.labels}
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions as text, without a leading v."""
+
+    kubernetes: str
+    etcd: str
+    containerd: str
+    runc: str
+    cni_plugins: str
+    crictl: str
+
+    @property
+    def minor(self) -> tuple[int, int]:
+        """The Kubernetes minor, (1, 20) for 1.20.2."""
+        major, minor = self.kubernetes.split(".")[:2]
+        return int(major), int(minor)
+
+    @property
+    def minor_text(self) -> str:
+        """The Kubernetes minor as the flag tables write it: "1.20"."""
+        return f"{self.minor[0]}.{self.minor[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Ranges; the first of a tuple is the primary family. `node_mask_sizes` pairs with `pod_cidrs`."""
+
+    pod_cidrs: tuple[str, ...]
+    service_cidrs: tuple[str, ...]
+    node_mask_sizes: tuple[int, ...]
+    node_port_range: tuple[int, int]
+    domain: str
+    dns_ips: tuple[str, ...]
+    plugin: str
+    proxy_mode: str
+
+    @property
+    def service_ips(self) -> tuple[str, ...]:
+        """The first address of each service range: the Service `kubernetes`."""
+        return tuple(str(ipaddress.ip_network(cidr)[1]) for cidr in self.service_cidrs)
+
+    @property
+    def allocates_node_cidrs(self) -> bool:
+        """Whether the controller manager hands out pod ranges; the bridge plugin states its own."""
+        return self.plugin not in {"bridge", "none"}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """How the API is entered. `endpoint` is a VIP or name in front of the API servers, or None."""
+
+    port: int
+    endpoint_host: str | None
+    endpoint_port: int
+    extra_sans: tuple[str, ...]
+    balancer_port: int
+    anonymous_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Directories:
+    """State, data and log folders on hosts, absolute. `etcd_wal` is None where the log lies in the data folder."""
+
+    etcd_data: str
+    etcd_wal: str | None
+    kubelet: str
+    containerd: str
+    audit_log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """Encryption at rest: the writer's provider (aescbc, aesgcm, secretbox; "" for none) and what it covers."""
+
+    provider: str
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Audit log: age in days, number of old files, size in MiB."""
+
+    enabled: bool
+    max_age: int
+    max_backups: int
+    max_size: int
+    policy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PkiSettings:
+    """What certificates look like; validities in days, algorithm one of ecdsa-p256, rsa-2048, rsa-3072, rsa-4096."""
+
+    algorithm: str
+    ca_days: Mapping[str, int]
+    leaf_days: Mapping[str, int]
+    subject: Mapping[str, str]
+    kube_proxy_leaf: bool
+    external_ca: bool
+    warn_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One registry host as containerd's certs.d sees it."""
+
+    host: str
+    mirrors: tuple[str, ...]
+    ca_file: str | None
+    skip_verify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The container runtime. `cgroup_driver` is systemd or cgroupfs; `sandbox_image` the pause image."""
+
+    cgroup_driver: str
+    sandbox_image: str
+    registries: tuple[Registry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Where binaries come from: a mirror's base URL, or None for the official downloads; and who fetches.
+
+    `fetch` is "host" (by HTTP on the host) or "push" (through SSH from the operator's machine).
+    """
+
+    mirror: str | None
+    fetch: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A whole cluster. `sysctl` holds the user's own values, None where one of ours is to be left alone."""
+
+    name: str
+    versions: Versions
+    network: Network
+    api: Api
+    directories: Directories
+    encryption: Encryption
+    audit: Audit
+    pki: PkiSettings
+    runtime: Runtime
+    artifacts: Artifacts
+    ssh: Ssh
+    sysctl: Mapping[str, str | None]
+    pools: Mapping[str, Pool]
+    hosts: tuple[Host, ...]
+    components: Mapping[str, Override]
+    files: tuple[ExtraFile, ...]
+    warnings: tuple[str, ...] = ()
+
+    def with_role(self, *roles: str) -> tuple[Host, ...]:
+        """Return the hosts whose pool has any of the roles, sorted by name."""
+        return tuple(host for host in self.hosts if host.pool.roles & set(roles))
+
+    @cached_property
+    def etcd_hosts(self) -> tuple[Host, ...]:
+        """The hosts that run etcd."""
+        return self.with_role("etcd")
+
+    @cached_property
+    def control_plane(self) -> tuple[Host, ...]:
+        """The hosts that run an API server, a controller manager and a scheduler."""
+        return self.with_role("control-plane")
+
+    @cached_property
+    def nodes(self) -> tuple[Host, ...]:
+        """The hosts that are nodes of the cluster."""
+        return self.with_role("control-plane", "worker")
+
+    @property
+    def service_account_issuer(self) -> str:
+        """The issuer of service-account tokens, which follows the cluster's DNS domain."""
+        return f"https://kubernetes.default.svc.{self.network.domain}"
+
+    @property
+    def node_api_url(self) -> str:
+        """The URL by which a node enters the API: its own local balancer."""
+        return f"https://127.0.0.1:{self.api.balancer_port}"
+
+    @property
+    def external_api_url(self) -> str:
+        """The URL for people: the endpoint where there is one, else the first control-plane host."""
+        if self.api.endpoint_host is not None:
+            return f"https://{bracketed(self.api.endpoint_host)}:{self.api.endpoint_port}"
+        return self.api_url(self.control_plane[0])
+
+    def api_url(self, host: Host) -> str:
+        """Return the URL of one host's own API server."""
+        return f"https://{bracketed(host.address)}:{self.api.port}"
+
+    @property
+    def etcd_client_urls(self) -> tuple[str, ...]:
+        """The client URLs of all members, in the order of names."""
+        return tuple(f"https://{bracketed(host.address)}:2379" for host in self.etcd_hosts)
+
+    @property
+    def etcd_initial_cluster(self) -> str:
+        """The value of etcd's initial-cluster: name=peer URL of every member."""
+        return ",".join(f"{host.name}=https://{bracketed(host.address)}:2380" for host in self.etcd_hosts)
+
+
+def bracketed(host: str) -> str:
+    """Return a host as URLs write it: an IPv6 address in brackets, all else as it is."""
+    return f"[{host}]" if ":" in host else host
