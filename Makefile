@@ -1,0 +1,55 @@
+# `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.locked
+
+.PHONY: help setup demo test lint golden docs lock lab-test clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv from the lock file (runs by itself where it is needed)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "slipway needs python 3.11 or newer as $(PYTHON); set PYTHON=<a newer one>" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+demo: setup ## Scaffold a cluster, render it, show a diff; on Linux as root also launch it on local lab hosts
+	@$(BIN)/invoke demo
+
+test: setup lint ## Everything but the lab: unit, golden, error, property and tool tests
+	@tests/tools/install-programs
+	@$(BIN)/pytest -n auto -m "not lab"
+
+lint: setup ## ruff and mypy, both strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+golden: setup ## Write the golden files anew, print the diff, and fail so that somebody reads it
+	@$(BIN)/python -m tests.golden.update
+
+docs: setup ## Write the generated pages: spec reference and JSON Schema
+	@$(BIN)/python -m generator.spec.reference
+
+lock: ## Pin requirements-dev.in with hashes into requirements.lock
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check pip-tools
+	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --no-header --output-file requirements.lock requirements-dev.in
+
+lab-test: setup ## The end-to-end tests on real systemd hosts (Linux, root)
+	@$(BIN)/pytest -m lab -p no:xdist tests/lab
+
+clean: ## Remove what was built here; caches outside stay
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info
