@@ -10,13 +10,11 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal
 
 ROLES = ("etcd", "control-plane", "worker", "load-balancer")
 Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
 Scalar = str | int | float | bool
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,10 @@ class Override:
     `sources` maps a path inside the override, such as ("flags", "v"), to the place where it was written.
     """
 
-    flags: Mapping[str, Any] = EMPTY
-    unsafe_flags: Mapping[str, Any] = EMPTY
-    unit: Mapping[str, Any] = EMPTY
-    config: Mapping[str, Any] = EMPTY
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    unsafe_flags: Mapping[str, Any] = field(default_factory=dict)
+    unit: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[tuple[str, ...], Source] = field(default_factory=dict)
 
 
