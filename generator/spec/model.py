@@ -215,7 +215,7 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Audit log: age in days, number of old files, size in MiB."""
+    """Audit log: age in days, number of old files, size in MiB; `policy` is the text of the user's own policy, or None."""
 
     enabled: bool
     max_age: int
@@ -226,7 +226,11 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class PkiSettings:
-    """What certificates look like; validities in days, algorithm one of ecdsa-p256, rsa-2048, rsa-3072, rsa-4096."""
+    """What certificates look like; validities in days, algorithm one of ecdsa-p256, rsa-2048, rsa-3072, rsa-4096.
+
+    `ca_days` has every CA (ca, etcd/ca, front-proxy-ca) and `leaf_days` every kind of leaf by kubeadm's name (apiserver,
+    etcd/server, controller-manager, …); `subject` holds the short names C, ST, L and OU, only those that are set.
+    """
 
     algorithm: str
     ca_days: Mapping[str, int]
@@ -239,7 +243,7 @@ class PkiSettings:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """One registry host as containerd's certs.d sees it."""
+    """One registry host as containerd's certs.d sees it; `ca_file` is the text of its CA certificate, or None."""
 
     host: str
     mirrors: tuple[str, ...]

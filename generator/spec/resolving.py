@@ -1,0 +1,137 @@
+"""From the schema to the model: defaults that depend on other fields filled in, everything in canonical order."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from generator.spec import inventory
+from generator.spec.faults import Findings
+from generator.spec.model import (
+    Api,
+    Artifacts,
+    Audit,
+    Cluster,
+    Directories,
+    Encryption,
+    Network,
+    PkiSettings,
+    Registry,
+    Runtime,
+    Versions,
+)
+from generator.spec.overriding import files, overrides, text_of
+from generator.spec.scalars import days
+from generator.spec.schema import ClusterSpec
+from generator.spec.schema_network import NetworkSpec
+from generator.spec.schema_settings import PkiSpec, VersionsSpec
+from generator.spec.versions import companions, default_crictl, minor_of
+
+CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
+LEAF_NAMES = (
+    "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager", "csr-approver",
+    "etcd/healthcheck-client", "etcd/peer", "etcd/server", "front-proxy-client", "kube-proxy", "scheduler",
+)  # fmt: skip
+_SUBJECT_FIELDS = {"country": "C", "state": "ST", "locality": "L", "organizational_unit": "OU"}
+
+
+def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
+    """Return the cluster; hosts that cannot be expanded or name no pool are left out and stand in `findings`."""
+    versions = _versions(spec.versions)
+    found = inventory.machines(spec, findings)
+    pools = inventory.pools(spec, versions.minor, findings)
+    endpoint = spec.api.endpoint
+    return Cluster(
+        name=spec.metadata.name,
+        versions=versions,
+        network=_network(spec.network),
+        api=Api(
+            port=spec.api.port,
+            endpoint_host=endpoint.host if endpoint is not None else None,
+            endpoint_port=endpoint.port if endpoint is not None and endpoint.port is not None else spec.api.port,
+            extra_sans=tuple(sorted(set(spec.api.extra_sans))),
+            balancer_port=spec.api.balancer_port,
+            anonymous_paths=tuple(sorted(set(spec.api.anonymous_paths))),
+        ),
+        directories=Directories(
+            spec.directories.etcd_data,
+            spec.directories.etcd_wal,
+            spec.directories.kubelet,
+            spec.directories.containerd,
+            spec.directories.audit_log,
+        ),
+        encryption=Encryption(
+            "" if spec.encryption.provider == "none" else spec.encryption.provider,
+            tuple(sorted(set(spec.encryption.resources))),
+        ),
+        audit=Audit(
+            spec.audit.enabled,
+            spec.audit.max_age,
+            spec.audit.max_backups,
+            spec.audit.max_size,
+            text_of(spec.audit.policy, ("audit", "policy"), findings) if spec.audit.policy is not None else None,
+        ),
+        pki=_pki(spec.pki),
+        runtime=_runtime(spec, findings),
+        artifacts=Artifacts(spec.artifacts.mirror, spec.artifacts.fetch),
+        ssh=inventory.cluster_ssh(spec, found, findings),
+        sysctl=dict(sorted(spec.sysctl.items())),
+        pools=pools,
+        hosts=tuple(inventory.hosts(spec, found, pools, findings)),
+        components=overrides(spec.components, ("components",), findings),
+        files=files(spec.files, ("files",), findings),
+    )
+
+
+def _versions(spec: VersionsSpec) -> Versions:
+    minor = minor_of(spec.kubernetes)
+    suited = companions(minor)
+    return Versions(
+        kubernetes=spec.kubernetes,
+        etcd=spec.etcd or suited.etcd,
+        containerd=spec.containerd or suited.containerd,
+        runc=spec.runc or suited.runc,
+        cni_plugins=spec.cni_plugins or suited.cni_plugins,
+        crictl=spec.crictl or default_crictl(minor),
+    )
+
+
+def _network(spec: NetworkSpec) -> Network:
+    sizes = spec.node_mask_size or [24 if ipaddress.ip_network(cidr).version == 4 else 64 for cidr in spec.pod_cidr]
+    first, last = spec.node_port_range.split("-")
+    return Network(
+        pod_cidrs=tuple(spec.pod_cidr),
+        service_cidrs=tuple(spec.service_cidr),
+        node_mask_sizes=tuple(sizes),
+        node_port_range=(int(first), int(last)),
+        domain=spec.domain,
+        dns_ips=tuple(spec.dns_ip) if spec.dns_ip is not None else tuple(_tenth(cidr) for cidr in spec.service_cidr),
+        plugin=spec.plugin,
+        proxy_mode=spec.proxy_mode,
+    )
+
+
+def _tenth(cidr: str) -> str:
+    network = ipaddress.ip_network(cidr)
+    return str(network[min(10, network.num_addresses - 1)])
+
+
+def _pki(spec: PkiSpec) -> PkiSettings:
+    fields = {short: getattr(spec.subject, long) for long, short in _SUBJECT_FIELDS.items()}
+    return PkiSettings(
+        algorithm=spec.algorithm,
+        ca_days={name: days(dict(spec.validity.cas).get(name, spec.validity.ca)) for name in CA_NAMES},  # type: ignore[call-overload]
+        leaf_days={name: days(dict(spec.validity.leaves).get(name, spec.validity.leaf)) for name in LEAF_NAMES},  # type: ignore[call-overload]
+        subject={short: value for short, value in fields.items() if value is not None},
+        kube_proxy_leaf=spec.kube_proxy_certificate,
+        external_ca=spec.external_ca,
+        warn_days=days(spec.warn_before),
+    )
+
+
+def _runtime(spec: ClusterSpec, findings: Findings) -> Runtime:
+    registries: list[Registry] = []
+    for index, one in enumerate(spec.runtime.registries):
+        ca = text_of(one.ca_file, ("runtime", "registries", index, "caFile"), findings) if one.ca_file is not None else None
+        registries.append(Registry(one.host, tuple(one.mirrors), ca, one.skip_verify))
+    registries.sort(key=lambda registry: registry.host)
+    return Runtime(spec.runtime.cgroup_driver, spec.runtime.sandbox_image, tuple(registries))
