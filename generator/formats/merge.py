@@ -54,7 +54,12 @@ def merged(layers: Iterable[Layer], additive: Collection[Path] = ()) -> Merged:
 
 
 def _merge_into(
-    into: dict[str, Any], origins: dict[Path, Origin], layer: Layer, values: Mapping[str, Any], at: Path, additive: frozenset[Path]
+    into: dict[str, Any],
+    origins: dict[Path, Origin],
+    layer: Layer,
+    values: Mapping[str, Any],
+    at: Path,
+    additive: frozenset[Path],
 ) -> None:
     for key, value in values.items():
         path = (*at, key)

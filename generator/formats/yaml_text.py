@@ -7,6 +7,10 @@ from typing import Any
 import yaml
 
 
+_WIDTH = 10**9
+"""Wide enough that YAML never folds a line: a fold would make a diff larger than the change."""
+
+
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -22,9 +26,10 @@ _Dumper.add_representer(str, _text)
 
 def yaml_text(value: Any, *, sort: bool = True) -> str:
     """Return a value as YAML text; mappings are sorted unless `sort` is False."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=sort, default_flow_style=False, width=10**9, allow_unicode=True)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=sort, default_flow_style=False, width=_WIDTH, allow_unicode=True)
 
 
 def yaml_line(value: Any) -> str:
     """Return a value as one line of flow-style YAML without a line end."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=10**9, allow_unicode=True).strip()
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=_WIDTH, allow_unicode=True)
+    return text.strip().removesuffix("\n...")
