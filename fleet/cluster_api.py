@@ -1,0 +1,58 @@
+"""What an apply run needs of the Kubernetes API, as one protocol; `fleet.kube` and its neighbours fill it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from fleet.plan import ObjectChange
+from fleet.tree import Phase
+
+
+class ClusterApi(Protocol):
+    """The API of one cluster, reached through the SSH connection to a control-plane host."""
+
+    def admin_context(self) -> ssl.SSLContext:
+        """Return a TLS context that trusts the cluster's CA and carries an administrator's client certificate."""
+        ...
+
+    async def object_changes(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
+        """Return what applying object sets (folders of objects/) would change; nothing is written."""
+        ...
+
+    async def apply_objects(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
+        """Apply object sets on the server's side, prune what left them, and return what changed."""
+        ...
+
+    async def ready_nodes(self) -> Mapping[str, bool]:
+        """Return for every node that the API knows whether it is Ready."""
+        ...
+
+    async def bootstrap_kubeconfig(self, phase: Phase, hosts: Sequence[str]) -> bytes:
+        """Return a kubeconfig with a token that lives for minutes; it joins all the named hosts (phase.join says how)."""
+        ...
+
+    async def end_bootstrap(self) -> None:
+        """Delete the tokens that this run has made; called however the run ends."""
+        ...
+
+    async def node_changes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
+        """Return labels and taints of the hosts' nodes that the API has otherwise than the inventory, and foreign nodes."""
+        ...
+
+    async def settle_nodes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
+        """Set labels and taints of the hosts' nodes as the inventory says, and return what changed."""
+        ...
+
+    async def drain(self, host: str) -> None:
+        """Cordon the host's node and evict its pods; raises ApiError where that does not end in time."""
+        ...
+
+    async def uncordon(self, host: str) -> None:
+        """Let pods come to the host's node again."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...

@@ -1,0 +1,61 @@
+"""What fleet can do with one host: run a program as root, and open a TCP connection as the host sees it.
+
+Everything above this module speaks to the protocol `Connection`; `fleet.ssh` fills it with asyncssh, tests with a fake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fleet.tls import ByteReader, ByteWriter
+
+Input = bytes | AsyncIterable[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program on a host answered."""
+
+    exit: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are no UTF-8 are shown, never an error."""
+        return self.stdout.decode("utf-8", "backslashreplace")
+
+    @property
+    def complaint(self) -> str:
+        """The last line of standard error that says something, for a message."""
+        lines = [line.strip() for line in self.stderr.decode("utf-8", "backslashreplace").splitlines()]
+        return next((line for line in reversed(lines) if line), f"exit status {self.exit}")
+
+
+class Connection(Protocol):
+    """One host that answered and whose key is known."""
+
+    @property
+    def host(self) -> str:
+        """The host's name in the inventory."""
+        ...
+
+    async def run(self, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
+        """Run a program as root, feed it `stdin` and return its answer, whatever its exit status.
+
+        Raises HostError where the connection breaks, sudo refuses or the program takes longer than `timeout` seconds.
+        """
+        ...
+
+    async def open_tcp(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
+        """Open a TCP connection from the host to an address as the host sees it.
+
+        Raises ConnectionError where nobody listens there, HostError where the host cannot relay at all.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connection; twice does no harm."""
+        ...

@@ -1,0 +1,62 @@
+"""The POSIX sh scripts of fleet/scripts, run on a host, and the lines that they answer with.
+
+The command line is short and the same for every script: a shell that reads the script itself from standard input, then
+leaves the rest of the stream to it. So nothing depends on the login shell's quoting, and no data is in an argument list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import cache
+from importlib.resources import files
+
+from fleet.connection import Connection, Input
+from generator.errors import HostError
+
+_READ_SCRIPT = 's=$(head -c "$1") && shift && eval "$s"'
+Lines = tuple[tuple[str, ...], ...]
+
+
+@cache
+def script_text(name: str) -> str:
+    """Return a script with the prelude that all of them share."""
+    folder = files("fleet") / "scripts"
+    return (folder / "prelude.sh").read_text("utf-8") + (folder / f"{name}.sh").read_text("utf-8")
+
+
+def script_argv(name: str, arguments: Sequence[str] = (), root: str = "") -> list[str]:
+    """Return the command that runs a script arriving on standard input; `root` goes before every path on the host."""
+    return ["sh", "-c", _READ_SCRIPT, "slipway", str(len(script_text(name).encode())), root, *arguments]
+
+
+async def run_script(
+    connection: Connection,
+    name: str,
+    arguments: Sequence[str] = (),
+    stdin: Input = b"",
+    *,
+    timeout: float = 120,
+    accept: Sequence[int] = (0,),
+) -> Lines:
+    """Run a script as root and return its answer, a tuple of words for each line, without the closing "end".
+
+    Raises HostError where the script says what failed, ends with a status not in `accept`, or its answer is cut off.
+    """
+    script = script_text(name).encode()
+    whole: Input = script + stdin if isinstance(stdin, bytes) else _chained(script, stdin)
+    result = await connection.run(script_argv(name, arguments), whole, timeout=timeout)
+    lines = tuple(tuple(line.split("\t")) for line in result.text.split("\n") if line)
+    for words in lines:
+        if words[0] == "fail":
+            raise HostError(f"{connection.host}: {name}: {' '.join(words[1:])}", connection.host)
+    if result.exit not in accept:
+        raise HostError(f"{connection.host}: {name}: {result.complaint}; look at the host", connection.host)
+    if not lines or lines[-1] != ("end",):
+        raise HostError(f"{connection.host}: {name}: the answer is cut off ({result.complaint}); try again", connection.host)
+    return lines[:-1]
+
+
+async def _chained(first: bytes, rest: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk

@@ -1,0 +1,158 @@
+"""A plan as people read it, hosts with equal changes folded, and as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fleet.compare import Change, Removal, UnitAction, Work
+from fleet.plan import Plan
+
+_SIGNS = {"create": "+", "change": "~", "mode": "~", "delete": "-"}
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+
+Shape = tuple[tuple[Change, ...], tuple[UnitAction, ...], bool, bool]
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return the plan as lines: for each phase what changes, then removals, notes, and one line that sums up."""
+    lines: list[str] = []
+    for phase in plan.phases:
+        body: list[str] = []
+        shapes: dict[Shape, list[str]] = {}
+        for name, host in plan.hosts.items():
+            work = host.work.get(phase)
+            if work is not None:
+                shapes.setdefault(_shape(work), []).append(name)
+        for shape, names in sorted(shapes.items(), key=lambda entry: entry[1]):
+            body += _shape_lines(shape, names)
+        for change in plan.objects:
+            if change.phase == phase:
+                body.append(f"  {_SIGNS.get(change.action, '?')} {change.name}" + (f" ({change.action})" if change.action not in _SIGNS else ""))
+                body += [f"      {line}" for line in change.diff]
+        if body:
+            lines += [f"phase {phase}", *body, ""]
+    removals: dict[tuple[tuple[str, str, bool], ...], list[str]] = {}
+    for name, host in plan.hosts.items():
+        if host.removals:
+            removals.setdefault(tuple((one.kind, one.key, one.changed) for one in host.removals), []).append(name)
+    if removals:
+        lines.append("removals, after the last gate")
+        for entries, names in sorted(removals.items(), key=lambda entry: entry[1]):
+            lines.append(f"  {folded(names)}")
+            lines += [f"  - {key.partition(':')[2] if not key.startswith('/') else key} ({kind})" + (" kept: somebody else has changed it" if changed else "") for kind, key, changed in entries]
+        lines.append("")
+    for change in plan.objects:
+        if change.phase not in plan.phases:
+            lines.append(f"{change.action}: {change.name}")
+    lines += [f"left out: {name}: {reason}" for name, reason in sorted(plan.left_out.items())]
+    lines += [f"note: {note}" for note in plan.notes]
+    lines.append(summary(plan))
+    return lines
+
+
+def summary(plan: Plan) -> str:
+    """Return one line: how many hosts change, restarts, drains, removals, objects."""
+    if not plan.needed:
+        return f"{plan.cluster}: nothing to do, {len(plan.hosts)} hosts are as rendered"
+    work = [one for host in plan.hosts.values() for one in host.work.values()]
+    counts = {
+        "hosts": sum(host.needed for host in plan.hosts.values()),
+        "changes": sum(len(one.changes) for one in work),
+        "restarts": sum(action.action == "restart" for one in work for action in one.units),
+        "starts": sum(action.action == "start" for one in work for action in one.units),
+        "drains": sum(one.drain for one in work),
+        "removals": sum(len(host.removals) for host in plan.hosts.values()),
+        "objects": sum(change.action in _SIGNS for change in plan.objects),
+    }
+    return f"{plan.cluster}: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain values for `--json`; keys in camelCase like the spec."""
+
+    def change(one: Change) -> dict[str, Any]:
+        entry: dict[str, Any] = {"key": one.key, "kind": one.kind, "action": one.action, "component": one.component}
+        if one.detail:
+            entry["detail"] = one.detail
+        if one.diff:
+            entry["diff"] = list(one.diff)
+        return entry
+
+    def work(one: Work) -> dict[str, Any]:
+        return {
+            "changes": [change(entry) for entry in one.changes],
+            "units": [{"unit": action.unit, "action": action.action} for action in one.units],
+            "drain": one.drain,
+            "unfinished": one.unfinished,
+        }
+
+    def removal(one: Removal) -> dict[str, Any]:
+        return {"key": one.key, "kind": one.kind, "phase": one.phase, "changed": one.changed}
+
+    return {
+        "cluster": plan.cluster,
+        "needed": plan.needed,
+        "hosts": {
+            name: {"phases": {phase: work(one) for phase, one in host.work.items()}, "removals": [removal(one) for one in host.removals]}
+            for name, host in plan.hosts.items()
+            if host.needed
+        },
+        "objects": [{"phase": one.phase, "name": one.name, "action": one.action, "diff": list(one.diff)} for one in plan.objects],
+        "leftOut": dict(plan.left_out),
+        "notes": list(plan.notes),
+    }
+
+
+def folded(names: Iterable[str]) -> str:
+    """Return names in one short text: runs of numbers as `worker-001…050`."""
+    runs: list[list[tuple[str, int | None]]] = []
+    for name in sorted(names, key=_natural):
+        match = _NUMBERED.fullmatch(name)
+        number = int(match.group(2)) if match else None
+        if runs and number is not None:
+            last, last_number = runs[-1][-1]
+            if last_number is not None and number == last_number + 1 and _stem(last) == _stem(name):
+                runs[-1].append((name, number))
+                continue
+        runs.append([(name, number)])
+    return ", ".join(_run_text([name for name, _ in run]) for run in runs)
+
+
+def _run_text(names: Sequence[str]) -> str:
+    if len(names) < 3:
+        return ", ".join(names)
+    match = _NUMBERED.fullmatch(names[-1])
+    assert match is not None
+    return f"{names[0]}…{match.group(2)}{match.group(3)}"
+
+
+def _stem(name: str) -> tuple[str, int, str]:
+    match = _NUMBERED.fullmatch(name)
+    assert match is not None
+    digits = match.group(2)
+    return match.group(1), len(digits) if digits.startswith("0") else 0, match.group(3)
+
+
+def _natural(name: str) -> tuple[object, ...]:
+    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name))
+
+
+def _shape(work: Work) -> Shape:
+    return work.changes, work.units, work.drain, work.unfinished
+
+
+def _shape_lines(shape: Shape, names: Sequence[str]) -> list[str]:
+    changes, units, drain, unfinished = shape
+    lines = [f"  {folded(names)}" + (f" ({len(names)} hosts)" if len(names) > 1 else "")]
+    if drain:
+        lines.append("    ! drain first: its drain key has changed")
+    for change in changes:
+        detail = f"  {change.detail}" if change.detail else ""
+        lines.append(f"    {_SIGNS[change.action]} {change.key}{detail}")
+        lines += [f"        {line}" for line in change.diff]
+    lines += [f"    ! {action.action} {action.unit}" for action in units]
+    if unfinished and not changes and not units:
+        lines.append("    ! an earlier run did not get past the gates: they are checked again")
+    return lines

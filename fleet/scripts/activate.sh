@@ -1,0 +1,254 @@
+# Make what is staged real, for some phases of one host. $1 is the digest of the generation. Can be killed anywhere and run again:
+# what a restart is owed is written down before the file that causes it is renamed, and crossed out after the restart.
+# Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | noblock
+make_state
+umask 022
+digest=$1 phases=$NL later=$NL block='' records=$STATE/installed.phase.$$ waiting='' failed=''
+while IFS= read -r line; do
+    value=${line#*"$TAB"}
+    case ${line%%"$TAB"*} in
+    phase) phases=$phases$value$NL ;;
+    later) later=$later$value$NL ;;
+    noblock) block=--no-block ;;
+    *) fail "the order is not understood: $line" ;;
+    esac
+done
+exec </dev/null
+staged=$STATE/staged/$digest
+[ -f "$staged/manifest" ] || fail "generation $digest is not staged; run \`invoke push\`"
+generation=''
+[ ! -r "$STATE/generation" ] || IFS= read -r generation <"$STATE/generation"
+
+mine() { case $phases in *"$NL$phase$NL"*) return 0 ;; esac; return 1; }
+
+# A mark: this unit is owed a restart (or a reload, which a restart covers).
+owe() {
+    IFS=,
+    for unit in $2; do
+        [ "$unit" != - ] || continue
+        if [ "$1" = restart ] || [ ! -f "$STATE/pending/$unit" ]; then
+            printf '%s\n' "$1" >"$STATE/pending/$unit" || fail "$STATE/pending cannot be written"
+        fi
+    done
+    IFS=$TAB
+}
+
+# Called just before a path changes.
+announce() {
+    if [ -n "$generation" ] && [ "$generation" != "$digest" ] && { [ -f "$ROOT$key" ] || [ -L "$ROOT$key" ]; }; then
+        old=$STATE/previous/$generation/files$key
+        if [ ! -e "$old" ] && [ ! -L "$old" ]; then
+            (umask 077 && mkdir -p "${old%/*}") && cp -a -- "$ROOT$key" "$old" || fail "$key cannot be kept for a rollback"
+        fi
+    fi
+    owe restart "$restarts"
+    owe reload "$reloads"
+    case $key in /etc/systemd/system/* | /run/systemd/system/*) printf 'reload\n' >"$STATE/pending/.daemon-reload" ;; esac
+    say changed "$key"
+}
+
+# Whether the file at $key has the wanted content. Without a staged copy, our own record must say so.
+has_content() {
+    [ -f "$ROOT$key" ] && [ ! -L "$ROOT$key" ] || return 1
+    if [ -f "$staged/blobs/$blob" ]; then
+        cmp -s "$staged/blobs/$blob" "$ROOT$key"
+        return
+    fi
+    sum=$(sum_of "$ROOT$key")
+    [ "$sum" != "$id" ] || return 0
+    [ -r "$STATE/installed" ] || return 1
+    while IFS=$TAB read -r other _ _ _ recorded _ _ _ recorded_id; do
+        if [ "$other" = "$key" ]; then
+            [ "$recorded" = "$sum" ] && [ "$recorded_id" = "$id" ]
+            return
+        fi
+    done <"$STATE/installed"
+    return 1
+}
+
+add_packages() {
+    before=$(systemctl list-unit-files --no-legend --state=enabled 2>/dev/null | cut -d ' ' -f 1)
+    if command -v apt-get >/dev/null; then
+        # A package's own services stay off: what runs on a host is what a manifest names.
+        policy=$ROOT/usr/sbin/policy-rc.d
+        [ -e "$policy" ] || { printf '#!/bin/sh\n# slipway\nexit 101\n' >"$policy" && chmod 0755 "$policy"; }
+        IFS=$NL
+        DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $1 1>&2 ||
+            { apt-get -q update 1>&2 && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $1 1>&2; } ||
+            problem="packages cannot be installed: $1"
+        drop_policy
+    elif command -v dnf >/dev/null; then
+        IFS=$NL
+        dnf -q -y --setopt=install_weak_deps=False install $1 1>&2 || problem="packages cannot be installed: $1"
+    else
+        problem="neither apt-get nor dnf is installed"
+    fi
+    [ -z "${problem:-}" ] || fail "$problem"
+    IFS=$NL
+    for unit in $(systemctl list-unit-files --no-legend --state=enabled 2>/dev/null | cut -d ' ' -f 1); do
+        case $NL$before$NL in *"$NL$unit$NL"*) ;; *) systemctl --quiet --now disable "$unit" ;; esac
+    done
+}
+
+drop_policy() {
+    policy=$ROOT/usr/sbin/policy-rc.d
+    [ -f "$policy" ] || return 0
+    case $(cat "$policy") in *'# slipway'*) rm -f "$policy" ;; esac
+}
+
+drop_policy
+: >"$records"
+packages='' users=''
+while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
+    mine || continue
+    case $kind in
+    package)
+        name=${key#package:}
+        if command -v dpkg-query >/dev/null; then
+            [ "$(dpkg-query -W -f='${db:Status-Status}' -- "$name" 2>/dev/null)" = installed ] || packages=$packages$name$NL
+        else
+            rpm -q -- "$name" >/dev/null 2>&1 || packages=$packages$name$NL
+        fi
+        ;;
+    user)
+        name=${key#user:}
+        users="${users}u $name - \"$name\"$NL"
+        if [ "$extra" != - ]; then
+            IFS=,
+            for other in $extra; do users="${users}g $other -${NL}m $name $other$NL"; done
+            IFS=$TAB
+        fi
+        ;;
+    esac
+    case $kind in package | user) record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records" ;; esac
+done <"$staged/manifest"
+if [ -n "$packages" ]; then
+    add_packages "$packages"
+    IFS=$NL
+    for name in $packages; do say changed "package:$name"; done
+fi
+if [ -n "$users" ]; then
+    IFS=$NL
+    systemd-sysusers --root="${ROOT:-/}" --inline $users 1>&2 || fail "systemd-sysusers cannot make the system users"
+fi
+
+# Folders first, then every new content beside its path, then one flush, then the renames.
+while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
+    mine || continue
+    full=$ROOT$key
+    case $kind in
+    directory)
+        if [ ! -d "$full" ]; then
+            mkdir -p -- "$full" || fail "$key cannot be made"
+            say changed "$key"
+        fi
+        if [ "$(stat -L -c '0%a %U %G' -- "$full")" != "$mode $owner $group" ]; then
+            chown -- "$owner:$group" "$full" && chmod "$mode" "$full" || fail "$key cannot be given owner and mode"
+        fi
+        label "$full" "$key"
+        record_line "$key" "$kind" "$phase" "$component" - >>"$records"
+        ;;
+    file | secret)
+        if has_content; then
+            if [ "$(stat -c '0%a %U %G' -- "$full")" != "$mode $owner $group" ]; then
+                chown -- "$owner:$group" "$full" && chmod "$mode" "$full" || fail "$key cannot be given owner and mode"
+                say changed "$key"
+            fi
+            continue
+        fi
+        [ ! -d "$full" ] || [ -L "$full" ] || fail "$key is a folder on the host and a file in the manifest; remove the folder"
+        [ -f "$staged/blobs/$blob" ] || fail "the content of $key is not staged; run \`invoke push\`"
+        next=$(sibling "$full")
+        mkdir -p -- "${full%/*}" || fail "${key%/*} cannot be made"
+        rm -f "$next"
+        (umask 077 && cat "$staged/blobs/$blob" >"$next") || fail "$key cannot be written"
+        chown -- "$owner:$group" "$next" && chmod "$mode" "$next" || fail "$key cannot be given owner and mode"
+        label "$next" "$key"
+        waiting=$waiting$next$NL
+        ;;
+    esac
+done <"$staged/manifest"
+if [ -n "$waiting" ]; then
+    IFS=$NL
+    sync -- $waiting || fail "the new files cannot be flushed to disk"
+fi
+while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
+    mine || continue
+    full=$ROOT$key
+    case $kind in
+    file | secret)
+        next=$(sibling "$full")
+        case $NL$waiting in
+        *"$NL$next$NL"*)
+            announce
+            mv -fT -- "$next" "$full" || fail "$key cannot be put in place"
+            ;;
+        esac
+        record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records"
+        ;;
+    link)
+        if [ "$(readlink -- "$full")" != "$extra" ]; then
+            mkdir -p -- "${full%/*}" || fail "${key%/*} cannot be made"
+            next=$(sibling "$full")
+            rm -f "$next"
+            ln -s -- "$extra" "$next" || fail "$key cannot be made"
+            label "$next" "$key"
+            announce
+            mv -fT -- "$next" "$full" || fail "$key cannot be put in place: a folder is in the way"
+        fi
+        record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+        ;;
+    unit) record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records" ;;
+    esac
+done <"$staged/manifest"
+sync -- "$STATE"
+keep_records "$records"
+
+if [ -f "$STATE/pending/.daemon-reload" ]; then
+    systemctl daemon-reload || fail "systemctl daemon-reload failed"
+    rm -f "$STATE/pending/.daemon-reload"
+fi
+
+# $1 verb, $2 unit: one thing done to a unit; what is owed stays owed where it fails.
+act() {
+    if systemctl --quiet $block "$1" "$2" 1>&2; then
+        say "$1" "$2"
+        rm -f "$STATE/pending/$2"
+    else
+        say failed "$2" "$1"
+        failed=yes
+    fi
+}
+
+known=$NL
+while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
+    [ "$kind" = unit ] || continue
+    unit=${key#unit:}
+    mine || continue
+    known=$known$unit$NL
+    case $(systemctl is-enabled "$unit" 2>/dev/null) in
+    disabled | indirect) systemctl --quiet enable "$unit" 1>&2 && say enabled "$unit" || { say failed "$unit" enable && failed=yes; } ;;
+    esac
+    owed=''
+    [ ! -f "$STATE/pending/$unit" ] || IFS= read -r owed <"$STATE/pending/$unit"
+    state=$(systemctl is-active "$unit" 2>/dev/null)
+    case $extra$TAB$state$TAB$owed in
+    *"$TAB"active"$TAB"restart | *"$TAB"reloading"$TAB"restart | *"$TAB"activating"$TAB"restart) act restart "$unit" ;;
+    *"$TAB"active"$TAB"reload) act reload-or-restart "$unit" ;;
+    *"$TAB"active"$TAB" | *"$TAB"reloading"$TAB"*) ;;
+    start"$TAB"activating"$TAB" | start"$TAB"activating"$TAB"reload) [ -n "$block" ] || act start "$unit" ;;
+    start"$TAB"*) act start "$unit" ;;
+    *) rm -f "$STATE/pending/$unit" ;;
+    esac
+done <"$staged/manifest"
+# Units of the system itself, and units of earlier phases: only where they run.
+set +f
+for mark in "$STATE/pending"/*; do
+    [ -f "$mark" ] || continue
+    unit=${mark##*/}
+    case $known$later in *"$NL$unit$NL"*) continue ;; esac
+    IFS= read -r owed <"$mark"
+    case $owed in reload) act try-reload-or-restart "$unit" ;; *) act try-restart "$unit" ;; esac
+done
+say end
+[ -z "$failed" ] || exit 3

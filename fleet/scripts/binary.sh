@@ -1,0 +1,48 @@
+# Put one artifact into its version folder, which nothing uses yet.
+# $1 sha256, $2 URL ("-": the bytes follow on standard input), then for each file: path, member ("-": the artifact itself),
+# component. Archives are unpacked only after their digest has been proved.
+make_state
+sha256=$1 url=$2
+shift 2
+mkdir -p "$STATE/artifacts" || fail "$STATE/artifacts cannot be made"
+part=$STATE/artifacts/$sha256
+if [ "$url" = - ]; then
+    cat >"$part" || fail "the stream broke off or the disk is full"
+elif command -v curl >/dev/null; then
+    curl --fail --silent --show-error --location --retry 2 --connect-timeout 20 --output "$part" -- "$url" </dev/null ||
+        fail "$url cannot be fetched"
+elif command -v wget >/dev/null; then
+    wget --quiet --tries=3 --timeout=20 --output-document="$part" -- "$url" </dev/null || fail "$url cannot be fetched"
+else
+    fail "neither curl nor wget is installed, and artifacts.fetch is host"
+fi
+found=$(sum_of "$part")
+if [ "$found" != "$sha256" ]; then
+    rm -f "$part"
+    fail "the artifact has digest $found, artifacts.lock says $sha256"
+fi
+records=$STATE/installed.binaries.$$
+: >"$records"
+while [ $# -ge 3 ]; do
+    path=$1 member=$2 component=$3
+    shift 3
+    waiting=$(sibling "$ROOT$path")
+    (umask 022 && mkdir -p "${waiting%/*}") || fail "${path%/*} cannot be made"
+    if [ "$member" = - ]; then
+        cp -- "$part" "$waiting" || fail "$path cannot be written"
+    else
+        tar -xOf "$part" -- "$member" >"$waiting" 2>/dev/null || tar -xOf "$part" -- "./$member" >"$waiting" 2>/dev/null || {
+            rm -f "$waiting"
+            fail "the archive has no member $member"
+        }
+    fi
+    chown 0:0 "$waiting" && chmod 0755 "$waiting" || fail "$path cannot be given its mode"
+    label "$waiting" "$path"
+    sync "$waiting"
+    mv -fT "$waiting" "$ROOT$path" || fail "$path cannot be put in place"
+    record_line "$path" binary binaries "$component" "$sha256" >>"$records"
+    say changed "$path"
+done
+keep_records "$records"
+rm -f "$part"
+say end

@@ -1,0 +1,45 @@
+# The lock of a cluster on this host: a folder, since making one is atomic. $1: look | take RUN (holder on standard input) |
+# oust OLD-RUN | renew RUN | release RUN. Ages are of this host's own clock.
+make_state
+lock=$STATE/lock
+holder=''
+run_of() {
+    holder=''
+    [ ! -r "$lock/run" ] || IFS= read -r holder <"$lock/run"
+}
+case $1 in
+look) ;;
+take)
+    if mkdir "$lock" 2>/dev/null; then
+        cat >"$lock/holder"
+        printf '%s\n' "$2" >"$lock/run"
+        touch "$lock/renewed"
+    fi
+    ;;
+oust)
+    # The rename is what only one can win.
+    run_of
+    if [ "$holder" = "$2" ] && mv -T "$lock" "$lock.$$" 2>/dev/null; then
+        rm -rf "$lock.$$"
+    fi
+    ;;
+renew)
+    run_of
+    [ "$holder" != "$2" ] || touch "$lock/renewed"
+    ;;
+release)
+    run_of
+    if [ "$holder" = "$2" ]; then mv -T "$lock" "$lock.$$" 2>/dev/null && rm -rf "$lock.$$"; fi
+    ;;
+*) fail "the order is not understood: $1" ;;
+esac
+if [ -d "$lock" ]; then
+    run_of
+    renewed=$(stat -c %Y "$lock/renewed" 2>/dev/null || stat -c %Y "$lock")
+    text=''
+    [ ! -r "$lock/holder" ] || IFS= read -r text <"$lock/holder"
+    say held "${holder:--}" "$(($(date +%s) - renewed))" "${text:--}"
+else
+    say free
+fi
+say end

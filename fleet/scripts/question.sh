@@ -1,0 +1,128 @@
+# What do you have? Reads what to look at, changes nothing, answers in one go.
+# Input: deep | path P | secret P | unit U | user U | package P | program P | exists P | certificate P | staged D
+paths='' secrets=$NL units='' users='' packages='' programs='' existing='' certificates='' staged='' deep=''
+while IFS= read -r line; do
+    value=${line#*"$TAB"}
+    case ${line%%"$TAB"*} in
+    deep) deep=yes ;;
+    path) paths=$paths.$value$NL ;;
+    secret) paths=$paths.$value$NL secrets=$secrets$value$NL ;;
+    unit) units=$units$value$NL ;;
+    user) users=$users$value$NL ;;
+    package) packages=$packages$value$NL ;;
+    program) programs=$programs$value$NL ;;
+    exists) existing=$existing$value$NL ;;
+    certificate) certificates=$certificates$value$NL ;;
+    staged) staged=$value ;;
+    *) fail "the question is not understood: $line" ;;
+    esac
+done
+say slipway 1
+say time "$(date +%s)"
+say arch "$(uname -m)"
+id='' version=''
+if [ -r "$ROOT/etc/os-release" ]; then
+    while IFS='=' read -r name value; do
+        value=${value#[\"\']}
+        value=${value%[\"\']}
+        case $name in ID) id=$value ;; VERSION_ID) version=$value ;; esac
+    done <"$ROOT/etc/os-release"
+fi
+say os "${id:--}" "${version:--}"
+if [ -r "$STATE/generation" ]; then
+    IFS= read -r value <"$STATE/generation" && say generation "$value"
+fi
+[ ! -r "$STATE/cordoned" ] || say cordoned
+if [ -r "$STATE/phases" ]; then
+    while IFS=$TAB read -r name value; do say phase "$name" "$value"; done <"$STATE/phases"
+fi
+if [ -n "$staged" ] && [ -f "$STATE/staged/$staged/manifest" ]; then
+    say staged "$staged"
+    set +f
+    for blob in "$STATE/staged/$staged/blobs"/*; do [ ! -f "$blob" ] || say blob "${blob##*/}"; done
+    set -f
+fi
+set +f
+for mark in "$STATE/pending"/* "$STATE/pending"/.daemon-reload; do
+    [ ! -f "$mark" ] || { IFS= read -r value <"$mark" && say pending "${mark##*/}" "$value"; }
+done
+set -f
+IFS=$NL
+for name in $programs; do command -v "$name" >/dev/null || say missing "$name"; done
+for path in $existing; do [ ! -e "$ROOT$path" ] || say exists "$path"; done
+for name in $users; do
+    if [ -n "$ROOT" ]; then
+        while IFS=: read -r found _; do [ "$found" != "$name" ] || say user "$name" -; done <"$ROOT/etc/passwd"
+    elif groups=$(id -nG -- "$name" 2>/dev/null); then
+        say user "$name" "$groups"
+    fi
+done
+if [ -n "$packages" ]; then
+    if command -v dpkg-query >/dev/null; then
+        dpkg-query -W -f='${db:Status-Status}\t${Package}\t${Version}\n' -- $packages 2>/dev/null |
+            while IFS=$TAB read -r status name value; do [ "$status" != installed ] || say package "$name" "$value"; done
+    elif command -v rpm >/dev/null; then
+        for name in $packages; do
+            if value=$(rpm -q --qf '%{VERSION}-%{RELEASE}' -- "$name" 2>/dev/null); then say package "$name" "$value"; fi
+        done
+    fi
+fi
+for path in $certificates; do
+    [ -r "$ROOT$path" ] || continue
+    # The file may hold the key too: only the first certificate leaves the host.
+    body='' inside=''
+    while IFS= read -r line; do
+        case $line in
+        '-----BEGIN CERTIFICATE-----') inside=yes ;;
+        '-----END CERTIFICATE-----') break ;;
+        *) [ -z "$inside" ] || body=$body$line ;;
+        esac
+    done <"$ROOT$path"
+    say certificate "$path" "${body:--}"
+done
+# What we own, and how what lies there compares with it. A digest is computed anew only where size, inode or mtime changed.
+owned=/dev/null
+if [ -r "$STATE/installed" ]; then
+    owned=$STATE/installed
+    while IFS=$TAB read -r key kind phase component _ _ _ _ id; do
+        say own "$key" "$kind" "$phase" "$component" "$id"
+        case $key in /*) paths=$paths.$key$NL ;; esac
+    done <"$owned"
+fi
+cd "${ROOT:-/}" || fail "the root folder cannot be entered"
+if [ -n "$paths" ]; then
+    IFS=$NL
+    stat --printf='%n\t%F\t%a\t%U\t%G\t%s\t%i\t%.9Y\n' -- $paths 2>/dev/null | cut -c2- | sort -u -t "$TAB" -k 1,1 |
+        join -t "$TAB" -a 1 -e - -o 0,1.2,1.3,1.4,1.5,1.6,1.7,1.8,2.2,2.5,2.6,2.7,2.8,2.9 - "$owned" |
+        while IFS=$TAB read -r path type mode owner group size inode mtime kind recorded old_size old_inode old_mtime id; do
+            sum=- target=- same=-
+            case $type in
+            'regular file' | 'regular empty file')
+                type=file
+                if [ -z "$deep" ] && [ "$size $inode $mtime" = "$old_size $old_inode $old_mtime" ]; then
+                    sum=$recorded
+                else
+                    sum=$(sha256sum <".$path") || continue
+                    sum=${sum%% *}
+                fi
+                [ "$sum" = "$recorded" ] && same=same || same=differs
+                case $kind$secrets in secret* | *"$NL$path$NL"*) sum=- ;; esac
+                ;;
+            'symbolic link')
+                type=link
+                target=$(readlink -- ".$path" | tr -d '\000-\037\177')
+                target=${target:--}
+                [ "$target" = "$id" ] && same=same || same=differs
+                ;;
+            directory) ;;
+            *) type=other ;;
+            esac
+            say path "$path" "$type" "$mode" "$owner" "$group" "$sum" "$target" "$same"
+        done
+fi
+if [ -n "$units" ] && command -v systemctl >/dev/null; then
+    IFS=$NL
+    systemctl show --property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload -- $units 2>/dev/null |
+        while IFS= read -r line; do say show "$line"; done
+fi
+say end

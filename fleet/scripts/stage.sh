@@ -1,0 +1,24 @@
+# Take a generation in: a compressed tar with `manifest`, `sums` and blobs/ arrives on standard input. $1 is its digest.
+# Nothing that runs reads this folder. The manifest comes last, so a generation with one is whole.
+make_state
+umask 077
+digest=$1
+mkdir -p "$STATE/staged" || fail "$STATE/staged cannot be made"
+set +f
+for other in "$STATE/staged"/*; do
+    case $other in "$STATE/staged/$digest" | "$STATE/staged/*") ;; *) rm -rf "$other" ;; esac
+done
+set -f
+incoming=$STATE/staged/$digest.incoming
+mkdir -p "$incoming/blobs" "$STATE/staged/$digest/blobs" || fail "$incoming cannot be made"
+tar -xzf - --no-same-owner -C "$incoming" || fail "the stream broke off or the disk is full"
+(cd "$incoming" && sha256sum --check --status --strict sums) || fail "what arrived has another digest than what was sent"
+set +f
+for blob in "$incoming/blobs"/*; do
+    [ ! -f "$blob" ] || mv -f "$blob" "$STATE/staged/$digest/blobs/" || fail "$blob cannot be moved"
+done
+sync
+mv -f "$incoming/manifest" "$STATE/staged/$digest/manifest"
+rm -rf "$incoming"
+say staged "$digest"
+say end

@@ -1,0 +1,261 @@
+"""SSH connections to hosts (asyncssh): keys known beforehand, jump hosts in a row, root by sudo, TCP through the channel.
+
+Host keys come from clusters/<c>/known_hosts and nowhere else; the user's keys from the agent and ~/.ssh, or from the file
+that SLIPWAY_SSH_KEY names. The user's own ~/.ssh/config is not read: what the spec says is all there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from fleet.connection import Connection, Input, Result
+from fleet.tls import ByteReader, ByteWriter
+from fleet.tree import Host, Jump
+from generator.errors import HostError
+
+CONNECT_SECONDS = 20
+KEEPALIVE_SECONDS = 15
+AT_ONCE = 50
+_RELAYS = ("socat - TCP:{address}:{port}", "nc {plain} {port}")
+_SSH_ERRORS = (OSError, asyncssh.Error, asyncio.TimeoutError)
+
+AskPassword = Callable[[str], str]
+
+
+class SshFleet:
+    """Opens connections to the hosts of one cluster, at most `AT_ONCE` handshakes at a time; jump hosts are shared.
+
+    `ask_password` is called once, with a prompt, when sudo on a host wants a password; without it such a host is an error.
+    """
+
+    def __init__(self, cluster: str, known_hosts: Path, ask_password: AskPassword | None = None) -> None:
+        self._cluster = cluster
+        self._known_hosts = known_hosts
+        self._known = known_hosts.read_bytes() if known_hosts.is_file() else b""
+        self._jumps: dict[tuple[Jump, ...], asyncio.Task[asyncssh.SSHClientConnection]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self.sudo = SudoPassword(ask_password)
+
+    async def connect(self, host: Host) -> SshConnection:
+        """Return a connection to a host; raises HostError that says what to do where there is none."""
+        async with self._slots:
+            where = f"{self._cluster}/{host.name}"
+            connection = await self._open(where, host.name, host.address, host.ssh.port, host.ssh.user, host.ssh.jumps)
+        return SshConnection(where, host.name, connection, self.sudo if host.ssh.user != "root" else None)
+
+    async def _open(
+        self, where: str, name: str, address: str, port: int, user: str, jumps: tuple[Jump, ...]
+    ) -> asyncssh.SSHClientConnection:
+        tunnel = await self._jump(where, name, jumps) if jumps else None
+        try:
+            return await asyncssh.connect(address, port, username=user, tunnel=tunnel, **self.options())
+        except asyncssh.HostKeyNotVerifiable:
+            raise HostError(self._key_message(where, address, port), name) from None
+        except asyncssh.PermissionDenied:
+            raise HostError(f"{where}: ssh: {user}@{address} accepts none of your keys; load the key into the agent or name it in SLIPWAY_SSH_KEY", name) from None
+        except _SSH_ERRORS as error:
+            raise HostError(f"{where}: ssh: {address}:{port} cannot be reached ({_words(error)}); check address, port and jump hosts, or use --skip-unreachable", name) from None
+
+    async def _jump(self, where: str, name: str, jumps: tuple[Jump, ...]) -> asyncssh.SSHClientConnection:
+        task = self._jumps.get(jumps)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            last = jumps[-1]
+            task = asyncio.ensure_future(self._open(where, name, last.address, last.port, last.user, jumps[:-1]))
+            self._jumps[jumps] = task
+        return await asyncio.shield(task)
+
+    def options(self) -> dict[str, Any]:
+        """Return the options with which every connection is made."""
+        key = os.environ.get("SLIPWAY_SSH_KEY")
+        options: dict[str, Any] = {
+            "known_hosts": self._known,
+            "config": None,
+            "preferred_auth": "publickey",
+            "gss_host": None,
+            "connect_timeout": CONNECT_SECONDS,
+            "login_timeout": CONNECT_SECONDS,
+            "keepalive_interval": KEEPALIVE_SECONDS,
+            "keepalive_count_max": 4,
+        }
+        if key:
+            options["client_keys"] = [str(Path(key).expanduser())]
+        return options
+
+    def _key_message(self, where: str, address: str, port: int) -> str:
+        known = asyncssh.import_known_hosts(self._known.decode("utf-8", "replace"))
+        name = address if port == 22 else f"[{address}]:{port}"
+        recorded = any(known.match(address, "", port)[:2])
+        file = f"clusters/{self._cluster}/known_hosts"
+        if recorded:
+            return (
+                f"{where}: ssh: the key of {name} is not the one in {file}: the host was installed anew, or somebody stands between; "
+                f"find out which, then `invoke hosts.scan --host` and review the change"
+            )
+        return f"{where}: ssh: the key of {name} is not known; run `invoke hosts.scan`, compare the fingerprint, commit {file}"
+
+    async def close(self) -> None:
+        """Close the jump hosts; connections to hosts are closed by those who opened them."""
+        for task in self._jumps.values():
+            if task.done() and not task.cancelled() and task.exception() is None:
+                task.result().close()
+            else:
+                task.cancel()
+
+
+class SudoPassword:
+    """The password for sudo, asked for at most once and only when a host wants it."""
+
+    def __init__(self, ask: AskPassword | None) -> None:
+        self._ask = ask
+        self._lock = asyncio.Lock()
+        self._password: bytes | None = None
+
+    async def value(self, where: str, host: str) -> bytes:
+        """Return the password as the line that sudo reads; raises HostError where nobody can be asked."""
+        async with self._lock:
+            if self._password is None:
+                if self._ask is None:
+                    raise HostError(f"{where}: sudo: it wants a password and there is no terminal to ask; allow sudo without one, or run on a terminal", host)
+                self._password = (await asyncio.to_thread(self._ask, f"sudo password on the hosts (first asked by {where}): ")).encode()
+            return self._password + b"\n"
+
+
+class SshConnection:
+    """One host by SSH; fills the protocol `Connection`."""
+
+    def __init__(self, where: str, host: str, connection: asyncssh.SSHClientConnection, sudo: SudoPassword | None) -> None:
+        self._where = where
+        self._host = host
+        self._connection = connection
+        self._sudo = sudo
+        self._with_password: bool | None = None
+
+    @property
+    def host(self) -> str:
+        """The host's name in the inventory."""
+        return self._host
+
+    async def run(self, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
+        """Run a program as root; see `Connection.run`."""
+        if self._sudo is None:
+            return await self._command(shlex.join(argv), stdin, timeout)
+        if self._with_password is None:
+            probe = await self._command("env LC_ALL=C sudo -n true", b"", timeout)
+            self._with_password = probe.exit != 0
+            if self._with_password:
+                if b"password" not in probe.stderr and b"terminal" not in probe.stderr:
+                    raise HostError(f"{self._where}: sudo: {probe.complaint}; this user needs sudo to root", self._host)
+                answer = await self._command(_sudo_command(["true"]), await self._sudo.value(self._where, self._host), timeout)
+                if answer.exit != 0:
+                    raise HostError(f"{self._where}: sudo: the password is refused ({answer.complaint}); try again", self._host)
+        if not self._with_password:
+            return await self._command(shlex.join(["sudo", "-n", "--", *argv]), stdin, timeout)
+        return await self._command(_sudo_command(argv), _after(await self._sudo.value(self._where, self._host), stdin), timeout)
+
+    async def _command(self, command: str, stdin: Input, timeout: float) -> Result:
+        try:
+            async with asyncio.timeout(timeout):
+                process = await self._connection.create_process(command, encoding=None)
+                async with process:
+                    feeder = asyncio.ensure_future(_feed(process.stdin, stdin))
+                    try:
+                        out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
+                        await process.wait_closed()
+                    finally:
+                        feeder.cancel()
+                    status = process.exit_status
+        except TimeoutError:
+            raise HostError(f"{self._where}: a program took longer than {timeout:.0f} s; look at the host", self._host) from None
+        except _SSH_ERRORS as error:
+            raise HostError(f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host) from None
+        if status is None:
+            raise HostError(f"{self._where}: ssh: the connection broke; run the same command again", self._host)
+        return Result(status, out, err)
+
+    async def open_tcp(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
+        """Open a TCP connection as the host sees it; where sshd forbids forwarding, socat or nc on the host relays."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                reader, writer = await self._connection.open_connection(address, port, encoding=None)
+                return reader, writer
+        except asyncssh.ChannelOpenError as error:
+            if error.code != asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+                raise ConnectionRefusedError(f"{address}:{port}: {error.reason}") from None
+        except TimeoutError:
+            raise ConnectionError(f"{address}:{port}: no answer") from None
+        except _SSH_ERRORS as error:
+            raise HostError(f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host) from None
+        return await self._relay(address, port)
+
+    async def _relay(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
+        bracketed = f"[{address}]" if ":" in address else address
+        for relay in _RELAYS:
+            words = relay.format(address=bracketed, plain=address, port=port)
+            found = await self._command(f"sh -c {shlex.quote('command -v ' + words.split()[0])}", b"", CONNECT_SECONDS)
+            if found.exit == 0:
+                process = await self._connection.create_process(words, encoding=None)
+                return process.stdout, process.stdin
+        raise HostError(f"{self._where}: ssh: sshd forbids TCP forwarding, and neither socat nor nc is there to relay; allow one of them", self._host)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+        try:
+            async with asyncio.timeout(5):
+                await self._connection.wait_closed()
+        except _SSH_ERRORS:
+            self._connection.abort()
+
+
+@asynccontextmanager
+async def connected(fleet: SshFleet, host: Host) -> AsyncIterator[Connection]:
+    """Hold a connection to one host for the length of a block."""
+    connection = await fleet.connect(host)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _feed(writer: asyncssh.SSHWriter[bytes], stdin: Input) -> None:
+    try:
+        if isinstance(stdin, bytes):
+            writer.write(stdin)
+        else:
+            async for chunk in stdin:
+                writer.write(chunk)
+                await writer.drain()
+        await writer.drain()
+        writer.write_eof()
+    except (OSError, asyncssh.Error):
+        # The program ended before it had read everything; its exit status and words say why.
+        return
+
+
+def _after(first: bytes, rest: Input) -> Input:
+    if isinstance(rest, bytes):
+        return first + rest
+    return _chain(first, rest)
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes] | Any) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def _sudo_command(argv: Sequence[str]) -> str:
+    # -k makes sudo read the password even where it remembers one; else the password would land in the program's input.
+    return shlex.join(["env", "LC_ALL=C", "sudo", "-k", "-S", "-p", "", "--", *argv])
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

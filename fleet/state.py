@@ -1,0 +1,209 @@
+"""What a host has: the one question that fleet asks, and its answer as values."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fleet.host_scripts import Lines
+from fleet.tree import Host, RenderedTree
+from generator.errors import HostError
+
+PROGRAMS = ("systemctl", "systemd-sysusers", "stat", "sha256sum", "sort", "join", "cut", "head", "base64", "tar", "gzip")
+"""What every host must have (DESIGN §4: systemd, a POSIX shell, coreutils, tar, gzip)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathFacts:
+    """What lies at a path. `type`: file, link, directory, other; `sha256` "" for secrets and what is no file.
+
+    `as_installed` compares with what we recorded: None where there is no record.
+    """
+
+    type: str
+    mode: str
+    owner: str
+    group: str
+    sha256: str
+    target: str
+    as_installed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """A unit as `systemctl show` has it."""
+
+    load: str = ""
+    active: str = ""
+    sub: str = ""
+    enabled: str = ""
+    restarts: int = 0
+    type: str = ""
+    needs_reload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """One record of what we installed; `id` as `Item.content_id` (units: the drain key)."""
+
+    kind: str
+    phase: str
+    component: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """The answer of one host; `time` in seconds since 1970 by its own clock, `certificates` DER by path."""
+
+    host: str
+    arch: str = ""
+    os_id: str = ""
+    os_version: str = ""
+    time: int = 0
+    generation: str = ""
+    cordoned: bool = False
+    phases: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, PathFacts] = field(default_factory=dict)
+    owned: Mapping[str, Owned] = field(default_factory=dict)
+    units: Mapping[str, UnitFacts] = field(default_factory=dict)
+    users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    pending: Mapping[str, str] = field(default_factory=dict)
+    staged: str = ""
+    blobs: frozenset[str] = frozenset()
+    missing_programs: tuple[str, ...] = ()
+    existing: frozenset[str] = frozenset()
+    certificates: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
+    """Return what to ask a host: everything that a plan, a push and the gates need to know, in one exchange."""
+    lines = ["deep"] if deep else []
+    lines.append(f"staged\t{host.digest}")
+    programs = list(PROGRAMS)
+    if "control-plane" in host.pool.roles:
+        programs.append("openssl")
+    lines += [f"program\t{program}" for program in programs]
+    if tree.fetch == "host":
+        lines += ["program\tcurl", "program\twget"]
+    for item in host.items:
+        match item.kind:
+            case "unit" | "user" | "package":
+                lines.append(f"{item.kind}\t{item.name}")
+            case _:
+                lines.append(f"{'secret' if item.is_secret else 'path'}\t{item.path}")
+    for phase in tree.phases:
+        if phase.formation and phase.roles & host.pool.roles:
+            lines += [f"exists\t{phase.formation['mark']}", f"exists\t{phase.formation['data']}/member"]
+        if phase.join and host.node:
+            lines.append(f"certificate\t{phase.join['clientCertificate']}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def state_from(host: str, lines: Lines) -> HostState:
+    """Return the facts in an answer; raises HostError for a line that the question cannot have given."""
+    facts: dict[str, str] = {}
+    os_words: Sequence[str] = ("", "")
+    phases: dict[str, str] = {}
+    paths: dict[str, PathFacts] = {}
+    owned: dict[str, Owned] = {}
+    users: dict[str, frozenset[str]] = {}
+    pairs: dict[str, dict[str, str]] = {"package": {}, "pending": {}}
+    lists: dict[str, list[str]] = {"blob": [], "missing": [], "exists": []}
+    certificates: dict[str, bytes] = {}
+    shown: list[str] = []
+    try:
+        for word, *rest in lines:
+            match word:
+                case "slipway":
+                    if rest != ["1"]:
+                        raise ValueError("another version of the protocol")
+                case "time" | "arch" | "generation" | "staged":
+                    (facts[word],) = rest
+                case "cordoned":
+                    facts["cordoned"] = "yes"
+                case "os":
+                    os_words = (rest[0], rest[1])
+                case "phase":
+                    phases[rest[0]] = rest[1]
+                case "path":
+                    path, kind, mode, owner, group, sum_, target, same = rest
+                    compared = None if same == "-" or path not in owned else same == "same"
+                    paths[path] = PathFacts(kind, mode.zfill(4), owner, group, _text(sum_), _text(target), compared)
+                case "own":
+                    key, kind, phase, component, id_ = rest
+                    owned[key] = Owned(kind, phase, component, _text(id_))
+                case "user":
+                    users[rest[0]] = frozenset(rest[1].split())
+                case "package" | "pending":
+                    pairs[word][rest[0]] = rest[1]
+                case "blob" | "missing" | "exists":
+                    lists[word].append(rest[0])
+                case "certificate":
+                    certificates[rest[0]] = base64.b64decode(rest[1]) if rest[1] != "-" else b""
+                case "show":
+                    shown.append("\t".join(rest))
+                case _:
+                    raise ValueError(f"unknown line {word}")
+        if "arch" not in facts or "time" not in facts:
+            raise ValueError("the beginning is missing")
+        return HostState(
+            host=host,
+            arch=facts["arch"],
+            os_id=_text(os_words[0]),
+            os_version=_text(os_words[1]),
+            time=int(facts["time"]),
+            generation=facts.get("generation", ""),
+            cordoned="cordoned" in facts,
+            phases=phases,
+            paths=paths,
+            owned=owned,
+            units=_units(shown),
+            users=users,
+            packages=pairs["package"],
+            pending=pairs["pending"],
+            staged=facts.get("staged", ""),
+            blobs=frozenset(lists["blob"]),
+            missing_programs=tuple(lists["missing"]),
+            existing=frozenset(lists["exists"]),
+            certificates=certificates,
+        )
+    except (ValueError, IndexError) as error:
+        raise HostError(f"{host}: question: the answer is not understood ({error}); look at the host", host) from None
+
+
+def unit_blocks(text: str) -> Mapping[str, UnitFacts]:
+    """Return the units in the plain output of `systemctl show`."""
+    return _units(text.splitlines())
+
+
+SHOW = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload"
+"""What to ask `systemctl show` for, so that `unit_blocks` understands it."""
+
+
+def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
+    found: dict[str, UnitFacts] = {}
+    block: dict[str, str] = {}
+    for line in [*lines, ""]:
+        if line:
+            name, _, value = line.partition("=")
+            block[name] = value
+        elif block:
+            restarts = block.get("NRestarts", "0")
+            found[block.get("Id", "")] = UnitFacts(
+                load=block.get("LoadState", ""),
+                active=block.get("ActiveState", ""),
+                sub=block.get("SubState", ""),
+                enabled=block.get("UnitFileState", ""),
+                restarts=int(restarts) if restarts.isdigit() else 0,
+                type=block.get("Type", ""),
+                needs_reload=block.get("NeedDaemonReload") == "yes",
+            )
+            block = {}
+    return found
+
+
+def _text(word: str) -> str:
+    return "" if word == "-" else word
