@@ -33,6 +33,9 @@ BUILD_PACKAGES = {
 }
 """Packages that building Kubernetes and the pause image needs, each with a program as above."""
 
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""The public keys that sign Debian's releases, from the package debian-archive-keyring."""
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -41,7 +44,6 @@ class Repository:
     uri: str
     suite: str
     component: str
-    signed_by: str
     origin: str
     label: str
 
@@ -80,7 +82,7 @@ def refresh_lists() -> None:
 
 def repositories() -> list[Repository]:
     """Return the machine's own binary package repositories in the order of its configuration."""
-    fields = ("REPO_URI", "RELEASE", "COMPONENT", "SIGNED_BY", "ORIGIN", "LABEL")
+    fields = ("REPO_URI", "RELEASE", "COMPONENT", "ORIGIN", "LABEL")
     layout = "\t".join(f"$({field})" for field in fields)
     lines = run(["apt-get", "indextargets", "--format", layout, "Created-By: Packages"])
     found = dict.fromkeys(Repository(*line.split("\t")) for line in lines.splitlines())
@@ -104,8 +106,8 @@ def fetch_binary_packages(packages: Iterable[str], into: Path) -> list[Path]:
     return sorted(into.glob("*.deb"))
 
 
-def fetch_source_package(name: str, version: str, into: Path) -> Path:
-    """Download a source package and return the path of its .dsc file.
+def fetch_source_package(name: str, into: Path) -> Path:
+    """Download the newest source package of this release and return the path of its .dsc file.
 
     apt checks the files against the signed release. The lists of sources are kept in ``into``, so
     the machine's own apt configuration stays as it is.
@@ -115,8 +117,7 @@ def fetch_source_package(name: str, version: str, into: Path) -> Path:
     parts.mkdir(parents=True, exist_ok=True)
     (lists / "partial").mkdir(parents=True, exist_ok=True)
     entries = "".join(
-        f"deb-src {f'[signed-by={source.signed_by}] ' if source.signed_by else ''}"
-        f"{source.uri} {source.suite} {source.component}\n"
+        f"deb-src [signed-by={KEYRING}] {source.uri} {source.suite} {source.component}\n"
         for source in repositories()
     )
     (parts / "debian.list").write_text(entries)
@@ -130,7 +131,7 @@ def fetch_source_package(name: str, version: str, into: Path) -> Path:
         *("-o", "APT::Sandbox::User=root"),
     ]
     run([*apt, "update"])
-    run([*apt, "source", "--download-only", f"{name}={version}"], cwd=into)
+    run([*apt, "source", "--download-only", name], cwd=into)
     found = sorted(into.glob(f"{name}_*.dsc"))
     if not found:
         raise LabError(f"apt brought no source of {name}", "check that the mirror carries sources")

@@ -7,10 +7,12 @@ generated first. About eight minutes on two cores.
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lab.cache import cache_root, entry_path, lab_root, made_whole
 from lab.command import run
 from lab.debian import BUILD_PACKAGES, fetch_source_package, install
+from lab.errors import LabError
 from lab.progress import say, stage
 
 VERSION = "v1.20.2"
@@ -23,9 +25,10 @@ BINARIES = (
     "kubectl",
 )
 
-_SOURCE_VERSION = "1.20.5+really1.20.2-1.1"
+_UPSTREAM = "1.20.5+really1.20.2"
 _GO_ROOT = Path("/usr/lib/go-1.19")
-_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+_VENDOR = "k8s.io/kubernetes/vendor/k8s.io"
+_VERSION_PACKAGES = (f"{_VENDOR}/component-base/version", f"{_VENDOR}/client-go/pkg/version")
 _LINKER_FLAGS = " ".join(
     ["-s", "-w"]
     + [
@@ -40,7 +43,7 @@ _LINKER_FLAGS = " ".join(
     ]
 )
 _BUILD = ("go", "build", "-trimpath", "-ldflags", _LINKER_FLAGS)
-_RECIPE = {"source": _SOURCE_VERSION, "go": "1.19", "build": _BUILD, "binaries": BINARIES}
+_RECIPE = {"source": _UPSTREAM, "go": "1.19", "build": _BUILD, "binaries": BINARIES}
 
 
 def binaries_path() -> Path:
@@ -54,8 +57,12 @@ def build() -> Path:
     if ready.exists():
         return ready
     install(BUILD_PACKAGES)
-    work = lab_root() / f"kubernetes-{VERSION}.build"
-    with made_whole(ready) as output, made_whole(work) as scratch, stage(f"building {VERSION}"):
+    with (
+        stage(f"building Kubernetes {VERSION}"),
+        made_whole(ready) as output,
+        TemporaryDirectory(prefix=".kubernetes.", dir=lab_root()) as work,
+    ):
+        scratch = Path(work)
         tree = _unpacked_source(scratch)
         environment = _go_environment(scratch)
         with stage("generating OpenAPI definitions and conversions"):
@@ -71,7 +78,12 @@ def build() -> Path:
 def _unpacked_source(scratch: Path) -> Path:
     """Fetch and unpack the source package at its place in a GOPATH and return that place."""
     with stage("fetching the source package"):
-        description = fetch_source_package("kubernetes", _SOURCE_VERSION, scratch)
+        description = fetch_source_package("kubernetes", scratch)
+        if _UPSTREAM not in description.name:
+            raise LabError(
+                f"this Debian release has {description.stem}, not {_UPSTREAM}",
+                "use a Debian 12 machine",
+            )
         tree = scratch / "gopath" / "src" / "k8s.io" / "kubernetes"
         tree.parent.mkdir(parents=True)
         run(["dpkg-source", "--no-check", "-x", description, tree])

@@ -1,0 +1,84 @@
+"""The lab's network: one bridge in a namespace of its own, one namespace for each host.
+
+No address of the lab exists outside these namespaces, so nothing that runs in the lab reaches,
+or is reached from, the machine's own network. The tool under test runs in the namespace of the
+bridge (see `entering`), where the hosts are neighbours of one link.
+"""
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from lab.command import run, succeeds
+
+NAMESPACE = "lab"
+NETWORK = IPv4Network("10.83.0.0/24")
+GATEWAY = NETWORK[1]
+"""The bridge's own address: where the tool under test sits, and the hosts' default route.
+
+The route leads nowhere beyond (the namespace forwards nothing), but without one the kernel
+refuses a packet to a service address before kube-proxy's rules can rewrite it.
+"""
+
+_FIRST_HOST = 11
+_BRIDGE = "lab0"
+
+
+def host_address(index: int) -> IPv4Address:
+    """Return the address of the host with this index, counted from 0."""
+    return NETWORK[_FIRST_HOST + index]
+
+
+def host_namespace(name: str) -> str:
+    """Return the network namespace of a host."""
+    return f"{NAMESPACE}-{name}"
+
+
+def namespace_path(namespace: str) -> Path:
+    """Return the file that holds a network namespace open."""
+    return Path("/run/netns") / namespace
+
+
+def entering(namespace: str) -> list[str]:
+    """Return the words that, put before a command, run it in a network namespace."""
+    return ["nsenter", f"--net={namespace_path(namespace)}", "--"]
+
+
+def create() -> None:
+    """Make the lab's namespace with its bridge, unless it is there."""
+    if namespace_path(NAMESPACE).exists():
+        return
+    run(["ip", "netns", "add", NAMESPACE])
+    ip = ["ip", "-n", NAMESPACE]
+    run([*ip, "link", "set", "lo", "up"])
+    run([*ip, "link", "add", _BRIDGE, "type", "bridge"])
+    run([*ip, "addr", "add", f"{GATEWAY}/{NETWORK.prefixlen}", "dev", _BRIDGE])
+    run([*ip, "link", "set", _BRIDGE, "up"])
+
+
+def delete() -> None:
+    """Remove the lab's namespace, and with it the bridge."""
+    if namespace_path(NAMESPACE).exists():
+        run(["ip", "netns", "del", NAMESPACE])
+
+
+def attach(name: str, address: IPv4Address) -> None:
+    """Make a host's namespace and plug it into the bridge as `eth0`."""
+    detach(name)
+    namespace = host_namespace(name)
+    port = f"host{int(address) - int(NETWORK.network_address)}"
+    bridge, host = ["ip", "-n", NAMESPACE], ["ip", "-n", namespace]
+    if succeeds([*bridge, "link", "show", port]):
+        run([*bridge, "link", "del", port])
+    run(["ip", "netns", "add", namespace])
+    run([*bridge, *f"link add {port} type veth peer name eth0 netns {namespace}".split()])
+    run([*bridge, "link", "set", port, "master", _BRIDGE, "up"])
+    run([*host, "link", "set", "lo", "up"])
+    run([*host, "addr", "add", f"{address}/{NETWORK.prefixlen}", "dev", "eth0"])
+    run([*host, "link", "set", "eth0", "up"])
+    run([*host, "route", "add", "default", "via", str(GATEWAY)])
+
+
+def detach(name: str) -> None:
+    """Remove a host's namespace; its cable goes with it."""
+    if namespace_path(host_namespace(name)).exists():
+        run(["ip", "netns", "del", host_namespace(name)])
