@@ -12,7 +12,7 @@
         ├── HostError             one host: unreachable, unknown key, no sudo, a program missing (`host`)
         ├── GateError             a gate that did not open in time (`host`, `unit`, `journal`)
         ├── LockError             somebody else holds the cluster's lock (`holder`)
-        ├── ApiError              the Kubernetes API refused or could not be reached
+        ├── ApiError              the Kubernetes API refused or could not be reached (`status`, `reason`)
         └── RefusedError          a change that Slipway will not make, with the reason
 
 A caller that only reports needs `SlipwayError`; its text is the whole message, without a traceback.
@@ -111,7 +111,15 @@ class LockError(FleetError):
 
 
 class ApiError(FleetError):
-    """The Kubernetes API refused a request or could not be reached."""
+    """The Kubernetes API refused a request or could not be reached.
+
+    `status` is the HTTP status (0 where no answer came), `reason` the API's own word for it, such as "NotFound".
+    """
+
+    def __init__(self, message: str, status: int = 0, reason: str = "") -> None:
+        self.status = status
+        self.reason = reason
+        super().__init__(message)
 
 
 class RefusedError(FleetError):

@@ -1,0 +1,61 @@
+"""The ways to an API server: through the SSH connection to a control-plane host, or straight to an address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fleet.tls import ByteReader, ByteWriter
+
+Stream = tuple[ByteReader, ByteWriter]
+
+
+class TcpOpener(Protocol):
+    """What is needed of a connection to a host: streams to addresses as the host sees them."""
+
+    async def open_tcp(self, host: str, port: int) -> Stream:
+        """Return a stream of bytes to an address; raises OSError or HostError."""
+        ...
+
+
+Connect = Callable[[str], Awaitable[TcpOpener]]
+"""Returns the connection to a host by its name in the inventory; kept open by whoever made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One API server: a name for messages, the name or address that its certificate must carry, and a way to it."""
+
+    name: str
+    server_name: str
+    port: int
+    dial: Callable[[], Awaitable[Stream]]
+
+
+def ssh_endpoint(connect: Connect, host: str, address: str, port: int) -> Endpoint:
+    """Return the way to a control-plane host's own API server through the SSH connection to that host."""
+
+    async def dial() -> Stream:
+        connection = await connect(host)
+        return await connection.open_tcp(address, port)
+
+    return Endpoint(host, address, port, dial)
+
+
+def direct_endpoint(address: str, port: int, server_name: str = "") -> Endpoint:
+    """Return the way by plain TCP from this machine; `server_name` where the certificate carries another name."""
+
+    async def dial() -> Stream:
+        return await asyncio.open_connection(address, port)
+
+    shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return Endpoint(shown, server_name or address, port, dial)
+
+
+def control_plane_endpoints(connect: Connect, control_plane: Iterable[Mapping[str, Any]]) -> tuple[Endpoint, ...]:
+    """Return the ways to all API servers, in order, from the list `controlPlane` of phases.yaml."""
+    return tuple(
+        ssh_endpoint(connect, str(one["host"]), str(one["address"]), int(one["port"])) for one in control_plane
+    )
