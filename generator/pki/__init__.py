@@ -1,0 +1,1 @@
+"""Certificates: what they say, on one page, and their issuance, which alone has a clock and randomness."""

@@ -1,0 +1,186 @@
+"""Every certificate of a cluster, on one page: who it is for, what it says, who signs it, where it goes.
+
+Names are kubeadm's (https://kubernetes.io/docs/setup/best-practices/certificates/); those of one host lie under
+hosts/<host>/. A leaf carries the names and addresses of its own host only, so that a stolen one impersonates no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator.pki.request import (
+    CERT_SIGN,
+    CLIENT_AUTH,
+    CRL_SIGN,
+    DIGITAL_SIGNATURE,
+    SERVER_AUTH,
+    Attribute,
+    Place,
+    Request,
+    key_usages,
+    split_sans,
+)
+from generator.spec.layout import CA_CERT, ETCD_PKI_DIR, FRONT_PROXY_CA_CERT, PKI_DIR, SA_KEY, SA_PUB
+from generator.spec.model import Cluster, Host
+
+CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
+SERVICE_ACCOUNT = "sa"
+"""The key pair that signs service-account tokens: no certificate, but a public key `sa.pub`."""
+
+CA_DAYS = 3650
+LEAF_DAYS = 365
+LOOPBACK = ("localhost", "127.0.0.1")
+
+
+def certificates(cluster: Cluster) -> tuple[Request, ...]:
+    """Return the requests of all certificates of a cluster, CAs first, then leaves sorted by host and name."""
+    leaves: list[Request] = []
+    for host in cluster.hosts:
+        if "etcd" in host.pool.roles:
+            leaves.extend(_etcd_member(cluster, host))
+        if "control-plane" in host.pool.roles:
+            leaves.extend(_control_plane(cluster, host))
+        if host.pool.is_node and cluster.pki.kube_proxy_leaf:
+            leaves.append(_kube_proxy(cluster, host))
+    return (*_authorities(cluster), *sorted(leaves, key=lambda request: request.name))
+
+
+def service_account_places() -> tuple[Place, ...]:
+    """Return where the service-account key pair goes."""
+    return (Place(SA_PUB, "control-plane", SA_KEY),)
+
+
+def _authorities(cluster: Cluster) -> Iterator[Request]:
+    # Three CAs: a certificate for one circle opens nothing in another. In particular every kubelet certificate would
+    # open etcd if both had one CA, and every client certificate would pass as an aggregator's front proxy.
+    yield _ca(cluster, "ca", "kubernetes", Place(CA_CERT, "control-plane, worker", f"{PKI_DIR}/ca.key"))
+    yield _ca(
+        cluster,
+        "etcd/ca",
+        "etcd-ca",
+        Place(f"{ETCD_PKI_DIR}/ca.crt", "etcd"),
+        Place(f"{PKI_DIR}/etcd/ca.crt", "control-plane"),
+    )
+    yield _ca(cluster, "front-proxy-ca", "front-proxy-ca", Place(FRONT_PROXY_CA_CERT, "control-plane"))
+
+
+def _etcd_member(cluster: Cluster, host: Host) -> Iterator[Request]:
+    own = (*LOOPBACK, host.name, *host.addresses)
+    # etcd's JSON gateway calls its own gRPC port with the server certificate, so a server is also a client; members
+    # call each other, so a peer is both too. The names are checked by whoever calls, hence loopback for etcdctl.
+    both = (SERVER_AUTH, CLIENT_AUTH)
+    yield _leaf(cluster, host, "etcd/server", "etcd/ca", host.name, both, own, f"{ETCD_PKI_DIR}/server")
+    yield _leaf(cluster, host, "etcd/peer", "etcd/ca", host.name, both, own, f"{ETCD_PKI_DIR}/peer")
+    yield _leaf(
+        cluster,
+        host,
+        "etcd/healthcheck-client",
+        "etcd/ca",
+        "kube-etcd-healthcheck-client",
+        (CLIENT_AUTH,),
+        (),
+        f"{ETCD_PKI_DIR}/healthcheck-client",
+    )
+
+
+def _control_plane(cluster: Cluster, host: Host) -> Iterator[Request]:
+    client, both = (CLIENT_AUTH,), (SERVER_AUTH, CLIENT_AUTH)
+    yield _leaf(
+        cluster,
+        host,
+        "apiserver",
+        "ca",
+        "kube-apiserver",
+        (SERVER_AUTH,),
+        api_server_sans(cluster, host),
+        f"{PKI_DIR}/apiserver",
+    )
+    # Users of their own, bound to just what they need; system:masters could not be taken back by any RBAC rule.
+    for name, issuer, user in (
+        ("apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client"),
+        ("apiserver-etcd-client", "etcd/ca", "kube-apiserver-etcd-client"),
+        ("front-proxy-client", "front-proxy-ca", "front-proxy-client"),
+        ("csr-approver", "ca", "slipway:csr-approver"),
+    ):
+        yield _leaf(cluster, host, name, issuer, user, client, (), f"{PKI_DIR}/{name}")
+    # These two also serve health and metrics on loopback with the same certificate, so that gates can verify them.
+    for name in ("controller-manager", "scheduler"):
+        yield _leaf(cluster, host, name, "ca", f"system:kube-{name}", both, LOOPBACK, f"{PKI_DIR}/{name}")
+
+
+def _kube_proxy(cluster: Cluster, host: Host) -> Request:
+    return _leaf(cluster, host, "kube-proxy", "ca", "system:kube-proxy", (CLIENT_AUTH,), (), f"{PKI_DIR}/kube-proxy")
+
+
+def api_server_sans(cluster: Cluster, host: Host) -> tuple[str, ...]:
+    """Return every name and address by which the API is entered on this host.
+
+    Loopback for the nodes' local balancer, the host itself, the endpoint in front, the Service `kubernetes` in each
+    family and under each of its names, and what the spec adds. A trailing dot is never part of a name.
+    """
+    service = "kubernetes.default.svc"
+    endpoint = () if cluster.api.endpoint_host is None else (cluster.api.endpoint_host,)
+    return (
+        *LOOPBACK,
+        host.name,
+        host.node_name,
+        *host.addresses,
+        *endpoint,
+        *cluster.network.service_ips,
+        "kubernetes",
+        "kubernetes.default",
+        service,
+        f"{service}.{cluster.network.domain}",
+        *cluster.api.extra_sans,
+    )
+
+
+def _ca(cluster: Cluster, name: str, common_name: str, *places: Place) -> Request:
+    return Request(
+        name=name,
+        issuer=name,
+        subject=_subject(cluster, common_name),
+        dns=(),
+        ips=(),
+        usages=(DIGITAL_SIGNATURE, CERT_SIGN, CRL_SIGN),
+        days=cluster.pki.ca_days.get(name, CA_DAYS),
+        algorithm=cluster.pki.algorithm,
+        host=None,
+        places=places,
+    )
+
+
+def _leaf(
+    cluster: Cluster,
+    host: Host,
+    name: str,
+    issuer: str,
+    common_name: str,
+    extended: tuple[str, ...],
+    sans: tuple[str, ...],
+    stem: str,
+) -> Request:
+    names, addresses = split_sans(sans)
+    # A server's subject is decoration. A client's is its user and groups, so it holds those and nothing else.
+    is_identity = issuer != "etcd/ca" and CLIENT_AUTH in extended
+    return Request(
+        name=f"hosts/{host.name}/{name}",
+        issuer=issuer,
+        subject=(("CN", common_name),) if is_identity or not sans else _subject(cluster, common_name),
+        dns=names,
+        ips=addresses,
+        usages=key_usages(cluster.pki.algorithm, *extended),
+        days=cluster.pki.leaf_days.get(name, LEAF_DAYS),
+        algorithm=cluster.pki.algorithm,
+        host=host.name,
+        places=(Place(f"{stem}.crt", host.name, f"{stem}.key"),),
+    )
+
+
+_SUBJECT_FIELDS = ("C", "ST", "L", "OU")
+
+
+def _subject(cluster: Cluster, common_name: str) -> tuple[Attribute, ...]:
+    # Never an organization: Kubernetes reads it as a group.
+    added = ((name, cluster.pki.subject[name]) for name in _SUBJECT_FIELDS if name in cluster.pki.subject)
+    return (*added, ("CN", common_name))
