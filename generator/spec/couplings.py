@@ -1,15 +1,33 @@
-"""The rules between fields of a spec."""
+"""The rules between fields of a spec, in the order in which they are checked.
+
+Each rule adds what it finds to `Findings` and lets the others run, so that one run names every fault.
+"""
 
 from __future__ import annotations
 
+from generator.spec.couplings_bridge import check_bridge
+from generator.spec.couplings_hosts import check_hosts, check_systems
+from generator.spec.couplings_network import check_network
+from generator.spec.couplings_nodes import check_nodes
+from generator.spec.couplings_settings import check_settings, check_versions
 from generator.spec.faults import Findings
 from generator.spec.model import Cluster
+from generator.spec.override_rules import check_overrides
 from generator.spec.schema import ClusterSpec
 
 
-def check_cluster(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:
-    """Check all rules that need no list of hosts."""
+def check_fields(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:
+    """Check all rules that hold whatever hosts there are."""
+    supported = check_versions(cluster, findings)
+    check_network(cluster, findings)
+    check_settings(spec, cluster, findings)
+    check_systems(cluster, findings)
+    check_nodes(cluster, findings)
+    if supported:
+        check_overrides(cluster, findings)
 
 
-def check_hosts(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:
-    """Check all rules about hosts and pools."""
+def check_inventory(cluster: Cluster, findings: Findings) -> None:
+    """Check all rules that need every host to be there."""
+    check_hosts(cluster, findings)
+    check_bridge(cluster, findings)

@@ -14,12 +14,13 @@ ReadFile = Callable[[str], bytes | None]
 
 @dataclass(slots=True)
 class Findings:
-    """All that is wrong or doubtful in one cluster's input."""
+    """All that is wrong or doubtful in one cluster's input; `host_paths` says where each expanded host was written."""
 
     document: Document
     read_file: ReadFile
     faults: list[Fault] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
+    host_paths: dict[str, Path] = field(default_factory=dict)
 
     def fault(self, path: Path, what: str, todo: str) -> None:
         """Add a fault at a path of the file."""

@@ -42,9 +42,12 @@ def machines(spec: ClusterSpec, findings: Findings) -> list[Machine]:
         for machine in _expanded(written, host, path, findings):
             if machine.name in found:
                 other = findings.document.line(found[machine.name].path)
-                findings.fault(path, f"host {machine.name} is there twice, also on line {other}", "give each host one name")
+                findings.fault(
+                    path, f"host {machine.name} is there twice, also on line {other}", "give each host one name"
+                )
             else:
                 found[machine.name] = machine
+                findings.host_paths[machine.name] = path
     return [found[name] for name in sorted(found)]
 
 
@@ -53,7 +56,9 @@ def _expanded(written: str, host: HostSpec, path: Path, findings: Findings) -> l
     texts: list[tuple[Path, str]] = [(path, written), ((*path, "address"), host.address)]
     if host.secondary_address is not None:
         texts.append(((*path, "secondaryAddress"), host.secondary_address))
-    texts += [((*path, "podSubnet", *([index] if len(subnets) > 1 else [])), text) for index, text in enumerate(subnets)]
+    texts += [
+        ((*path, "podSubnet", *([index] if len(subnets) > 1 else [])), text) for index, text in enumerate(subnets)
+    ]
     patterns: list[Pattern] = []
     for at, text in texts:
         try:
@@ -65,10 +70,16 @@ def _expanded(written: str, host: HostSpec, path: Path, findings: Findings) -> l
     length = patterns[0].length
     for (at, text), one in zip(texts[1:], patterns[1:], strict=True):
         if length is None and one.length is not None:
-            findings.fault(at, f"{text} is a range, but {written} is one host", f"give the name a range too, like {written}-[1:{one.length}]")
+            findings.fault(
+                at,
+                f"{text} is a range, but {written} is one host",
+                f"give the name a range too, like {written}-[1:{one.length}]",
+            )
             return []
         if length is not None and one.length is None:
-            findings.fault(at, f"{text} is one value for {length} hosts", "write a range of the same length, like 10.0.1.[1:50]")
+            findings.fault(
+                at, f"{text} is one value for {length} hosts", "write a range of the same length, like 10.0.1.[1:50]"
+            )
             return []
         if one.length != length:
             findings.fault(at, f"{text} gives {one.length} values for {length} hosts", "let the ranges be equally long")
@@ -104,7 +115,9 @@ def _machine(texts: list[str], host: HostSpec, path: Path, findings: Findings) -
         try:
             subnets.append(str(ipaddress.ip_network(text)))
         except ValueError as error:
-            findings.fault((*path, "podSubnet"), f"{text!r} is not a range of addresses: {error}", "write it like 10.244.1.0/24")
+            findings.fault(
+                (*path, "podSubnet"), f"{text!r} is not a range of addresses: {error}", "write it like 10.244.1.0/24"
+            )
             return None
     return Machine(name, address, secondary, tuple(subnets), host, path)
 
@@ -231,5 +244,3 @@ def cluster_ssh(spec: ClusterSpec, found: list[Machine], findings: Findings) -> 
     entrances = _Entrances(spec, {machine.name: machine for machine in found}, findings)
     way = tuple(entrances.hop(jump, entrances.by_name.get(jump.address)) for jump in spec.ssh.jumps)
     return Ssh(spec.ssh.user, spec.ssh.port, way)
-
-

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 
 from generator.errors import Fault, SpecError, WorkspaceError
-from generator.spec.couplings import check_cluster, check_hosts
+from generator.spec.couplings import check_fields, check_inventory
 from generator.spec.faults import Findings, ReadFile
 from generator.spec.model import Cluster
 from generator.spec.resolving import resolved
@@ -27,7 +28,9 @@ def load(root: FilePath, cluster: str) -> Cluster:
     except (FileNotFoundError, NotADirectoryError):
         raise WorkspaceError(f"{cluster}: there is no {file}; run `invoke new`, or name another cluster") from None
     except OSError as error:
-        raise SpecError([Fault(file, 0, "", f"cannot be read: {error.strerror}", "correct its owner or mode")]) from None
+        raise SpecError(
+            [Fault(file, 0, "", f"cannot be read: {error.strerror}", "correct its owner or mode")]
+        ) from None
     return load_text(content, name=cluster, file=file, read_file=lambda path: _read_inside(folder, path))
 
 
@@ -59,12 +62,13 @@ def load_text(
         findings.fault(("metadata", "name"), what, "give both the same name")
     before = len(findings.faults)
     cluster = resolved(spec, findings)
-    check_cluster(spec, cluster, findings)
-    if whole and len(cluster.hosts) and not any(fault.path.startswith("hosts") for fault in findings.faults[before:]):
-        check_hosts(spec, cluster, findings)
+    complete = whole and not any(fault.path.startswith("hosts") for fault in findings.faults[before:])
+    check_fields(spec, cluster, findings)
+    if complete:
+        check_inventory(cluster, findings)
     if findings.faults:
         raise SpecError(findings.faults)
-    return Cluster(**{**vars(cluster), "warnings": findings.warning_texts()})
+    return dataclasses.replace(cluster, warnings=findings.warning_texts())
 
 
 def _read_inside(folder: FilePath, path: str) -> bytes | None:

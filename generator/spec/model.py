@@ -215,7 +215,7 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Audit log: age in days, number of old files, size in MiB; `policy` is the text of the user's own policy, or None."""
+    """Audit log: age in days, number of old files, size in MiB; `policy` is the text of the user's own."""
 
     enabled: bool
     max_age: int
@@ -228,8 +228,8 @@ class Audit:
 class PkiSettings:
     """What certificates look like; validities in days, algorithm one of ecdsa-p256, rsa-2048, rsa-3072, rsa-4096.
 
-    `ca_days` has every CA (ca, etcd/ca, front-proxy-ca) and `leaf_days` every kind of leaf by kubeadm's name (apiserver,
-    etcd/server, controller-manager, …); `subject` holds the short names C, ST, L and OU, only those that are set.
+    `ca_days` has every CA (ca, etcd/ca, front-proxy-ca) and `leaf_days` every kind of leaf by kubeadm's name
+    (apiserver, etcd/server, controller-manager, …); `subject` holds the short names C, ST, L and OU, only those that are set.
     """
 
     algorithm: str

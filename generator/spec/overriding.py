@@ -30,7 +30,11 @@ def _override(component: ComponentSpec, path: Path, findings: Findings) -> Overr
 
 
 def _places(
-    values: Mapping[str, Any], at: tuple[str, ...], path: Path, findings: Findings, sources: dict[tuple[str, ...], Source]
+    values: Mapping[str, Any],
+    at: tuple[str, ...],
+    path: Path,
+    findings: Findings,
+    sources: dict[tuple[str, ...], Source],
 ) -> None:
     document = findings.document
     for key, value in values.items():

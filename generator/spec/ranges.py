@@ -51,7 +51,9 @@ def pattern(text: str) -> Pattern:
             raise RangeFault(f"{match[0]} is longer than {MAX_LENGTH}", "split it")
         lengths.append(last - first + 1)
     if len(set(lengths)) > 1:
-        raise RangeFault(f"{text!r} holds ranges of different lengths", "let them be equally long, since they advance together")
+        raise RangeFault(
+            f"{text!r} holds ranges of different lengths", "let them be equally long, since they advance together"
+        )
     rest = _RANGE.sub("", text)
     if "[" in rest or "]" in rest:
         raise RangeFault(f"{text!r} holds a bracket that is no range", "write a range as [first:last], like [001:050]")

@@ -131,7 +131,11 @@ def _pki(spec: PkiSpec) -> PkiSettings:
 def _runtime(spec: ClusterSpec, findings: Findings) -> Runtime:
     registries: list[Registry] = []
     for index, one in enumerate(spec.runtime.registries):
-        ca = text_of(one.ca_file, ("runtime", "registries", index, "caFile"), findings) if one.ca_file is not None else None
+        ca = (
+            text_of(one.ca_file, ("runtime", "registries", index, "caFile"), findings)
+            if one.ca_file is not None
+            else None
+        )
         registries.append(Registry(one.host, tuple(one.mirrors), ca, one.skip_verify))
     registries.sort(key=lambda registry: registry.host)
     return Runtime(spec.runtime.cgroup_driver, spec.runtime.sandbox_image, tuple(registries))

@@ -68,7 +68,9 @@ def _cidr(text: str) -> str:
         if "%" in text or not prefix.isascii() or not prefix.isdigit():
             raise ValueError
     except ValueError:
-        raise complaint(f"{text!r} is not a range of addresses", "write it as address/prefix, like 10.244.0.0/16") from None
+        raise complaint(
+            f"{text!r} is not a range of addresses", "write it as address/prefix, like 10.244.0.0/16"
+        ) from None
     if ipaddress.ip_address(text.split("/")[0]) != network.network_address:
         raise complaint(f"{text!r} has bits set behind its prefix", f"write {network}")
     return str(network)
@@ -78,7 +80,7 @@ def _domain(text: str) -> str:
     if text.endswith("."):
         raise complaint(
             f"{text!r} ends with a dot",
-            "leave the dot out: names in certificates carry none (RFC 5280), so clients would not accept the API server",
+            "leave it out: names in certificates carry none (RFC 5280), so clients would not accept the API server",
         )
     if not is_subdomain(text):
         raise complaint(f"{text!r} is not a DNS name", "write lower-case labels joined by dots, like cluster.local")
@@ -94,7 +96,9 @@ def _endpoint(text: str) -> str:
         raise complaint(f"{text!r} ends with a dot", "leave the dot out: names in certificates carry none (RFC 5280)")
     looks_like_address = re.fullmatch(r"[0-9.]+", text) is not None
     if looks_like_address or not is_subdomain(text):
-        raise complaint(f"{text!r} is neither an IP address nor a DNS name", "write one of the two, without port or scheme")
+        raise complaint(
+            f"{text!r} is neither an IP address nor a DNS name", "write one of the two, without port or scheme"
+        )
     return text
 
 
@@ -113,7 +117,9 @@ def _version(text: str) -> str:
 def _days(text: str) -> str:
     if _DURATION.fullmatch(text):
         return text
-    raise complaint(f"{text!r} is not a validity", "write a number with d (days), w (weeks) or y (365 days), like 10y or 90d")
+    raise complaint(
+        f"{text!r} is not a validity", "write a number with d (days), w (weeks) or y (365 days), like 10y or 90d"
+    )
 
 
 def days(text: str) -> int:
@@ -127,7 +133,9 @@ def days(text: str) -> int:
 def _absolute(text: str) -> str:
     parts = text.split("/")
     if not text.startswith("/") or text == "/" or any(part in {"", ".", ".."} for part in parts[1:]):
-        raise complaint(f"{text!r} is not a plain absolute path", "write it from / on, without a slash at the end, . or ..")
+        raise complaint(
+            f"{text!r} is not a plain absolute path", "write it from / on, without a slash at the end, . or .."
+        )
     if any(char.isspace() or ord(char) < 32 or char in "\\%$\"'" for char in text):
         raise complaint(f"{text!r} has white space or characters that units give a meaning", "use a plain path")
     return text
@@ -148,14 +156,18 @@ def _user(text: str) -> str:
 def _unit(text: str) -> str:
     if _UNIT.fullmatch(text):
         return text
-    raise complaint(f"{text!r} is not a systemd unit", "name a unit with its suffix, like kubelet.service; commands are not run")
+    raise complaint(
+        f"{text!r} is not a systemd unit", "name a unit with its suffix, like kubelet.service; commands are not run"
+    )
 
 
 def _url(text: str) -> str:
     if re.fullmatch(r"https?://[^\s/@]+(/[^\s?#@]*)?", text):
         return text.rstrip("/")
     if "@" in text:
-        raise complaint("the URL holds a user or password", "leave them out: this file is read by everybody who reviews it")
+        raise complaint(
+            "the URL holds a user or password", "leave them out: this file is read by everybody who reviews it"
+        )
     raise complaint(f"{text!r} is not an http or https URL", "write it like https://mirror.example.net/slipway")
 
 
@@ -163,13 +175,18 @@ def _registry(text: str) -> str:
     host = text.rpartition(":")[0] if re.search(r":[0-9]+$", text) else text
     if text == "_default" or is_subdomain(host) or re.fullmatch(r"\[[0-9a-f:]+\]", host):
         return text
-    raise complaint(f"{text!r} is not a registry host", "write host or host:port without a scheme, like registry.example.net:5000")
+    raise complaint(
+        f"{text!r} is not a registry host", "write host or host:port without a scheme, like registry.example.net:5000"
+    )
 
 
 def _relative(text: str) -> str:
     parts = text.split("/")
     if text.startswith("/") or any(part in {"", ".", ".."} for part in parts) or "\0" in text:
-        raise complaint(f"{text!r} is not a path inside the cluster's folder", "write it relative to cluster.yaml, like files/proxy.conf")
+        raise complaint(
+            f"{text!r} is not a path inside the cluster's folder",
+            "write it relative to cluster.yaml, like files/proxy.conf",
+        )
     return text
 
 
@@ -184,7 +201,9 @@ def _unavailable(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str) and not re.fullmatch(r"[1-9][0-9]{0,4}|([1-9][0-9]?|100)%", value):
-        raise complaint(f"{value!r} is neither a number nor a percentage", 'write a number from 1 on, or a percentage like "10%"')
+        raise complaint(
+            f"{value!r} is neither a number nor a percentage", 'write a number from 1 on, or a percentage like "10%"'
+        )
     return value
 
 
@@ -215,11 +234,17 @@ PortRange = Annotated[str, AfterValidator(_port_range)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Unavailable = Annotated[str, BeforeValidator(_unavailable, json_schema_input_type=int | str)]
 SysctlValue = Annotated[str, BeforeValidator(_sysctl_value, json_schema_input_type=int | str)]
-Cidrs = Annotated[list[Cidr], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)]
-Addresses = Annotated[list[Address], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)]
+Cidrs = Annotated[
+    list[Cidr], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
+]
+Addresses = Annotated[
+    list[Address], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
+]
 MaskSizes = Annotated[
     list[Annotated[int, Field(ge=1, le=127)]],
     BeforeValidator(_listed, json_schema_input_type=int | list[int]),
     Field(min_length=1, max_length=2),
 ]
-Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)]
+Texts = Annotated[
+    list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
+]

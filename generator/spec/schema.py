@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from generator.spec.scalars import DnsLabel, SysctlValue
 from generator.spec.schema_base import Section
 from generator.spec.schema_network import ApiSpec, NetworkSpec
 from generator.spec.schema_pools import ComponentSpec, FileSpec, HostSpec, PoolSpec, SshSpec
@@ -18,7 +19,6 @@ from generator.spec.schema_settings import (
     RuntimeSpec,
     VersionsSpec,
 )
-from generator.spec.scalars import DnsLabel, SysctlValue
 
 
 class MetadataSpec(Section):
@@ -34,7 +34,9 @@ class ClusterSpec(Section):
     kind: Literal["Cluster"] = Field(description="Always Cluster.")
     metadata: MetadataSpec = Field(description="Who the cluster is.")
     versions: VersionsSpec = Field(description="What runs.")
-    node_naming: Literal["host", "address"] = Field("host", description="Whether nodes are named as their hosts or by their addresses.")
+    node_naming: Literal["host", "address"] = Field(
+        "host", description="Whether nodes are named as their hosts or by their addresses."
+    )
     network: NetworkSpec = Field(NetworkSpec(), description="Ranges and names inside the cluster.")
     api: ApiSpec = Field(ApiSpec(), description="How the API is entered.")
     directories: DirectoriesSpec = Field(DirectoriesSpec(), description="Where hosts keep state, data and logs.")
@@ -44,9 +46,13 @@ class ClusterSpec(Section):
     runtime: RuntimeSpec = Field(RuntimeSpec(), description="The container runtime.")
     artifacts: ArtifactsSpec = Field(ArtifactsSpec(), description="Where binaries come from.")
     ssh: SshSpec = Field(SshSpec(), description="How hosts are entered.")
-    sysctl: dict[str, SysctlValue | None] = Field({}, description="Kernel parameters on all hosts; null leaves one of ours alone.")
+    sysctl: dict[str, SysctlValue | None] = Field(
+        {}, description="Kernel parameters on all hosts; null leaves one of ours alone."
+    )
     pools: dict[DnsLabel, PoolSpec] = Field(min_length=1, description="Kinds of hosts, by name.")
-    hosts: dict[str, HostSpec] = Field(min_length=1, description="Machines, by name; names and addresses may be ranges.")
+    hosts: dict[str, HostSpec] = Field(
+        min_length=1, description="Machines, by name; names and addresses may be ranges."
+    )
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for the whole cluster, by component.")
     files: list[FileSpec] = Field([], description="Files of your own on all hosts.")
 

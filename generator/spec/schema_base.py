@@ -10,5 +10,10 @@ class Section(BaseModel):
     """One mapping of cluster.yaml."""
 
     model_config = ConfigDict(
-        extra="forbid", alias_generator=to_camel, populate_by_name=True, strict=True, frozen=True, hide_input_in_errors=True
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
     )

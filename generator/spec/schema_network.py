@@ -6,8 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
+from generator.spec.scalars import (
+    Addresses,
+    Cidrs,
+    Domain,
+    Endpoint,
+    MaskSizes,
+    Port,
+    PortRange,
+    SubjectAlternativeName,
+)
 from generator.spec.schema_base import Section
-from generator.spec.scalars import Addresses, Cidrs, Domain, Endpoint, MaskSizes, Port, PortRange, SubjectAlternativeName
 
 
 class NetworkSpec(Section):
@@ -20,7 +29,8 @@ class NetworkSpec(Section):
         ["10.96.0.0/16"], alias="serviceCIDR", description="Range of Service addresses; a list of two for dual stack."
     )
     node_mask_size: MaskSizes | None = Field(
-        None, description="Prefix length of each node's part of podCIDR: 24 for IPv4 and 64 for IPv6 unless said; a list pairs with podCIDR."
+        None,
+        description="Prefix length of each node's part of podCIDR: 24 for IPv4, 64 for IPv6 unless said.",
     )
     node_port_range: PortRange = Field("30000-32767", description="Ports of NodePort Services, first-last.")
     domain: Domain = Field("cluster.local", description="DNS domain of the cluster, without a dot at the end.")
@@ -30,7 +40,9 @@ class NetworkSpec(Section):
     plugin: Literal["none", "bridge"] = Field(
         "none", description="Pod network: none (bring your own) or bridge (routes on a flat network, up to 50 hosts)."
     )
-    proxy_mode: Literal["iptables", "ipvs", "nftables"] = Field("iptables", description="How kube-proxy programs Services.")
+    proxy_mode: Literal["iptables", "ipvs", "nftables"] = Field(
+        "iptables", description="How kube-proxy programs Services."
+    )
 
 
 class EndpointSpec(Section):
@@ -44,11 +56,15 @@ class ApiSpec(Section):
     """How the API is entered."""
 
     port: Port = Field(6443, description="Port on which each API server listens.")
-    endpoint: EndpointSpec | None = Field(None, description="Name or virtual IP in front of the API servers, if there is one.")
+    endpoint: EndpointSpec | None = Field(
+        None, description="Name or virtual IP in front of the API servers, if there is one."
+    )
     extra_sans: list[SubjectAlternativeName] = Field(
         [], alias="extraSANs", description="Further names and addresses in the API servers' certificates."
     )
-    balancer_port: Port = Field(8443, description="Port on 127.0.0.1 of each node's own API load balancer; never api.port.")
+    balancer_port: Port = Field(
+        8443, description="Port on 127.0.0.1 of each node's own API load balancer; never api.port."
+    )
     anonymous_paths: list[Literal["/livez", "/readyz", "/healthz"]] = Field(
         [], description="Health paths open to requests without credentials (Kubernetes 1.32 and later)."
     )

@@ -7,17 +7,36 @@ from typing import Any, Literal
 from pydantic import Field
 
 from generator.spec.model import Role
+from generator.spec.scalars import (
+    AbsolutePath,
+    DnsLabel,
+    Endpoint,
+    Mode,
+    Port,
+    RelativePath,
+    Texts,
+    Unavailable,
+    UnitName,
+    UserName,
+)
 from generator.spec.schema_base import Section
-from generator.spec.scalars import AbsolutePath, DnsLabel, Endpoint, Mode, Port, RelativePath, Texts, Unavailable, UnitName, UserName
 
 
 class ComponentSpec(Section):
     """What one layer says about one component; null removes what a weaker layer set."""
 
-    flags: dict[str, Any] = Field({}, description="Command-line flags without dashes; null removes, list-like flags add.")
-    unsafe_flags: dict[str, Any] = Field({}, description="Flags that Slipway owns, set nevertheless; a reviewer sees the word.")
-    unit: dict[str, dict[str, Any]] = Field({}, description="Keys of the systemd unit, by section; a list repeats a key.")
-    config: dict[str, Any] = Field({}, description="Fields of the component's configuration file, deep-merged into ours.")
+    flags: dict[str, Any] = Field(
+        {}, description="Command-line flags without dashes; null removes, list-like flags add."
+    )
+    unsafe_flags: dict[str, Any] = Field(
+        {}, description="Flags that Slipway owns, set nevertheless; a reviewer sees the word."
+    )
+    unit: dict[str, dict[str, Any]] = Field(
+        {}, description="Keys of the systemd unit, by section; a list repeats a key."
+    )
+    config: dict[str, Any] = Field(
+        {}, description="Fields of the component's configuration file, deep-merged into ours."
+    )
 
 
 class FileSpec(Section):
@@ -45,7 +64,9 @@ class JumpSpec(Section):
 
     address: Endpoint = Field(description="Name or address of the jump host, or the name of a host of this cluster.")
     port: Port | None = Field(None, description="Its SSH port: 22, or that of the named host, unless said.")
-    user: UserName | None = Field(None, description="Login on it: that of the cluster, or of the named host, unless said.")
+    user: UserName | None = Field(
+        None, description="Login on it: that of the cluster, or of the named host, unless said."
+    )
 
 
 class SshSpec(Section):
@@ -72,9 +93,12 @@ class PoolSpec(Section):
     arch: Literal["amd64", "arm64"] = Field("amd64", description="Architecture of the machines.")
     labels: dict[str, str] = Field({}, description="Labels of the pool's nodes.")
     taints: list[TaintSpec] | None = Field(
-        None, description="Taints of the pool's nodes: control-plane nodes that are not workers get theirs unless said; [] for none."
+        None,
+        description="Taints of the pool's nodes: that of the control plane where it is no worker unless said.",
     )
-    max_unavailable: Unavailable = Field("1", description="How many nodes may be down at once in an apply: a number or a percentage.")
+    max_unavailable: Unavailable = Field(
+        "1", description="How many nodes may be down at once in an apply: a number or a percentage."
+    )
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for hosts of this pool.")
     files: list[FileSpec] = Field([], description="Files of your own on hosts of this pool.")
 
@@ -85,7 +109,9 @@ class HostSpec(Section):
     pool: str = Field(description="Name of the pool to which the host belongs.")
     address: str = Field(description="IP address of the host; a range when the name is one: 10.0.1.[1:50].")
     secondary_address: str | None = Field(None, description="Address of the other family on a dual-stack host.")
-    zone: DnsLabel | None = Field(None, description="Machine room or failure domain; becomes the label topology.kubernetes.io/zone.")
+    zone: DnsLabel | None = Field(
+        None, description="Machine room or failure domain; becomes the label topology.kubernetes.io/zone."
+    )
     pod_subnet: Texts | None = Field(
         None, description="The host's own part of podCIDR, for the bridge plugin only; a list of two for dual stack."
     )

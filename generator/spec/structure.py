@@ -120,7 +120,9 @@ def _fault(document: Document, error: ErrorDetails) -> Fault:
         if error["input"] is None:
             return document.fault(path, "is empty", "give it a value, or take the key out")
         if kind == "string_type" and path in document.raw and path[-1] == "mode":
-            return document.fault(path, f"{document.raw[path]} without quotes is a number to YAML", f'write "{document.raw[path]}"')
+            return document.fault(
+                path, f"{document.raw[path]} without quotes is a number to YAML", f'write "{document.raw[path]}"'
+            )
         if kind == "string_type" and not isinstance(error["input"], (dict, list)):
             return document.fault(path, what, f'put it in quotes: "{document.raw.get(path, error["input"])}"')
         return document.fault(path, what, todo)

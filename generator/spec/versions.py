@@ -3,8 +3,8 @@
 Sources. Supported minors: those between the oldest and the newest that data/component-flags.json measured. etcd: the
 release that kubeadm of each minor pairs with (cmd/kubeadm/app/constants), raised to a patch release without the data
 corruption of 3.5.0 to 3.5.2 (etcd CHANGELOG-3.5); 1.34 ships 3.6 (kubernetes pull request 131501), and from 1.36 on
-kubeadm maps nothing below 3.6 (135701); /livez and /readyz of etcd came with 3.5.11 (124465). containerd: its support table
-(containerd releases page): the kubelet speaks only CRI v1 from 1.26 on (110618), which containerd has since 1.6; it
+kubeadm maps nothing below 3.6 (135701); /livez and /readyz of etcd came with 3.5.11 (124465).
+containerd: its support table (containerd releases page): the kubelet speaks only CRI v1 from 1.26 on (110618), which containerd has since 1.6; it
 speaks only CRI v1alpha2 below 1.23, which containerd 2.0 dropped; 1.35 is the last minor that supports containerd 1.x.
 """
 
@@ -102,10 +102,16 @@ def incompatibilities(kubernetes: str, etcd: str, containerd: str) -> list[Incom
         ((1, 20), (3, 4, 0), "needs etcd 3.4 or later"),
     ):
         if minor >= since and parts(etcd) < least:
-            found.append(Incompatibility("etcd", f"etcd {etcd} is too old: {name} {why}", f"use {companions(minor).etcd}"))
+            found.append(
+                Incompatibility("etcd", f"etcd {etcd} is too old: {name} {why}", f"use {companions(minor).etcd}")
+            )
             break
     if minor_of(etcd) > (3, 6):
-        found.append(Incompatibility("etcd", f"etcd {etcd} is newer than 3.6 and was not measured", f"use {companions(minor).etcd}"))
+        found.append(
+            Incompatibility(
+                "etcd", f"etcd {etcd} is newer than 3.6 and was not measured", f"use {companions(minor).etcd}"
+            )
+        )
     if (3, 5, 0) <= parts(etcd) <= (3, 5, 2):
         what = f"etcd {etcd} can corrupt its data (etcd CHANGELOG-3.5, 3.5.3)"
         found.append(Incompatibility("etcd", what, f"use {companions((1, 22)).etcd}"))

@@ -82,10 +82,16 @@ def read_document(content: bytes | str, file: str) -> tuple[Document, list[Fault
         mark = error.problem_mark or error.context_mark
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
         line = mark.line + 1 if mark is not None else 1
-        raise SpecError([Fault(file, line, "", f"is not YAML: {what}", "correct the line, or the one above it")]) from None
+        raise SpecError(
+            [Fault(file, line, "", f"is not YAML: {what}", "correct the line, or the one above it")]
+        ) from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1 if isinstance(error.position, int) else 1
-        what = f"holds the control character U+{error.character:04X}" if isinstance(error.character, int) else "is not text"
+        what = (
+            f"holds the control character U+{error.character:04X}"
+            if isinstance(error.character, int)
+            else "is not text"
+        )
         raise SpecError([Fault(file, line, "", what, "take it out")]) from None
     except (yaml.YAMLError, ValueError) as error:
         raise SpecError([Fault(file, 1, "", f"is not YAML: {error}", "correct the file")]) from None
@@ -107,7 +113,17 @@ def read_document(content: bytes | str, file: str) -> tuple[Document, list[Fault
 def _value(reading: _Reading, node: yaml.Node, path: Path, above: tuple[int, ...]) -> Any:
     reading.values += 1
     if reading.values > _MAX_VALUES:
-        raise SpecError([Fault(reading.file, node.start_mark.line + 1, "", "grows beyond half a million values", "use fewer aliases")])
+        raise SpecError(
+            [
+                Fault(
+                    reading.file,
+                    node.start_mark.line + 1,
+                    "",
+                    "grows beyond half a million values",
+                    "use fewer aliases",
+                )
+            ]
+        )
     if id(node) in above:
         reading.fault(node, path, "is an alias that holds itself", "write the value out")
         return None
@@ -130,9 +146,13 @@ def _mapping(reading: _Reading, node: yaml.MappingNode, path: Path, above: tuple
         key = str(key_node.value)
         line = key_node.start_mark.line + 1
         if key_node.tag == f"{_YAML}merge":
-            reading.fault(key_node, path, "uses the merge key <<", "write the keys out, or use a pool, which its hosts share")
+            reading.fault(
+                key_node, path, "uses the merge key <<", "write the keys out, or use a pool, which its hosts share"
+            )
         elif key in found:
-            reading.fault(key_node, (*path, key), f"is written twice, first on line {first[key]}", "keep one of the two")
+            reading.fault(
+                key_node, (*path, key), f"is written twice, first on line {first[key]}", "keep one of the two"
+            )
         else:
             first[key] = line
             reading.lines[(*path, key)] = line
