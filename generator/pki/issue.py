@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from cryptography import x509
+
 from generator import sealing
 from generator.errors import PkiError
 from generator.pki import external, matching
@@ -35,7 +37,7 @@ from generator.pki.issuing import (
 from generator.pki.request import Request
 from generator.pki.store import INDEX_FILE, PkiStore, index_text
 from generator.pki.words import certificate_text, public_key_text
-from generator.pki.writing import Changes
+from generator.pki.writing import SUFFIX, Changes
 from generator.sealing import Identity, shown
 from generator.spec.model import Cluster
 
@@ -90,6 +92,7 @@ class _Issue:
         self.store = PkiStore(cluster_dir)
         self.requests = certificates(cluster)
         self.changes = Changes()
+        self.chains: dict[str, list[x509.Certificate]] = {}
         self.authorities: dict[str, Authority] = {}
         self.recipients: tuple[sealing.Recipient, ...] = ()
         self.made: list[str] = []
@@ -131,17 +134,17 @@ class _Issue:
         # everything good that it has signed.
         key = self._opened_key(name) if has_key else new_key(request.algorithm)
         certificate = issue_ca(request, key, self.now)
-        text = certificate_text(certificate)
         if not has_key:
             self.changes.put(self.store.key_path(name), self._sealed(key_pem(key)))
-        self.changes.put(self.store.path(name), text)
-        self.authorities[name] = authority(name, text, key, self.now)
+        self.changes.put(self.store.path(name), certificate_text(certificate))
+        self.chains[name] = [certificate]
+        self.authorities[name] = authority(name, self.chains[name], key, self.now)
         self.made.append(name)
 
     def _keep_authority(self, request: Request) -> None:
         name = request.name
         self._check_sealed(name)
-        chain = self.store.chain(name)
+        chain = self.chains[name] = self.store.chain(name)
         check_valid(self._shown(name), chain, self.now)
         self.kept.append(name)
         different = matching.difference(chain[0], request)
@@ -163,6 +166,7 @@ class _Issue:
             if not state.missing:
                 self._check_sealed(request.name)
                 check_valid(self._shown(request.name), state.chain, self.now)
+                self.chains[request.name] = state.chain
                 if state.text != self.store.certificate(request.name):
                     self.changes.put(self.store.path(request.name), state.text)
                     self.made.append(request.name)
@@ -175,7 +179,7 @@ class _Issue:
     def _authority(self, name: str) -> Authority:
         """Return a CA that can sign, opening its key at most once per run."""
         if name not in self.authorities:
-            self.authorities[name] = authority(name, self.store.certificate(name), self._opened_key(name), self.now)
+            self.authorities[name] = authority(name, self.chains[name], self._opened_key(name), self.now)
         return self.authorities[name]
 
     # --- leaves -----------------------------------------------------------------------------------------------------
@@ -202,10 +206,7 @@ class _Issue:
         """Return why a leaf must be made: "" when it is missing, what does not match, None when it is to be kept."""
         if not self.store.has(request.name) or not self.store.key_path(request.name).is_file():
             return ""
-        if request.issuer in self.authorities:
-            issuer = self.authorities[request.issuer].certificate
-        else:
-            issuer = self.store.chain(request.issuer)[0]
+        issuer = self.chains[request.issuer][0]
         return matching.leaf_difference(self.store.chain(request.name)[0], request, issuer)
 
     def _left_over(self, wanted: set[str]) -> tuple[str, ...]:
@@ -218,6 +219,8 @@ class _Issue:
                 if name not in wanted:
                     names.add(name)
                     self.changes.remove(path)
+        for path in self.store.cluster_dir.rglob(f".*{SUFFIX}"):  # of an issue that was killed
+            self.changes.remove(path)
         return tuple(sorted(names))
 
     # --- other secrets ----------------------------------------------------------------------------------------------

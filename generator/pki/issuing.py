@@ -152,12 +152,11 @@ class Authority:
     end: datetime
 
 
-def authority(name: str, certificate_text: str | bytes, key: PrivateKey, now: datetime) -> Authority:
-    """Return a CA from its certificate (with those above it behind) and key.
+def authority(name: str, chain: Sequence[x509.Certificate], key: PrivateKey, now: datetime) -> Authority:
+    """Return a CA from its key and its certificate, behind which stand those above it.
 
     Raises PkiError when the certificate does not match the key, is no CA, or has ended.
     """
-    chain = load_certificates(certificate_text, name)
     own = chain[0]
     if public_der(own.public_key()) != public_der(key):
         raise PkiError(
@@ -243,7 +242,7 @@ def sign_client(
     `ca_cert_pem` is the text of pki/ca.crt, `ca_key` what pki/ca.key.age holds; user and groups of Kubernetes are the
     common name and the organizations. Raises PkiError.
     """
-    ca = authority("ca", ca_cert_pem, load_key(ca_key, "ca.key"), now)
+    ca = authority("ca", load_certificates(ca_cert_pem, "ca.crt"), load_key(ca_key, "ca.key"), now)
     key = new_key("ecdsa-p256")
     subject: tuple[Attribute, ...] = (*(("O", group) for group in organization), ("CN", cn))
     usages = key_usages("ecdsa-p256", CLIENT_AUTH)
