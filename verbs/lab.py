@@ -7,7 +7,7 @@ import os
 from invoke.collection import Collection
 from invoke.context import Context
 
-from lab import hosts as lab_hosts
+from lab import lab as lab_room
 from verbs.console import say, table
 from verbs.verb import verb
 
@@ -18,7 +18,7 @@ def up(context: Context, hosts: int = 3) -> None:
 
     Example: invoke lab.up --hosts 5
     """
-    lab_hosts.up(hosts)
+    lab_room.up(hosts)
 
 
 @verb()
@@ -27,7 +27,7 @@ def status(context: Context) -> None:
 
     Example: invoke lab.status
     """
-    rows = lab_hosts.status()
+    rows = [(host.name, host.address, "on" if on else "off") for host, on in lab_room.status()]
     if not rows:
         say("no lab is up; `invoke lab.up` boots one")
         return
@@ -38,9 +38,9 @@ def status(context: Context) -> None:
 def ssh(context: Context, host: str) -> None:
     """Open a shell on a lab host.
 
-    Example: invoke lab.ssh --host lab1
+    Example: invoke lab.ssh --host host-1
     """
-    words = lab_hosts.ssh_command(host)
+    words = lab_room.ssh_command(host)
     os.execvp(words[0], words)
 
 
@@ -50,7 +50,7 @@ def down(context: Context) -> None:
 
     Example: invoke lab.down
     """
-    lab_hosts.down()
+    lab_room.down()
 
 
 namespace = Collection("lab", up, status, ssh, down)

@@ -42,6 +42,7 @@ class LabCluster:
         run_in_lab: Callable[[Sequence[str], Mapping[str, str]], Completed],
         stop: Callable[[str], None],
         start: Callable[[str], None],
+        kernel_settings_before: str,
     ) -> None:
         self.workspace = workspace
         self.name = name
@@ -52,7 +53,8 @@ class LabCluster:
         self._run_in_lab = run_in_lab
         self.lab_stop = stop
         self.lab_start = start
-        self.kernel_settings_before = self.kernel_settings()
+        self.kernel_settings_before = kernel_settings_before
+        self.first_apply: Completed
         self._kubeconfig = workspace.parent / "admin.kubeconfig"
 
     @property
@@ -229,7 +231,8 @@ class LabCluster:
                 names.append(name)
         return names
 
-    def kernel_settings(self) -> str:
+    @staticmethod
+    def kernel_settings() -> str:
         """The machine's own sysctls outside net.*, without those that count or draw lots."""
         moving = ("kernel.random.", "fs.dentry-state", "fs.file-nr", "fs.inode-", "kernel.ns_last_pid", "fs.aio-nr", "kernel.pty.nr")
         listed = subprocess.run(["sysctl", "-a"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False)

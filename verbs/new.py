@@ -1,0 +1,113 @@
+"""Verbs that start a cluster and check its spec."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from cookiecutter.exceptions import CookiecutterException
+from cookiecutter.main import cookiecutter
+from invoke.context import Context
+
+import generator
+from generator import sealing
+from generator.errors import WorkspaceError
+from generator.spec import load
+from generator.spec.example import full_example
+from verbs.console import say, tree, warn
+from verbs.verb import verb
+from verbs.workspace import place_of, workspace_root
+
+TASKS = '''"""The verbs of this workspace; `invoke --list` shows them."""
+
+from verbs import namespace  # noqa: F401
+'''
+
+
+def template() -> Path:
+    """Return the folder of the cookiecutter template: beside the packages in a checkout, else the installed copy."""
+    beside = Path(generator.__file__).parents[1] / "cookiecutter-cluster"
+    if beside.is_dir():
+        return beside
+    return Path(generator.__file__).parents[1] / "cookiecutter_cluster"
+
+
+def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) -> Path:
+    """Write clusters/<name> from the template and return it; makes a workspace of `root` where it is none yet.
+
+    Raises WorkspaceError where the cluster exists or the template's hooks refuse the answers; nothing is left then.
+    """
+    folder = root / "clusters" / name
+    if folder.exists():
+        raise WorkspaceError(f"clusters/{name} exists already; choose another name or edit it")
+    (root / "clusters").mkdir(parents=True, exist_ok=True)
+    try:
+        cookiecutter(
+            str(template()),
+            no_input=no_input,
+            extra_context={"name": name, **answers},
+            output_dir=str(root / "clusters"),
+            accept_hooks=True,
+        )
+    except CookiecutterException as error:
+        raise WorkspaceError(f"clusters/{name}: the answers were refused, nothing was written; see above ({error})") from error
+    if not (root / "tasks.py").exists():
+        (root / "tasks.py").write_text(TASKS)
+    return folder
+
+
+def write_recipient(folder: Path) -> None:
+    """Write the operator's public key into recipients.txt, making an identity where there is none."""
+    identity = sealing.identity_path(os.environ)
+    if identity is None:
+        identity = sealing.default_identity_path(os.environ)
+        sealing.create_identity(identity)
+        say(f"made an age identity at {identity} (mode 0600): keep a copy, it opens the keys of your clusters")
+    with (folder / "recipients.txt").open("a") as recipients:
+        recipients.write(f"{sealing.recipient_of(identity)}\n")
+
+
+@verb(
+    help={
+        "name": "name of the cluster: lower case, digits, dashes",
+        "no-input": "take the default for every question",
+        "full": "write every option of the spec, commented out, with default and meaning",
+        "set": "answer one question: KEY=VALUE, may be given several times",
+    },
+    iterable=["set"],
+)
+def new(context: Context, name: str, no_input: bool = False, full: bool = False, set: list[str] | None = None) -> None:  # noqa: A002
+    """Start a cluster: a commented cluster.yaml that renders at once, and the files beside it.
+
+    Example: invoke new --name first --no-input
+    """
+    try:
+        root = workspace_root()
+    except WorkspaceError:
+        root = Path.cwd()
+    answers = dict(answer.split("=", 1) for answer in set or [] if "=" in answer)
+    wrong = [answer for answer in set or [] if "=" not in answer]
+    if wrong:
+        raise WorkspaceError(f"--set {wrong[0]}: no value; write KEY=VALUE")
+    folder = scaffold(root, name, answers, no_input=no_input or not sys.stdin.isatty())
+    write_recipient(folder)
+    if full:
+        (folder / "cluster.full.yaml").write_text(full_example(name))
+        say("cluster.full.yaml lists every option; copy what you need into cluster.yaml")
+    tree(folder, depth=2)
+    say(f"next: edit clusters/{name}/cluster.yaml, then invoke render --cluster {name}")
+
+
+@verb(help={"cluster": "which cluster; else SLIPWAY_CLUSTER, else the only one"})
+def validate(context: Context, cluster: str | None = None) -> None:
+    """Check a cluster's spec: every fault at once, with file, line and what to do. Writes nothing.
+
+    Example: invoke validate --cluster prod
+    """
+    place = place_of(cluster)
+    model = load(place.root, place.cluster)
+    for warning in model.warnings:
+        warn(warning)
+    counts = f"{len(model.hosts)} hosts in {len(model.pools)} pools, Kubernetes {model.versions.kubernetes}"
+    say(f"{place.cluster}: the spec holds ({counts})")
