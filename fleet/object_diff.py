@@ -1,0 +1,67 @@
+"""What differs between an object of the API and what an apply would make of it, as ± lines of YAML."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.kube import Object
+from generator.formats.yaml_text import yaml_text
+
+HIDDEN = "(not shown)"
+_NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+
+
+def stripped(value: Mapping[str, Any]) -> Object:
+    """Return an object without status and without what the server writes into metadata by itself."""
+    metadata = {key: part for key, part in value.get("metadata", {}).items() if key not in _NOISE}
+    kept = {key: part for key, part in value.items() if key not in ("status", "metadata")}
+    return {**kept, "metadata": metadata}
+
+
+def same(live: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether an apply changes nothing that anybody reads."""
+    return stripped(live) == stripped(after)
+
+
+def overlaid(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
+    """Return the live object with the wanted fields laid over it: what an apply makes of it, save for removals.
+
+    For credentials that may not try an apply. Maps merge; lists are taken as wanted where any entry differs from
+    the live one's fields, since the server's defaults stand in the entries.
+    """
+    result = dict(live)
+    for key, value in wanted.items():
+        result[key] = _laid(live.get(key), value)
+    return result
+
+
+def _laid(live: Any, wanted: Any) -> Any:
+    if isinstance(live, Mapping) and isinstance(wanted, Mapping):
+        return overlaid(live, wanted)
+    if isinstance(live, list) and isinstance(wanted, list) and len(live) == len(wanted):
+        return [_laid(one, other) for one, other in zip(live, wanted, strict=True)]
+    return wanted
+
+
+def text_diff(live: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return ± lines of YAML with two lines around each change; the values of Secrets are never among them."""
+    old, new = stripped(live) if live is not None else {}, stripped(after)
+    if after.get("kind") == "Secret":
+        old, new = _masked(old, new)
+    before = yaml_text(old).splitlines() if old else []
+    lines = difflib.unified_diff(before, yaml_text(new).splitlines(), lineterm="", n=2)
+    return tuple(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+
+def _masked(old: Object, new: Object) -> tuple[Object, Object]:
+    sides = (dict(old), dict(new))
+    for field in ("data", "stringData"):
+        values = [side.get(field) or {} for side in sides]
+        for at, side in enumerate(sides):
+            if field in side:
+                changed = "(not shown, as it was)" if at == 0 else "(not shown, changed)"
+                other = values[1 - at]
+                side[field] = {key: HIDDEN if other.get(key) == part else changed for key, part in values[at].items()}
+    return sides
