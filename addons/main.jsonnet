@@ -1,0 +1,14 @@
+// Every API object that Slipway applies, by set and by name within it: a function of the cluster.
+// A set is a folder of rendered/<c>/objects; its objects are applied together and pruned together.
+// `values` are the parameters of each set. clusters/<c>/addons.jsonnet is added to the result with `+`:
+//   { values+:: { clusterRbac+: { readers: ['slipway:readers', 'oidc:auditors'] } } }
+function(cluster) {
+  values:: {
+    clusterRbac: {
+      nodes: cluster.nodes,
+      anonymousPaths: cluster.anonymousPaths,
+    },
+  },
+
+  '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
+}

@@ -1,0 +1,71 @@
+"""render: cluster, certificates and lock in; the whole tree out. Pure: no clock, no randomness, no socket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from generator.artifacts_lock import ArtifactLock
+from generator.components.view import Component, Material
+from generator.errors import RenderError
+from generator.render.bom import bom_text
+from generator.render.inventory import inventory_text
+from generator.render.levels import Levels, levels
+from generator.render.manifest import folder_files
+from generator.render.objects import images, object_files, objects
+from generator.render.phases import phases_text, unknown_phases
+from generator.render.pki_page import pki_text
+from generator.render.tree import Tree, put
+from generator.spec.model import Cluster
+
+
+def render(
+    cluster: Cluster, material: Material, lock: ArtifactLock, root: Path, components: Sequence[Component] | None = None
+) -> Tree:
+    """Return the tree of a cluster.
+
+    `root` is the workspace, of which only clusters/<c>/addons.jsonnet is read; `components` are all known ones unless
+    given. Raises RenderError where the model cannot become a tree.
+    """
+    found = levels(cluster, material, known_components() if components is None else components)
+    strange = unknown_phases(found.phases())
+    if strange:
+        raise RenderError(
+            f"{cluster.name}: an item is of phase {strange[0]}, which does not exist; report this as a defect"
+        )
+    sets = objects(cluster, root)
+    tree: dict[str, bytes] = {}
+    put(tree, _folders(cluster, found, material))
+    put(tree, object_files(sets))
+    put(
+        tree,
+        (
+            (name, text.encode())
+            for name, text in (
+                ("inventory.yaml", inventory_text(cluster, found.components)),
+                ("bom.yaml", bom_text(cluster, found, lock, images(sets))),
+                ("pki.yaml", pki_text(cluster, material)),
+                ("phases.yaml", phases_text(cluster, found.phases(), tuple(sets))),
+            )
+        ),
+    )
+    return dict(sorted(tree.items()))
+
+
+def known_components() -> Sequence[Component]:
+    """Return every component there is."""
+    from generator.components.registry import COMPONENTS
+
+    return COMPONENTS
+
+
+def _folders(cluster: Cluster, found: Levels, material: Material) -> list[tuple[str, bytes]]:
+    files: list[tuple[str, bytes]] = []
+    for name, folder in found.shared.items():
+        if folder:
+            files.extend(folder_files(cluster.name, f"components/{name}", folder, name, material))
+    for (name, pool), folder in found.pools.items():
+        files.extend(folder_files(cluster.name, f"components/{name}@{pool}", folder, name, material))
+    for host, folder in found.hosts.items():
+        files.extend(folder_files(f"{cluster.name}/{host}", f"hosts/{host}", folder, None, material))
+    return files

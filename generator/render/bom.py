@@ -1,0 +1,73 @@
+"""bom.yaml: every binary, package and image of a cluster, with its version and, once locked, its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from generator.artifacts_lock import UNLOCKED, Artifact, ArtifactLock
+from generator.components.items import HostBinary, HostItem, HostPackage
+from generator.errors import RenderError
+from generator.render.flow import flow
+from generator.render.inventory import HEADER
+from generator.render.levels import Levels
+from generator.spec.artifacts import PUBLICATIONS, official_url
+from generator.spec.model import Cluster
+
+
+def bom_text(cluster: Cluster, levels: Levels, lock: ArtifactLock, images: Iterable[str]) -> str:
+    """Return bom.yaml, one line for each thing, sorted.
+
+    An artifact's url is that of the mirror where the cluster has one, else the official download. What is not locked
+    has the sha256 `unlocked`; push refuses it.
+    """
+    lines = [f"{HEADER.format(cluster=cluster.name)}artifacts:"]
+    for artifact in artifacts(cluster, levels.all_items()):
+        locked = lock.get(artifact)
+        entry = {
+            "name": artifact.name,
+            "version": artifact.version,
+            "arch": artifact.arch,
+            "url": _url(cluster, artifact, lock),
+        }
+        entry["sha256"] = UNLOCKED if locked is None else locked.sha256
+        lines.append(f"- {flow(entry if locked is None or not locked.size else {**entry, 'size': locked.size})}")
+    packages = sorted(_packages(cluster, levels))
+    if packages:
+        lines.append("packages:")
+        lines.extend(f"- {flow({'name': name, 'os': os})}" for name, os in packages)
+    lines.append("images:")
+    lines.extend(f"- {flow({'image': image})}" for image in sorted({cluster.runtime.sandbox_image, *images}))
+    return "\n".join(lines) + "\n"
+
+
+def artifacts(cluster: Cluster, items: Iterable[HostItem]) -> tuple[Artifact, ...]:
+    """Return the artifacts from which items take binaries, sorted; raises RenderError for one that nobody publishes."""
+    needed = {Artifact(item.artifact, item.version, item.arch) for item in items if isinstance(item, HostBinary)}
+    unknown = sorted(artifact.name for artifact in needed if artifact.name not in PUBLICATIONS)
+    if unknown:
+        raise RenderError(f"{cluster.name}: no place is known where {unknown[0]} is published; report this as a defect")
+    return tuple(sorted(needed))
+
+
+def _url(cluster: Cluster, artifact: Artifact, lock: ArtifactLock) -> str:
+    locked = lock.get(artifact)
+    if cluster.artifacts.mirror is None:
+        return official_url(artifact.name, artifact.version, artifact.arch)
+    return f"{cluster.artifacts.mirror.rstrip('/')}/{artifact.path if locked is None else locked.path}"
+
+
+def _packages(cluster: Cluster, levels: Levels) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for pool, components in levels.components.items():
+        folders = [levels.shared.get(name) for name in components] + [
+            levels.pools.get((name, pool)) for name in components
+        ]
+        folders += [levels.hosts.get(host.name) for host in cluster.hosts if host.pool.name == pool]
+        for folder in folders:
+            if folder is not None:
+                found |= {
+                    (item.name, cluster.pools[pool].os)
+                    for item in folder.items.values()
+                    if isinstance(item, HostPackage)
+                }
+    return found

@@ -1,0 +1,166 @@
+"""API objects: addons/main.jsonnet as a function of the cluster, one object per file, in a fixed order of kinds.
+
+The language is jsonnet, evaluated by rjsonnet; the reference implementation gives the same (a test compares them).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rjsonnet
+
+from generator.errors import RenderError
+from generator.formats.yaml_text import yaml_text
+from generator.render.flow import flow
+from generator.spec.model import Cluster
+
+ADDONS = Path(__file__).resolve().parents[2] / "addons"
+SET_LABEL = "slipway.io/set"
+
+KIND_ORDER = (
+    "CustomResourceDefinition",
+    "PriorityClass",
+    "Namespace",
+    "ServiceAccount",
+    "ClusterRole",
+    "Role",
+    "ClusterRoleBinding",
+    "RoleBinding",
+    "Secret",
+    "ConfigMap",
+    "Service",
+    "DaemonSet",
+    "Deployment",
+    "StatefulSet",
+)
+"""What others refer to comes first; kinds that are not listed come last, by name."""
+
+_SET_NAME = re.compile(r"[0-9]{2}-[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+Objects = Mapping[str, tuple[Mapping[str, Any], ...]]
+
+
+def cluster_argument(cluster: Cluster) -> dict[str, Any]:
+    """Return what jsonnet gets to know of a cluster; nothing in it depends on the order of hosts."""
+    from generator.spec.node_identity import node_line
+
+    network = cluster.network
+    return {
+        "name": cluster.name,
+        "kubernetes": cluster.versions.kubernetes,
+        "minor": list(cluster.versions.minor),
+        "domain": network.domain,
+        "podCIDRs": list(network.pod_cidrs),
+        "serviceCIDRs": list(network.service_cidrs),
+        "dnsIPs": list(network.dns_ips),
+        "networkPlugin": network.plugin,
+        "anonymousPaths": list(cluster.api.anonymous_paths),
+        "nodes": {host.node_name: node_line(host) for host in cluster.nodes},
+    }
+
+
+def objects(cluster: Cluster, root: Path) -> Objects:
+    """Return the objects of each set, in the order of apply, labelled with their set.
+
+    `root` is the workspace; clusters/<c>/addons.jsonnet is added with `+` where it exists. Raises RenderError for
+    jsonnet that does not evaluate and for what it gives that is no API object.
+    """
+    own = root / "clusters" / cluster.name / "addons.jsonnet"
+    snippet = "function(cluster) " + _sum(cluster, own)
+    try:
+        text = rjsonnet.evaluate_snippet(
+            f"clusters/{cluster.name}/addons.jsonnet" if own.is_file() else "addons/main.jsonnet",
+            snippet,
+            jpathdir=[str(own.parent), str(ADDONS)],
+            tla_codes={"cluster": json.dumps(cluster_argument(cluster))},
+        )
+    except RuntimeError as error:
+        what = f"jsonnet does not evaluate: {_reason(error)}"
+        raise RenderError(f"{cluster.name}: addons: {what}; correct addons.jsonnet") from None
+    return {name: _checked_set(cluster, name, members) for name, members in sorted(json.loads(text).items())}
+
+
+def object_files(sets: Objects) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of objects/: one for each object, and an index of each set in the order of apply."""
+    for name, members in sets.items():
+        lines = ["objects:"]
+        for member in members:
+            file = file_name(member)
+            metadata = member["metadata"]
+            entry = {"file": file, "apiVersion": member["apiVersion"], "kind": member["kind"]}
+            if "namespace" in metadata:
+                entry["namespace"] = metadata["namespace"]
+            lines.append(f"- {flow({**entry, 'name': metadata['name']})}")
+            yield f"objects/{name}/{file}", yaml_text(member).encode()
+        yield f"objects/{name}/index.yaml", ("\n".join(lines) + "\n").encode()
+
+
+def file_name(member: Mapping[str, Any]) -> str:
+    """Return the file name of an object: kind, namespace where it has one, and name; `_` for odd characters."""
+    metadata = member["metadata"]
+    parts = [member["kind"], *([metadata["namespace"]] if "namespace" in metadata else []), metadata["name"]]
+    return "-".join(_UNSAFE.sub("_", part) for part in parts) + ".yaml"
+
+
+def images(sets: Objects) -> tuple[str, ...]:
+    """Return the images that the objects' containers run, sorted."""
+    return tuple(sorted({image for members in sets.values() for member in members for image in _images(member)}))
+
+
+def _sum(cluster: Cluster, own: Path) -> str:
+    main = "(import 'main.jsonnet')(cluster)"
+    if not own.is_file():
+        return main
+    both = "(if std.isFunction(own) then own(cluster) else own)"
+    return f"local own = import {json.dumps(own.name)}; {main} + {both}"
+
+
+def _checked_set(cluster: Cluster, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
+    where = f"{cluster.name}: addons"
+    if not _SET_NAME.fullmatch(name):
+        raise RenderError(f"{where}: {name!r} is no name of a set; name it like 00-cluster-rbac")
+    if not isinstance(members, dict):
+        raise RenderError(f"{where}: set {name} is no map of objects; give each object a name of its own")
+    labelled = [_labelled(where, name, key, member) for key, member in members.items()]
+    ordered = sorted(labelled, key=_apply_order)
+    files = [file_name(member) for member in ordered]
+    twice = sorted({file for file in files if files.count(file) > 1})
+    if twice:
+        raise RenderError(f"{where}: set {name} has {twice[0].removesuffix('.yaml')} twice; give it once")
+    return tuple(ordered)
+
+
+def _labelled(where: str, name: str, key: str, member: Any) -> Mapping[str, Any]:
+    metadata = member.get("metadata") if isinstance(member, dict) else None
+    words = [member.get("kind"), member.get("apiVersion"), metadata.get("name")] if isinstance(metadata, dict) else []
+    if not isinstance(metadata, dict) or not all(isinstance(word, str) and word for word in words):
+        raise RenderError(f"{where}: {name}.{key} is no API object; it needs apiVersion, kind and metadata.name")
+    return {**member, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), SET_LABEL: name}}}
+
+
+def _apply_order(member: Mapping[str, Any]) -> tuple[int, str, str, str]:
+    kind = member["kind"]
+    place = KIND_ORDER.index(kind) if kind in KIND_ORDER else len(KIND_ORDER)
+    return place, kind, member["metadata"].get("namespace", ""), member["metadata"]["name"]
+
+
+def _images(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if key in {"containers", "initContainers"} and isinstance(below, list):
+                yield from (one["image"] for one in below if isinstance(one, Mapping) and "image" in one)
+            else:
+                yield from _images(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _images(below)
+
+
+def _reason(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:3])

@@ -1,0 +1,248 @@
+"""The phases of an apply, in order: one literal that can be read aloud, and phases.yaml written from it.
+
+fleet knows kinds of gate and nothing else; every name, port and path of a gate comes from here. A value that
+depends on the cluster is a function of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from generator.render.flow import block_scalar, flow
+from generator.render.inventory import HEADER
+from generator.spec.layout import (
+    CA_CERT,
+    ETCD_FORMED_MARK,
+    ETCD_PKI_DIR,
+    KUBELET_BOOTSTRAP_KUBECONFIG,
+    LINK_DIR,
+    kubelet_client_pem,
+)
+from generator.spec.model import ROLES, Cluster, Role
+
+Gate = Mapping[str, Any]
+
+CONTROL_PLANE: tuple[Role, ...] = ("control-plane",)
+ETCD: tuple[Role, ...] = ("etcd",)
+NODES: tuple[Role, ...] = ("control-plane", "worker")
+BALANCED: tuple[Role, ...] = ("control-plane", "worker")
+EVERY_HOST: tuple[Role, ...] = ROLES  # type: ignore[assignment]
+
+CONTROLLER_MANAGER_PORT = 10257
+SCHEDULER_PORT = 10259
+ETCD_CLIENT_PORT = 2379
+
+
+def api_port(cluster: Cluster) -> int:
+    """Return the port of the API servers."""
+    return cluster.api.port
+
+
+def balancer_port(cluster: Cluster) -> int:
+    """Return the port of the balancer on each node's loopback address."""
+    return cluster.api.balancer_port
+
+
+def node_api_url(cluster: Cluster) -> str:
+    """Return the URL by which a node enters the API."""
+    return cluster.node_api_url
+
+
+def etcd_data(cluster: Cluster) -> str:
+    """Return the data folder of the members."""
+    return cluster.directories.etcd_data
+
+
+def kubelet_client_certificate(cluster: Cluster) -> str:
+    """Return the file in which a kubelet keeps the certificate that it got by bootstrap."""
+    return kubelet_client_pem(cluster.directories.kubelet)
+
+
+UNITS: Gate = {"kind": "units"}
+BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": BALANCED}
+ETCD_ACCESS: Gate = {
+    "etcdctl": f"{LINK_DIR}/etcdctl",
+    "port": ETCD_CLIENT_PORT,
+    "cacert": f"{ETCD_PKI_DIR}/ca.crt",
+    "cert": f"{ETCD_PKI_DIR}/healthcheck-client.crt",
+    "key": f"{ETCD_PKI_DIR}/healthcheck-client.key",
+}
+API_SERVER_READY: Gate = {"kind": "https", "port": api_port, "path": "/readyz", "client": "admin"}
+CONTROLLER_MANAGER_HEALTHY: Gate = {
+    "kind": "https", "address": "127.0.0.1", "port": CONTROLLER_MANAGER_PORT, "path": "/healthz",
+}  # fmt: skip
+SCHEDULER_HEALTHY: Gate = {"kind": "https", "address": "127.0.0.1", "port": SCHEDULER_PORT, "path": "/healthz"}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of an apply.
+
+    `batch` is all hosts at once, one at a time, or slots (as many as each pool's maxUnavailable allows). `before`
+    must hold for what remains before a healthy host is touched, `gates` after each batch. `objects` names the sets of
+    API objects of which those that exist are applied.
+    """
+
+    name: str
+    title: str
+    roles: tuple[Role, ...] = ()
+    batch: Literal["all", "one", "slots"] = "all"
+    first: str = ""
+    before: tuple[Gate, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    objects: tuple[str, ...] = ()
+    drain: bool = False
+    defer_drained: str = ""
+    formation: Gate = field(default_factory=dict)
+    join: Gate = field(default_factory=dict)
+    always: bool = False
+
+
+PHASES: tuple[Phase, ...] = (
+    Phase(
+        "preflight",
+        "every host can be worked with",
+        roles=EVERY_HOST,
+        gates=({"kind": "preflight"},),
+        always=True,
+    ),
+    Phase(
+        "host-base",
+        "users, kernel settings and trust are in place",
+        roles=EVERY_HOST,
+    ),
+    Phase(
+        "binaries",
+        "every version folder is there, used by nothing yet",
+        roles=EVERY_HOST,
+    ),
+    Phase(
+        "runtime",
+        "every node can run containers",
+        roles=NODES,
+        batch="slots",
+        defer_drained="nodes",
+        gates=(UNITS,),
+    ),
+    Phase(
+        "load-balancer",
+        "every node has its own way to all API servers",
+        roles=("control-plane", "worker", "load-balancer"),
+        batch="slots",
+        gates=(UNITS, BALANCER_LISTENS),
+    ),
+    Phase(
+        "etcd",
+        "the members have a quorum and each is healthy",
+        roles=ETCD,
+        batch="one",
+        formation={"unit": "etcd.service", "data": etcd_data, "mark": ETCD_FORMED_MARK},
+        before=({"kind": "etcd-quorum", **ETCD_ACCESS},),
+        gates=(UNITS, {"kind": "etcd-health", **ETCD_ACCESS}),
+    ),
+    Phase(
+        "control-plane",
+        "every API server is ready, its controller manager and scheduler are healthy",
+        roles=CONTROL_PLANE,
+        batch="one",
+        before=({"kind": "other-api-server"},),
+        gates=(UNITS, API_SERVER_READY, CONTROLLER_MANAGER_HEALTHY, SCHEDULER_HEALTHY),
+    ),
+    Phase(
+        "cluster-rbac",
+        "those who work with the API may do what they must, and no more",
+        objects=("00-cluster-rbac",),
+        gates=({"kind": "accepted"},),
+    ),
+    Phase(
+        "network",
+        "pods can reach pods",
+        roles=NODES,
+        batch="slots",
+        objects=("10-network",),
+        gates=(UNITS,),
+    ),
+    Phase(
+        "nodes",
+        "every node is Ready, control-plane hosts first",
+        roles=NODES,
+        batch="slots",
+        first="control-plane",
+        drain=True,
+        join={
+            "kubeconfig": KUBELET_BOOTSTRAP_KUBECONFIG,
+            "server": node_api_url,
+            "clientCertificate": kubelet_client_certificate,
+            "ca": CA_CERT,
+        },
+        gates=(UNITS, {"kind": "node-ready"}),
+    ),
+)
+
+
+def phases_text(cluster: Cluster, used: Collection[str], object_sets: Sequence[str]) -> str:
+    """Return phases.yaml: the phases that have items (`used`) or objects in this cluster, in order.
+
+    Ports and paths of gates are those of this cluster; the addresses of the control plane are listed on top, and
+    nothing lists workers.
+    """
+    lines = [HEADER.format(cluster=cluster.name) + "controlPlane:"]
+    lines.extend(
+        f"- {flow({'host': host.name, 'address': host.address, 'port': cluster.api.port})}"
+        for host in sorted(cluster.control_plane, key=lambda host: host.name)
+    )
+    lines.append("phases:")
+    for phase in PHASES:
+        objects = [name for name in phase.objects if name in object_sets]
+        if not (phase.always or phase.name in used or objects):
+            continue
+        lines.extend(_phase_lines(cluster, phase, phase.name in used or phase.always, objects))
+    return "\n".join(lines) + "\n"
+
+
+def unknown_phases(used: Collection[str]) -> tuple[str, ...]:
+    """Return the phases that items name and PHASES does not have."""
+    return tuple(sorted(set(used) - {phase.name for phase in PHASES}))
+
+
+def _phase_lines(cluster: Cluster, phase: Phase, has_items: bool, objects: list[str]) -> list[str]:
+    present = {role for host in cluster.hosts for role in host.pool.roles}
+    roles = [role for role in phase.roles if role in present]
+    gates = [gate for gate in phase.gates if has_items or gate is not UNITS]
+    if objects and not any(gate["kind"] == "accepted" for gate in gates):
+        gates.append({"kind": "accepted"})
+    entry: dict[str, Any] = {
+        "name": phase.name,
+        "title": phase.title,
+        "roles": roles if has_items else [],
+        "batch": phase.batch,
+        "first": phase.first,
+        "drain": phase.drain,
+        "deferDrained": phase.defer_drained,
+        "formation": _resolved(cluster, phase.formation),
+        "join": _resolved(cluster, phase.join),
+        "objects": objects,
+    }
+    lines: list[str] = []
+    for key, value in entry.items():
+        if value not in ("", [], {}, False):
+            lines.append(
+                f"{'  ' if lines else '- '}{key}: {block_scalar(value) if isinstance(value, str) else flow(value)}"
+            )
+    for key, some in (("before", phase.before), ("gates", gates)):
+        resolved = [_resolved(cluster, gate) for gate in some]
+        needed = [gate for gate in resolved if not gate.get("roles") or set(gate["roles"]) & present]
+        if needed:
+            lines.append(f"  {key}:")
+            lines.extend(f"  - {flow(gate)}" for gate in needed)
+    return lines
+
+
+def _resolved(cluster: Cluster, values: Gate) -> dict[str, Any]:
+    resolved = {}
+    for key, value in values.items():
+        fact: Callable[[Cluster], Any] | Any = value
+        resolved[key] = fact(cluster) if callable(fact) else fact
+    return resolved

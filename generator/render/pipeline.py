@@ -1,0 +1,34 @@
+"""`invoke render`: load, issue what is missing, render, write; and what the operator is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.pki.issue import Clock, IdentityProvider, IssueReport, issue
+from generator.render.check import current_tree, rendered_dir
+from generator.render.tree import Changes, write
+from generator.spec import load
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a render did: the certificates issued, the files that changed, and the warnings of the spec."""
+
+    cluster: str
+    issued: IssueReport
+    changes: Changes
+    files: int
+    warnings: tuple[str, ...]
+
+
+def render_cluster(root: Path, name: str, *, clock: Clock, identity: IdentityProvider | None = None) -> Report:
+    """Issue what a cluster lacks, render its tree and write it to rendered/<c>.
+
+    `clock` and `identity` serve the issue step; `identity` is called only when something sealed must be opened. Raises
+    SpecError, PkiError, SealingError, RenderError; a failure leaves the old tree whole.
+    """
+    cluster = load(root, name)
+    issued = issue(cluster, root / "clusters" / name, clock=clock, identity=identity)
+    tree = current_tree(root, cluster)
+    return Report(name, issued, write(tree, rendered_dir(root, name)), len(tree), cluster.warnings)
