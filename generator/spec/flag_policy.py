@@ -97,7 +97,8 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         ),
         **dict.fromkeys(
             ("kubelet-client-certificate", "kubelet-client-key", "kubelet-certificate-authority",
-             "proxy-client-cert-file", "proxy-client-key-file", "service-account-key-file", "service-account-signing-key-file"),
+             "proxy-client-cert-file", "proxy-client-key-file", "service-account-key-file",
+             "service-account-signing-key-file"),
             _CERTIFICATES,
         ),
         "service-account-issuer": "it follows network.domain",

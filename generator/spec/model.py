@@ -229,7 +229,7 @@ class PkiSettings:
     """What certificates look like; validities in days, algorithm one of ecdsa-p256, rsa-2048, rsa-3072, rsa-4096.
 
     `ca_days` has every CA (ca, etcd/ca, front-proxy-ca) and `leaf_days` every kind of leaf by kubeadm's name
-    (apiserver, etcd/server, controller-manager, …); `subject` holds the short names C, ST, L and OU, only those that are set.
+    (apiserver, etcd/server, …); `subject` holds the short names C, ST, L and OU, only those that are set.
     """
 
     algorithm: str

@@ -4,8 +4,9 @@ Sources. Supported minors: those between the oldest and the newest that data/com
 release that kubeadm of each minor pairs with (cmd/kubeadm/app/constants), raised to a patch release without the data
 corruption of 3.5.0 to 3.5.2 (etcd CHANGELOG-3.5); 1.34 ships 3.6 (kubernetes pull request 131501), and from 1.36 on
 kubeadm maps nothing below 3.6 (135701); /livez and /readyz of etcd came with 3.5.11 (124465).
-containerd: its support table (containerd releases page): the kubelet speaks only CRI v1 from 1.26 on (110618), which containerd has since 1.6; it
-speaks only CRI v1alpha2 below 1.23, which containerd 2.0 dropped; 1.35 is the last minor that supports containerd 1.x.
+containerd: its support table (containerd releases page). The kubelet speaks only CRI v1 from 1.26 on (110618), which
+containerd has since 1.6; it speaks only CRI v1alpha2 below 1.23, which containerd 2.0 dropped; 1.35 is the last minor
+that supports containerd 1.x.
 """
 
 from __future__ import annotations

@@ -1,0 +1,130 @@
+"""The full example of `invoke new --full`: every option of cluster.yaml, commented out, with default and meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from generator.formats.yaml_text import yaml_line
+from generator.spec.schema import ClusterSpec
+from generator.spec.schema_fields import default_text, fields, is_list, is_map, model_of
+
+_EXAMPLE: dict[str, Any] = {
+    "versions": {"kubernetes": "1.36.1"},
+    "pools": {
+        "control": {"roles": ["etcd", "control-plane"]},
+        "workers": {"roles": ["worker"]},
+    },
+    "hosts": {
+        "cp1": {"pool": "control", "address": "10.0.0.1"},
+        "worker-[1:2]": {"pool": "workers", "address": "10.0.0.[11:12]"},
+    },
+}
+
+_SAMPLES = {
+    "host": "api.example.net",
+    "address": "10.0.0.250",
+    "path": "/etc/motd",
+    "source": "files/motd",
+    "key": "dedicated",
+    "effect": "NoSchedule",
+}
+
+
+def full_example(name: str) -> str:
+    """Return a cluster.yaml that loads, with every option of the schema commented out beside its default and meaning.
+
+    `name` is the cluster's. The lines that are not comments are one small cluster.
+    """
+    lines = [
+        "# Every option of cluster.yaml. A line that begins with #- is an option with its default: take the #- away.",
+        "apiVersion: slipway.io/v1",
+        "kind: Cluster",
+    ]
+    lines += _section(ClusterSpec, "", {"metadata": {"name": name}, **_EXAMPLE}, skip=("apiVersion", "kind"))
+    return "\n".join(lines) + "\n"
+
+
+def _section(model: type[BaseModel], indent: str, given: dict[str, Any], skip: tuple[str, ...] = ()) -> list[str]:
+    lines: list[str] = []
+    for key, field in fields(model):
+        if key in skip:
+            continue
+        meaning = field.description or ""
+        below = model_of(field.annotation)
+        if key in given:
+            lines += ["", f"# {meaning}"] if not indent else [f"{indent}# {meaning}"]
+            lines += _given(key, given[key], below, is_map(field.annotation), indent)
+        elif below is not None:
+            lines += ["", f"# {meaning}"] if not indent else [f"{indent}# {meaning}"]
+            lines += _commented(key, field, below, indent)
+        else:
+            text = _example_of(key, field)
+            lines += [f"{indent}#- {key}: {text}  # {meaning}"]
+    return lines
+
+
+def _given(key: str, value: Any, below: type[BaseModel] | None, is_map: bool, indent: str) -> list[str]:
+    if below is None:
+        return [f"{indent}{key}: {yaml_line(value) if isinstance(value, list) else _quoted(value)}"]
+    lines = [f"{indent}{key}:"]
+    if not is_map:
+        return lines + _section(below, f"{indent}  ", value)
+    for index, (name, entry) in enumerate(value.items()):
+        lines.append(f"{indent}  {name}:")
+        inner = f"{indent}    "
+        if index == 0:
+            lines += _section(below, inner, entry)
+        else:
+            lines += [
+                f"{inner}{one}: {yaml_line(text) if isinstance(text, list) else _quoted(text)}"
+                for one, text in entry.items()
+            ]
+    return lines
+
+
+def _commented(key: str, field: FieldInfo, below: type[BaseModel], indent: str) -> list[str]:
+    lines = [f"{indent}#- {key}:"]
+    inner = "  "
+    if is_map(field.annotation):
+        lines.append(f"{indent}#-   {'kube-apiserver' if key == 'components' else '<name>'}:")
+        inner = "    "
+    entries = _commented_fields(below, inner)
+    if is_list(field.annotation):
+        entries = [
+            line.replace(f"{inner}", f"{inner}- " if number == 0 else f"{inner}  ", 1)
+            for number, line in enumerate(entries)
+        ]
+    return lines + [f"{indent}#- {line}" for line in entries]
+
+
+def _commented_fields(model: type[BaseModel], indent: str) -> list[str]:
+    lines: list[str] = []
+    for key, field in fields(model):
+        below = model_of(field.annotation)
+        if below is None:
+            lines.append(f"{indent}{key}: {_example_of(key, field)}  # {field.description}")
+            continue
+        lines.append(f"{indent}{key}:  # {field.description}")
+        inner = _commented_fields(below, f"{indent}  ")
+        if is_list(field.annotation):
+            start = f"{indent}  "
+            inner = [
+                line.replace(start, f"{start}- " if number == 0 else f"{start}  ", 1)
+                for number, line in enumerate(inner)
+            ]
+        lines += inner
+    return lines
+
+
+def _example_of(key: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return _SAMPLES.get(key, "null")
+    return default_text(field)
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return f'"{text}"' if (text[:1].isdigit() and text.count(".") == 2) or "[" in text else text
