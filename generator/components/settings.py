@@ -44,9 +44,17 @@ def resolved(
         places |= {("flags", *path[1:]): place for path, place in places.items() if path[0] == "unsafeFlags"}
         values = {
             "flags": {**override.flags, **override.unsafe_flags},
-            "unit": override.unit,
+            "unit": _in_order(override.unit),
             "config": override.config,
         }
         layers.append(Layer(name, values, places))
     result = merged(layers, additive={("flags", flag) for flag in additive_flags})
     return Settings(result.values["flags"], result.values["unit"], result.values["config"], result.origins)
+
+
+def _in_order(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort what a layer adds to a unit, since the order in which people write keys must not change a byte."""
+    return {
+        name: dict(sorted(keys.items())) if isinstance(keys, Mapping) else keys
+        for name, keys in sorted(sections.items())
+    }

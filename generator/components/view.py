@@ -59,7 +59,10 @@ class Component(Protocol):
     pool's os, arch, roles or labels belongs to `pool`; what depends on one host's facts to `host`.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The component's name, exactly that of its program where it has one."""
+        ...
 
     def runs_on(self, cluster: Cluster, pool: Pool) -> bool:
         """Return whether hosts of the pool run the component."""

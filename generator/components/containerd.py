@@ -1,0 +1,228 @@
+"""containerd with runc, the CNI plugins and crictl: what a node runs containers with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.components.daemon import UnitSections, daemon_text
+from generator.components.items import HostBinary, HostDirectory, HostFile, HostItem, HostLink, HostUnit
+from generator.components.settings import Settings, resolved
+from generator.components.view import View
+from generator.formats.toml_text import toml_text
+from generator.formats.yaml_text import yaml_text
+from generator.spec.layout import CNI_BIN_DIR, CNI_CONF_DIR, CONTAINERD_SOCKET, LINK_DIR, SYSTEMD_DIR, binary_dir
+from generator.spec.model import Cluster, Pool, Registry
+
+NAME = "containerd"
+PHASE = "runtime"
+UNIT = "containerd.service"
+CONFIG_DIR = "/etc/containerd"
+CONFIG = f"{CONFIG_DIR}/config.toml"
+CERTS_DIR = f"{CONFIG_DIR}/certs.d"
+
+STREAM_ADDRESS = "127.0.0.1"
+STREAM_PORT = "10010"
+"""Where containerd serves exec and port-forward streams; its default is a random port, which no port table can hold."""
+
+CNI_PLUGINS = (
+    "bandwidth", "bridge", "dhcp", "firewall", "host-device", "host-local", "ipvlan", "loopback", "macvlan", "portmap",
+    "ptp", "sbr", "static", "tuning", "vlan", "vrf",
+)  # fmt: skip
+"""The plugins that every release of the archive since 0.9 has."""
+
+_PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
+_GRPC = "io.containerd.grpc.v1.cri"
+_RUNTIME = "io.containerd.cri.v1.runtime"
+_IMAGES = "io.containerd.cri.v1.images"
+
+
+@dataclass(frozen=True, slots=True)
+class Containerd:
+    """The container runtime of a node. `config` of an override is merged deep into config.toml."""
+
+    name: str = NAME
+
+    def runs_on(self, cluster: Cluster, pool: Pool) -> bool:
+        """Return whether hosts of the pool are nodes."""
+        return pool.is_node
+
+    def settings(self, view: View) -> Settings:
+        """Return the flags, the unit, and config.toml in the format of the version."""
+        return resolved(
+            view.overrides(NAME), flags={"config": CONFIG}, unit=_unit(view.cluster), config=_config(view.cluster)
+        )
+
+    def shared(self, view: View) -> Iterator[HostItem]:
+        """Yield configuration, registries, unit and the links to all programs and plugins."""
+        cluster = view.cluster
+        settings = self.settings(view)
+        for folder in (CONFIG_DIR, CERTS_DIR, CNI_BIN_DIR, CNI_CONF_DIR):
+            yield HostDirectory(folder, NAME, PHASE)
+        # containerd sets this mode itself from 1.7.29 and 2.0.7 on (CVE-2024-25621).
+        yield HostDirectory(cluster.directories.containerd, NAME, PHASE, mode=0o700)
+        yield HostFile(CONFIG, toml_text(settings.config), NAME, PHASE, restarts=(UNIT,))
+        yield HostFile("/etc/crictl.yaml", _crictl(), NAME, PHASE)
+        for registry in cluster.runtime.registries:
+            yield from _registry(registry)
+        yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", daemon_text(NAME, settings), NAME, PHASE, restarts=(UNIT,))
+        yield HostUnit(UNIT, NAME, PHASE)
+        yield from _links(cluster)
+
+    def pool(self, view: View) -> Iterator[HostItem]:
+        """Yield the executables for the pool's architecture."""
+        assert view.pool is not None
+        versions, arch = view.cluster.versions, view.pool.arch
+        for program in _PROGRAMS:
+            yield _binary(NAME, versions.containerd, program, arch, f"bin/{program}")
+        yield _binary("runc", versions.runc, "runc", arch, "")
+        yield _binary("crictl", versions.crictl, "crictl", arch, "crictl")
+        for plugin in CNI_PLUGINS:
+            yield _binary("cni-plugins", versions.cni_plugins, plugin, arch, plugin)
+
+    def host(self, view: View) -> Iterable[HostItem]:
+        """Yield nothing: the runtime holds no fact of its host."""
+        return ()
+
+
+def config_version(version: str) -> int:
+    """Return the format of config.toml for a containerd version: 2 for 1.x, 3 from 2.0 on.
+
+    2.3 has a format 4 and converts 3 while it loads. What we write has one shape in both, so 3 serves every 2.x until
+    a release drops it. Source: containerd's docs/cri/config.md.
+    """
+    return 2 if _release(version) < (2, 0) else 3
+
+
+def _config(cluster: Cluster) -> dict[str, Any]:
+    runtime, version = cluster.runtime, cluster.versions.containerd
+    runc = {
+        "runtime_type": "io.containerd.runc.v2",
+        # The same driver as the kubelet's, or the two account for pods in different trees.
+        "options": {"SystemdCgroup": runtime.cgroup_driver == "systemd"},
+    }
+    containers = {"default_runtime_name": "runc", "runtimes": {"runc": runc}}
+    stream = {"stream_server_address": STREAM_ADDRESS, "stream_server_port": STREAM_PORT}
+    registry = {"config_path": CERTS_DIR}
+    # bin_dir left containerd with 2.3; bin_dirs came with 2.1 (deprecation table of containerd's RELEASES.md).
+    folders: dict[str, Any] = {"bin_dir": CNI_BIN_DIR} if _release(version) < (2, 1) else {"bin_dirs": [CNI_BIN_DIR]}
+    cni = {**folders, "conf_dir": CNI_CONF_DIR}
+    plugins: dict[str, Any]
+    if config_version(version) == 2:
+        plugins = {
+            _GRPC: {
+                "sandbox_image": runtime.sandbox_image,
+                "cni": cni,
+                "containerd": containers,
+                "registry": registry,
+                **stream,
+            }
+        }
+    else:
+        plugins = {
+            _GRPC: stream,
+            _IMAGES: {"pinned_images": {"sandbox": runtime.sandbox_image}, "registry": registry},
+            _RUNTIME: {"cni": cni, "containerd": containers},
+        }
+    return {"version": config_version(version), "root": cluster.directories.containerd, "plugins": plugins}
+
+
+def _unit(cluster: Cluster) -> UnitSections:
+    # No sandbox: containerd makes mounts and namespaces for every pod, and what it mounts must be seen by the host.
+    return {
+        "Unit": {
+            "Description": "containerd, the container runtime",
+            "Documentation": "https://containerd.io/docs/",
+            "After": "network.target dbus.service local-fs.target",
+            "RequiresMountsFor": cluster.directories.containerd,
+            "StartLimitIntervalSec": 0,
+        },
+        "Service": {
+            "Type": "notify",
+            "WorkingDirectory": cluster.directories.containerd,
+            # Fails where overlay is built into the kernel and there is no module to load.
+            "ExecStartPre": "-/sbin/modprobe overlay",
+            "ExecStart": f"{LINK_DIR}/{NAME}",
+            # The shims are in its cgroup: a restart of containerd must leave the containers running.
+            "Delegate": True,
+            "KillMode": "process",
+            "Restart": "always",
+            "RestartSec": 5,
+            # systemd takes the nearest value that a lower hard limit allows (setrlimit_closest), so this never keeps
+            # the unit from starting. A number and not infinity: programs in containers inherit it, and some walk
+            # through every descriptor that they could have.
+            "LimitNOFILE": 1048576,
+            "LimitNPROC": "infinity",
+            "TasksMax": "infinity",
+            "OOMScoreAdjust": -999,
+        },
+        "Install": {"WantedBy": "multi-user.target"},
+    }
+
+
+def _registry(registry: Registry) -> Iterator[HostItem]:
+    """Yield the folder of one registry; containerd reads it at every pull, so nothing restarts.
+
+    The CA is for the registry and its mirrors alike (it is added to the system's). A certificate goes unchecked on the
+    mirrors where there are some, else on the registry: not on the public one that stands behind a private mirror.
+    """
+    folder = f"{CERTS_DIR}/{registry.host}"
+    trust: dict[str, Any] = {}
+    if registry.ca_file is not None:
+        trust["ca"] = f"{folder}/ca.crt"
+        yield HostFile(f"{folder}/ca.crt", registry.ca_file, NAME, PHASE)
+    unchecked = {"skip_verify": True} if registry.skip_verify else {}
+    text: dict[str, Any] = {}
+    if registry.host != "_default":
+        text["server"] = _server(registry.host)
+        text |= trust | ({} if registry.mirrors else unchecked)
+    hosts: dict[str, Mapping[str, Any]] = {}
+    for mirror in registry.mirrors:
+        hosts[mirror] = {"capabilities": ["pull", "resolve"], **trust, **unchecked, **_path(mirror)}
+    if hosts:
+        text["host"] = hosts
+    yield HostFile(f"{folder}/hosts.toml", toml_text(text, sort=False), NAME, PHASE)
+
+
+def _server(host: str) -> str:
+    """Return the URL of a registry; images of docker.io come from another name (containerd's docs/hosts.md)."""
+    return "https://registry-1.docker.io" if host == "docker.io" else f"https://{host}"
+
+
+def _path(mirror: str) -> dict[str, bool]:
+    """Return what a mirror needs whose URL names the API root itself, as proxy projects of registries do."""
+    _, _, after_scheme = mirror.partition("://")
+    _, _, path = after_scheme.partition("/")
+    return {"override_path": True} if f"{path}/".startswith("v2/") else {}
+
+
+def _crictl() -> str:
+    socket = f"unix://{CONTAINERD_SOCKET}"
+    return yaml_text({"runtime-endpoint": socket, "image-endpoint": socket, "timeout": 30})
+
+
+def _links(cluster: Cluster) -> Iterator[HostItem]:
+    versions = cluster.versions
+    for program in _PROGRAMS:
+        # Only the daemon runs on; the shim, runc and the plugins are started anew for each pod.
+        restarts = (UNIT,) if program == NAME else ()
+        target = f"{binary_dir(NAME, versions.containerd)}/{program}"
+        yield HostLink(f"{LINK_DIR}/{program}", target, NAME, PHASE, restarts=restarts)
+    yield HostLink(f"{LINK_DIR}/runc", f"{binary_dir('runc', versions.runc)}/runc", NAME, PHASE)
+    yield HostLink(f"{LINK_DIR}/crictl", f"{binary_dir('crictl', versions.crictl)}/crictl", NAME, PHASE)
+    for plugin in CNI_PLUGINS:
+        target = f"{binary_dir('cni-plugins', versions.cni_plugins)}/{plugin}"
+        yield HostLink(f"{CNI_BIN_DIR}/{plugin}", target, NAME, PHASE)
+
+
+def _binary(artifact: str, version: str, program: str, arch: str, member: str) -> HostBinary:
+    return HostBinary(f"{binary_dir(artifact, version)}/{program}", artifact, version, arch, member, NAME)
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+COMPONENT = Containerd()
