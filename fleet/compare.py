@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fleet.items import KINDS, Item
+from fleet.joining import join_reason
 from fleet.state import HostState, UnitFacts
 from fleet.tree import Host, Phase, RenderedTree
 
@@ -37,7 +39,8 @@ class UnitAction:
 class Work:
     """What one phase does on one host. `phases` are those whose items it activates (deferred ones come first).
 
-    `unfinished` means that an earlier run did not get this phase past its gates.
+    `join`: the node has no client certificate that holds and gets one by TLS bootstrap. `unfinished` means that an earlier
+    run did not get this phase past its gates.
     """
 
     host: str
@@ -46,12 +49,13 @@ class Work:
     changes: tuple[Change, ...] = ()
     units: tuple[UnitAction, ...] = ()
     drain: bool = False
+    join: bool = False
     unfinished: bool = False
 
     @property
     def needed(self) -> bool:
         """Whether anything is to be done."""
-        return bool(self.changes or self.units or self.drain or self.unfinished)
+        return bool(self.changes or self.units or self.drain or self.join or self.unfinished)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +153,13 @@ def _secret_words(item: Item, state: HostState) -> str:
     return f"secret; id {record.id} -> {item.content_id}"
 
 
-def host_plan(tree: RenderedTree, host: Host, state: HostState, phases: Collection[str] = ()) -> HostPlan:
-    """Return what is to be done on one host; `phases` limits it to some phases (then nothing is removed)."""
+def host_plan(
+    tree: RenderedTree, host: Host, state: HostState, phases: Collection[str] = (), now: datetime | None = None
+) -> HostPlan:
+    """Return what is to be done on one host; `phases` limits it to some phases (then nothing is removed).
+
+    `now` judges the client certificate of the node; without it the present time does.
+    """
     owed = dict(state.pending)
     owed.pop(".daemon-reload", None)
     order = {phase.name: index for index, phase in enumerate(tree.phases)}
@@ -191,6 +200,7 @@ def host_plan(tree: RenderedTree, host: Host, state: HostState, phases: Collecti
             changes=tuple(change for name in names for change in changes.get(name, ())),
             units=tuple(actions),
             drain=drain and phase.drain,
+            join=bool(join_reason(phase, host, state, now or datetime.now(UTC))),
             unfinished=any(name in host.phase_digests and state.phases.get(name) != host.phase_digests[name] for name in names)
             or (phase.drain and state.cordoned),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from fleet.compare import Change, HostPlan, Work, host_plan
 from fleet.state import HostState
@@ -58,19 +59,23 @@ def make_plan(
     objects: Sequence[ObjectChange] = (),
     phases: Collection[str] = (),
     left_out: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+    others: Mapping[str, HostState] | None = None,
 ) -> Plan:
     """Return the plan for the hosts that answered.
 
     `texts` holds, by host and path, the present content of text files that differ; `phases` limits the plan;
-    `left_out` names hosts that this run does not touch, with the reason.
+    `left_out` names hosts that this run does not touch, with the reason. `others` are hosts outside the limit that were
+    asked too: they count where the whole cluster is meant.
     """
     out = dict(left_out or {})
-    out.update(empty_members(tree, states))
+    empty = empty_members(tree, {**(others or {}), **states})
+    out.update({name: reason for name, reason in empty.items() if name in states})
     hosts: dict[str, HostPlan] = {}
     for name in sorted(states):
         if name in out:
             continue
-        one = host_plan(tree, tree.hosts[name], states[name], phases)
+        one = host_plan(tree, tree.hosts[name], states[name], phases, now)
         hosts[name] = _with_diffs(one, tree.hosts[name], (texts or {}).get(name, {}))
     return Plan(
         cluster=tree.cluster,

@@ -12,7 +12,7 @@ from fleet.plan import Plan
 _SIGNS = {"create": "+", "change": "~", "mode": "~", "delete": "-"}
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
-Shape = tuple[tuple[Change, ...], tuple[UnitAction, ...], bool, bool]
+Shape = tuple[tuple[Change, ...], tuple[UnitAction, ...], bool, bool, bool]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -85,6 +85,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "changes": [change(entry) for entry in one.changes],
             "units": [{"unit": action.unit, "action": action.action} for action in one.units],
             "drain": one.drain,
+            "join": one.join,
             "unfinished": one.unfinished,
         }
 
@@ -140,11 +141,11 @@ def _natural(name: str) -> tuple[object, ...]:
 
 
 def _shape(work: Work) -> Shape:
-    return work.changes, work.units, work.drain, work.unfinished
+    return work.changes, work.units, work.drain, work.join, work.unfinished
 
 
 def _shape_lines(shape: Shape, names: Sequence[str]) -> list[str]:
-    changes, units, drain, unfinished = shape
+    changes, units, drain, join, unfinished = shape
     lines = [f"  {folded(names)}" + (f" ({len(names)} hosts)" if len(names) > 1 else "")]
     if drain:
         lines.append("    ! drain first: its drain key has changed")
@@ -153,6 +154,8 @@ def _shape_lines(shape: Shape, names: Sequence[str]) -> list[str]:
         lines.append(f"    {_SIGNS[change.action]} {change.key}{detail}")
         lines += [f"        {line}" for line in change.diff]
     lines += [f"    ! {action.action} {action.unit}" for action in units]
+    if join:
+        lines.append("    ! join by TLS bootstrap: no client certificate that holds")
     if unfinished and not changes and not units:
         lines.append("    ! an earlier run did not get past the gates: they are checked again")
     return lines

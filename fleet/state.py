@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.host_scripts import Lines
-from fleet.tree import Host, RenderedTree
+from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import HostError
 
 PROGRAMS = ("systemctl", "systemd-sysusers", "stat", "sha256sum", "sort", "join", "cut", "head", "base64", "tar", "gzip")
@@ -78,6 +78,12 @@ class HostState:
     certificates: Mapping[str, bytes] = field(default_factory=dict)
 
 
+def formation_paths(phase: Phase) -> tuple[str, str, str]:
+    """Return mark, data and drop-in of a phase that forms a cluster of members."""
+    unit = phase.formation["unit"]
+    return phase.formation["mark"], f"{phase.formation['data']}/member", f"/run/systemd/system/{unit}.d/50-slipway-formation.conf"
+
+
 def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
     """Return what to ask a host: everything that a plan, a push and the gates need to know, in one exchange."""
     lines = ["deep"] if deep else []
@@ -96,7 +102,7 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
                 lines.append(f"{'secret' if item.is_secret else 'path'}\t{item.path}")
     for phase in tree.phases:
         if phase.formation and phase.roles & host.pool.roles:
-            lines += [f"exists\t{phase.formation['mark']}", f"exists\t{phase.formation['data']}/member"]
+            lines += [f"exists\t{path}" for path in formation_paths(phase)]
         if phase.join and host.node:
             lines.append(f"certificate\t{phase.join['clientCertificate']}")
     return ("\n".join(lines) + "\n").encode()

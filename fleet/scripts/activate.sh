@@ -1,14 +1,15 @@
 # Make what is staged real, for some phases of one host. $1 is the digest of the generation. Can be killed anywhere and run again:
 # what a restart is owed is written down before the file that causes it is renamed, and crossed out after the restart.
-# Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | noblock
+# Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | owe U (to be restarted if it runs) | noblock
 make_state
 umask 022
-digest=$1 phases=$NL later=$NL block='' records=$STATE/installed.phase.$$ waiting='' failed=''
+digest=$1 phases=$NL later=$NL block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed=''
 while IFS= read -r line; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
     phase) phases=$phases$value$NL ;;
     later) later=$later$value$NL ;;
+    owe) owing=$owing$value, ;;
     noblock) block=--no-block ;;
     *) fail "the order is not understood: $line" ;;
     esac
@@ -96,9 +97,10 @@ drop_policy() {
     case $(cat "$policy") in *'# slipway'*) rm -f "$policy" ;; esac
 }
 
+owe restart "$owing"
 drop_policy
 : >"$records"
-packages='' users=''
+packages='' users='' accounts=''
 while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
     mine || continue
     case $kind in
@@ -109,6 +111,14 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         else
             rpm -q -- "$name" >/dev/null 2>&1 || packages=$packages$name$NL
         fi
+        ;;
+    file)
+        # systemd-sysusers reads these before a file of such an owner arrives.
+        case $key in
+        /etc/sysusers.d/*)
+            if [ -f "$staged/blobs/$blob" ]; then accounts=$accounts$(cat "$staged/blobs/$blob")$NL; elif [ -f "$ROOT$key" ]; then accounts=$accounts$(cat "$ROOT$key")$NL; fi
+            ;;
+        esac
         ;;
     user)
         name=${key#user:}
@@ -127,9 +137,8 @@ if [ -n "$packages" ]; then
     IFS=$NL
     for name in $packages; do say changed "package:$name"; done
 fi
-if [ -n "$users" ]; then
-    IFS=$NL
-    systemd-sysusers --root="${ROOT:-/}" --inline $users 1>&2 || fail "systemd-sysusers cannot make the system users"
+if [ -n "$accounts$users" ]; then
+    printf '%s' "$accounts$users" | systemd-sysusers --root="${ROOT:-/}" - 1>&2 || fail "systemd-sysusers cannot make the system users"
 fi
 
 # Folders first, then every new content beside its path, then one flush, then the renames.

@@ -1,0 +1,82 @@
+"""What is done on one host in one phase: activate, watch the gates, note it down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fleet.compare import Work, later_units
+from fleet.connection import Connection
+from fleet.gates import journal_of
+from fleet.host_scripts import run_script
+from fleet.tree import Host, Phase, RenderedTree
+from generator.errors import GateError
+
+ACTIVATE_SECONDS = 900
+_DONE = {"start": "started", "restart": "restarted", "reload-or-restart": "reloaded", "try-restart": "restarted",
+         "try-reload-or-restart": "reloaded", "enabled": "enabled"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """What a host says it did: keys that changed, and for each verb (started, restarted, …) the units."""
+
+    host: str
+    changed: tuple[str, ...] = ()
+    units: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def words(self) -> str:
+        """One short text for the operator."""
+        parts = [f"{len(self.changed)} changed"] if self.changed else []
+        parts += [f"{verb} {unit}" for verb, unit in self.units]
+        return ", ".join(parts) or "nothing to change"
+
+
+async def activate(
+    connection: Connection, tree: RenderedTree, host: Host, phase: Phase, work: Work, *, block: bool = True, owe: Iterable[str] = ()
+) -> Activated:
+    """Activate the staged items of a phase on one host; units in `owe` are restarted where they run.
+
+    `block` False does not wait for units to be up. Raises HostError, or GateError with the unit's last journal lines
+    where a unit cannot be started.
+    """
+    order = [f"phase\t{name}" for name in work.phases]
+    order += [f"later\t{unit}" for unit in later_units(tree, host, phase)]
+    order += [f"owe\t{unit}" for unit in owe]
+    if not block:
+        order.append("noblock")
+    lines = await run_script(
+        connection, "activate", [host.digest], ("\n".join(order) + "\n").encode(), timeout=ACTIVATE_SECONDS, accept=(0, 3)
+    )
+    for word, *rest in lines:
+        if word == "failed":
+            unit, verb = rest[0], rest[1]
+            journal = await journal_of(connection, unit)
+            tail = f"; its last lines:\n{journal}" if journal else ""
+            raise GateError(
+                f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed; put that right and run the same command again{tail}",
+                host.name, unit, journal,
+            )  # fmt: skip
+    return Activated(
+        host.name,
+        tuple(rest[0] for word, *rest in lines if word == "changed"),
+        tuple((_DONE[word], rest[0]) for word, *rest in lines if word in _DONE),
+    )
+
+
+async def record_phases(connection: Connection, host: Host, phases: Sequence[str]) -> None:
+    """Note on the host that phases have passed their gates."""
+    for name in phases:
+        if name in host.phase_digests:
+            await run_script(connection, "record", ["phase", name, host.phase_digests[name]])
+
+
+def total(done: Iterable[Activated]) -> dict[str, int]:
+    """Return how many items changed and how many units were started, restarted and so on, over hosts."""
+    counts: Counter[str] = Counter()
+    for one in done:
+        counts["changed"] += len(one.changed)
+        counts.update(verb for verb, _ in one.units)
+    return dict(counts)

@@ -1,0 +1,248 @@
+"""Activation of what is staged, phase by phase as phases.yaml says, with a gate before and after each batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet import formation
+from fleet.activation import Activated, activate, record_phases, total
+from fleet.batches import batches, down_hosts
+from fleet.cluster_api import ClusterApi
+from fleet.gates import GateContext, kind_of, shut_because, wait_open
+from fleet.host_scripts import run_script
+from fleet.plan import Plan
+from fleet.plan_text import folded
+from fleet.reporter import Reporter
+from fleet.session import Session
+from fleet.state import formation_paths
+from fleet.tree import Phase, RenderedTree
+from generator.errors import GateError
+
+ApiOpener = Callable[[], Awaitable[ClusterApi]]
+
+
+@dataclass
+class ApplyRun:
+    """One run over the phases. `plan` says what is needed; `ensure_lock` is called before each batch."""
+
+    tree: RenderedTree
+    plan: Plan
+    session: Session
+    reporter: Reporter
+    cluster_api: ApiOpener
+    ensure_lock: Callable[[], Awaitable[None]]
+    phases: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    done: list[Activated] = field(default_factory=list)
+    objects: int = 0
+    nodes_before: Mapping[str, bool] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Do everything that the plan names; the first gate that stays shut ends it.
+
+        Raises GateError, HostError, LockError, ApiError or RefusedError. What was done stays done: running again resumes.
+        """
+        for phase in self.tree.phases:
+            if not self.phases or phase.name in self.phases:
+                await self._phase(phase)
+        if not self.phases:
+            await self._remove()
+            await self._record_generations()
+        counts = total(self.done)
+        if self.objects:
+            counts["objects"] = self.objects
+        words = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "zero changes"
+        self.reporter.event("done", text=f"{self.tree.cluster}: {words}", **counts)
+
+    async def _phase(self, phase: Phase) -> None:
+        names = [name for name in self.plan.hosts if name in self.hosts and phase.name in self.plan.hosts[name].work]
+        gated = names or ([name for name in self.hosts if self.plan.hosts[name].needed] if self._only_gates(phase) else [])
+        objects = await self._object_work(phase)
+        if not gated and not objects:
+            await self._settle(phase)
+            return
+        self.reporter.event("phase", phase=phase.name, title=phase.title)
+        if objects:
+            await self.ensure_lock()
+            api = await self.cluster_api()
+            for change in await api.apply_objects(phase.objects):
+                self.reporter.event("object", phase=phase.name, name=change.name, action=change.action)
+                self.objects += change.action in {"create", "change", "delete"}
+        if phase.formation and names and await self._formation(phase, names):
+            names = []
+        elif names:
+            down = down_hosts(self.tree, phase, self.session.states, names)
+            healthy = await self._healthy(phase, [name for name in names if name not in down])
+            for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down):
+                await self.ensure_lock()
+                await self._batch(phase, batch, healthy)
+        elif gated:
+            await _all(self._gates(phase, name) for name in gated)
+        for entry in phase.gates:
+            if not kind_of(entry).of_host:
+                await wait_open(entry, self._context(phase), self.reporter)
+        await self._settle(phase)
+
+    def _only_gates(self, phase: Phase) -> bool:
+        """Whether the phase puts nothing anywhere: then its gates speak for every host that this run changes."""
+        return bool(phase.gates) and not phase.objects and not any(phase.name in host.phase_digests for host in self.tree.hosts.values())
+
+    async def _object_work(self, phase: Phase) -> bool:
+        if not phase.objects:
+            return False
+        changes = await (await self.cluster_api()).object_changes(phase.objects)
+        return any(change.action in {"create", "change", "delete"} for change in changes)
+
+    async def _settle(self, phase: Phase) -> None:
+        """Keep labels and taints of the phase's nodes as the inventory says."""
+        if not phase.join:
+            return
+        nodes = [name for name in self.hosts if self.tree.hosts[name].node and phase.roles & self.tree.hosts[name].pool.roles]
+        for change in await (await self.cluster_api()).settle_nodes(nodes):
+            self.reporter.event("object", phase=phase.name, name=change.name, action=change.action)
+            self.objects += change.action in {"create", "change", "delete"}
+
+    async def _healthy(self, phase: Phase, names: Sequence[str]) -> set[str]:
+        """Return the hosts whose gates are open right now; only these are worth a gate before they are touched."""
+
+        async def one(name: str) -> str | None:
+            for entry in phase.gates:
+                if kind_of(entry).of_host and await shut_because(entry, await self._host_context(phase, name, patient=False)):
+                    return None
+            return name
+
+        return {name for name in await _all(one(name) for name in names) if name is not None}
+
+    async def _batch(self, phase: Phase, batch: Sequence[str], healthy: set[str]) -> None:
+        self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
+        for name in batch:
+            if name in healthy:
+                for entry in phase.before:
+                    await wait_open(entry, await self._host_context(phase, name), self.reporter)
+        joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]
+        try:
+            if joining:
+                content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
+                await _all(self._bootstrap(phase, name, content) for name in joining)
+            await _all(self._host(phase, name) for name in batch)
+        finally:
+            if joining:
+                await _all((self._end_join(phase, name) for name in joining), quiet=True)
+                await (await self.cluster_api()).end_bootstrap()
+
+    async def _host(self, phase: Phase, name: str) -> None:
+        host, work = self.tree.hosts[name], self.plan.hosts[name].work[phase.name]
+        connection = await self.session.connect(name)
+        state = self.session.states[name]
+        if work.drain:
+            await run_script(connection, "record", ["cordoned"])
+            self.reporter.event("host", phase=phase.name, host=name, text="drained first")
+            await (await self.cluster_api()).drain(name)
+        # A kubelet that runs without a certificate reads its way in only at its start.
+        owe = [unit.name for unit in host.units(phase.name) if unit.start] if work.join else []
+        done = await activate(connection, self.tree, host, phase, work, owe=owe)
+        self.done.append(done)
+        self.reporter.event("host", phase=phase.name, host=name, text=done.words, changed=list(done.changed), units=[list(one) for one in done.units])
+        await self._gates(phase, name)
+        if work.drain or (phase.drain and state.cordoned):
+            await (await self.cluster_api()).uncordon(name)
+            await run_script(connection, "record", ["uncordoned"])
+        await record_phases(connection, host, work.phases)
+
+    async def _gates(self, phase: Phase, name: str) -> None:
+        for entry in phase.gates:
+            if kind_of(entry).of_host:
+                await wait_open(entry, await self._host_context(phase, name), self.reporter)
+
+    async def _bootstrap(self, phase: Phase, name: str, content: bytes) -> None:
+        await run_script(await self.session.connect(name), "bootstrap", ["write", phase.join["kubeconfig"]], content)
+
+    async def _end_join(self, phase: Phase, name: str) -> None:
+        await run_script(await self.session.connect(name), "bootstrap", ["delete", phase.join["kubeconfig"]])
+
+    async def _formation(self, phase: Phase, names: Sequence[str]) -> bool:
+        """Form etcd where that is due; return whether it was."""
+        if not await formation.formation_due(self.tree, phase, self.session.states, self.session.connect):
+            members = [name for name in self.session.states if phase.roles & self.tree.hosts[name].pool.roles]
+            unmarked = [name for name in members if phase.formation["mark"] not in self.session.states[name].existing]
+            await _all(self._marked(phase, name) for name in unmarked if name not in self.plan.left_out)
+            # A run that ended between mark and clean-up has left its drop-ins.
+            drop_in = formation_paths(phase)[2]
+            for name in members:
+                if drop_in in self.session.states[name].existing:
+                    await formation.finish(await self.session.connect(name), phase)
+            return False
+        formation.require_all_members(self.tree, phase, names)
+        await self.ensure_lock()
+        self.reporter.event("batch", phase=phase.name, hosts=f"{folded(names)}: first formation", names=list(names))
+
+        async def start(name: str) -> None:
+            connection = await self.session.connect(name)
+            await formation.prepare(connection, phase)
+            work = self.plan.hosts[name].work[phase.name]
+            done = await activate(connection, self.tree, self.tree.hosts[name], phase, work, block=False)
+            self.done.append(done)
+            self.reporter.event("host", phase=phase.name, host=name, text=done.words)
+
+        async def close(name: str) -> None:
+            connection = await self.session.connect(name)
+            await formation.finish(connection, phase)
+            await record_phases(connection, self.tree.hosts[name], self.plan.hosts[name].work[phase.name].phases)
+
+        await _all(start(name) for name in names)
+        await _all(self._gates(phase, name) for name in names)
+        await _all(self._marked(phase, name) for name in names)
+        await _all(close(name) for name in names)
+        return True
+
+    async def _marked(self, phase: Phase, name: str) -> None:
+        await formation.mark(await self.session.connect(name), phase)
+
+    async def _remove(self) -> None:
+        """Take away what left the manifests, after the last gate."""
+        leaving = [name for name in self.hosts if self.plan.hosts[name].removals]
+        if leaving:
+            await self.ensure_lock()
+            self.reporter.event("phase", phase="removals", title="what left the manifests")
+
+        async def one(name: str) -> None:
+            order = "".join(f"{removal.kind}\t{removal.key}\n" for removal in self.plan.hosts[name].removals)
+            lines = await run_script(await self.session.connect(name), "remove", stdin=order.encode(), timeout=300)
+            removed = [words[1] for words in lines if words[0] == "removed"]
+            self.done.append(Activated(name, units=tuple(("removed", key) for key in removed)))
+            self.reporter.event("host", phase="removals", host=name, text=f"{len(removed)} removed", removed=removed)
+            for words in lines:
+                if words[0] == "kept":
+                    self.reporter.event("warning", host=name, text=f"{name}: {words[1]} is kept: {words[2]}")
+
+        await _all(one(name) for name in leaving)
+
+    async def _record_generations(self) -> None:
+        async def one(name: str) -> None:
+            await run_script(await self.session.connect(name), "record", ["generation", self.tree.hosts[name].digest])
+
+        changed = [name for name in self.hosts if self.plan.hosts[name].needed or self.session.states[name].generation != self.tree.hosts[name].digest]
+        await _all(one(name) for name in changed)
+
+    def _context(self, phase: Phase) -> GateContext:
+        return GateContext(self.tree, phase, self.session.connect, self.cluster_api)
+
+    async def _host_context(self, phase: Phase, name: str, *, patient: bool = True) -> GateContext:
+        context = self._context(phase)
+        context.host = self.tree.hosts[name]
+        context.connection = await self.session.connect(name)
+        context.state = self.session.states[name]
+        context.patient = patient
+        return context
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, Any]], *, quiet: bool = False) -> list[Any]:
+    """Await all, let each come to its end, then raise the first error (a gate's before others) unless `quiet`."""
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    errors = [answer for answer in answers if isinstance(answer, BaseException)]
+    if errors and not quiet:
+        raise next((error for error in errors if isinstance(error, GateError)), errors[0])
+    return answers

@@ -1,0 +1,68 @@
+"""Which hosts of a phase are worked on together: a pure function of the phase, the inventory and how the hosts are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from fleet.state import HostState, UnitFacts
+from fleet.tree import Host, Phase, Pool, RenderedTree
+
+
+def slots(pool: Pool, members: int) -> int:
+    """Return how many hosts of a pool may be down at once: a number, or a percentage rounded down, at least one."""
+    text = pool.max_unavailable
+    number = members * int(text.removesuffix("%")) // 100 if text.endswith("%") else int(text)
+    return max(1, number)
+
+
+def is_down(host: Host, phase: Phase, state: HostState) -> bool:
+    """Return whether a unit of the phase that should run does not: nothing can get worse on that host."""
+    started = [unit for unit in host.units(phase.name) if unit.start]
+    return any(state.units.get(unit.name, UnitFacts()).active != "active" for unit in started)
+
+
+def batches(
+    tree: RenderedTree, phase: Phase, names: Iterable[str], down: Collection[str], sick: Collection[str] = ()
+) -> list[tuple[str, ...]]:
+    """Return the batches of a phase, in order.
+
+    Hosts that are down come first and together, since nothing runs there that could be lost, except members of a
+    formed cluster, which are always one at a time. Then the sick, then the healthy: `one` at a time, or by the slots of
+    their pool, never two zones in one batch. Hosts of the role `phase.first` come before all others.
+    """
+    hosts = [tree.hosts[name] for name in names]
+    if phase.batch == "all":
+        return [tuple(host.name for host in hosts)] if hosts else []
+    found: list[tuple[str, ...]] = []
+    first = [host for host in hosts if phase.first and phase.first in host.pool.roles]
+    for group in (first, [host for host in hosts if host not in first]):
+        dead = [host.name for host in group if host.name in down]
+        if phase.formation:
+            found += [(name,) for name in dead]
+        elif dead:
+            found.append(tuple(dead))
+        alive = sorted((host for host in group if host.name not in down), key=lambda host: (host.name not in sick, host.name))
+        if phase.batch == "one":
+            found += [(host.name,) for host in alive]
+        else:
+            found += _by_slots(tree, alive)
+    return found
+
+
+def _by_slots(tree: RenderedTree, hosts: Iterable[Host]) -> list[tuple[str, ...]]:
+    members: dict[str, int] = {}
+    for host in tree.hosts.values():
+        members[host.pool.name] = members.get(host.pool.name, 0) + 1
+    groups: dict[tuple[str, str], list[Host]] = {}
+    for host in hosts:
+        groups.setdefault((host.zone, host.pool.name), []).append(host)
+    found: list[tuple[str, ...]] = []
+    for (_, pool), group in sorted(groups.items()):
+        size = slots(tree.pools[pool], members[pool])
+        found += [tuple(host.name for host in group[start : start + size]) for start in range(0, len(group), size)]
+    return found
+
+
+def down_hosts(tree: RenderedTree, phase: Phase, states: Mapping[str, HostState], names: Iterable[str]) -> set[str]:
+    """Return those of the hosts on which a unit of the phase is not active."""
+    return {name for name in names if is_down(tree.hosts[name], phase, states[name])}

@@ -1,0 +1,140 @@
+"""Health gates: a registry of kinds, and the patience with which a run waits for one to open.
+
+A gate is a function that returns "" when it is open, else why it is shut. `fleet.host_gates` fills in what can be seen over
+SSH, the API side what only the API knows. Phases name kinds and parameters; fleet knows no phase by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.cluster_api import ClusterApi
+from fleet.connection import Connection
+from fleet.items import Item
+from fleet.reporter import Reporter
+from fleet.state import HostState
+from fleet.tree import Host, Phase, RenderedTree
+from generator.errors import ApiError, FleetError, GateError, HostError
+
+POLL_SECONDS = 1.0
+
+
+@dataclass
+class GateContext:
+    """What a gate may look at. `host`, `connection` and `state` are None for a gate of the whole cluster.
+
+    `connect` gives the open connection to any host; `cluster_api` opens the API on first use. `patient` is False when the
+    question is only how things stand now. `memory` is kept while one gate is being waited for.
+    """
+
+    tree: RenderedTree
+    phase: Phase
+    connect: Callable[[str], Awaitable[Connection]]
+    cluster_api: Callable[[], Awaitable[ClusterApi]]
+    host: Host | None = None
+    connection: Connection | None = None
+    state: HostState | None = None
+    patient: bool = True
+    memory: dict[str, Any] = field(default_factory=dict)
+    now: Callable[[], float] = time.time
+
+    @property
+    def units(self) -> tuple[Item, ...]:
+        """The units of this phase on this host."""
+        return self.host.units(self.phase.name) if self.host is not None else ()
+
+    def on_host(self) -> tuple[Host, Connection]:
+        """Return host and connection; raises FleetError for a gate that was given none."""
+        if self.host is None or self.connection is None:
+            raise FleetError(f"{self.tree.cluster}: phase {self.phase.name} has a gate of hosts, and no host; render the cluster again")
+        return self.host, self.connection
+
+
+Gate = Callable[[GateContext, Mapping[str, Any]], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class GateKind:
+    """A kind of gate and how many seconds a run waits for it; `of_host` False: once for the cluster."""
+
+    name: str
+    check: Gate
+    timeout: float
+    of_host: bool = True
+
+
+KINDS: dict[str, GateKind] = {}
+
+
+def gate(name: str, *, timeout: float, of_host: bool = True) -> Callable[[Gate], Gate]:
+    """Register a function as a kind of gate."""
+
+    def register(check: Gate) -> Gate:
+        KINDS[name] = GateKind(name, check, timeout, of_host)
+        return check
+
+    return register
+
+
+def kind_of(entry: Mapping[str, Any]) -> GateKind:
+    """Return the kind that an entry of phases.yaml names; raises FleetError for one that is not known."""
+    name = str(entry.get("kind", ""))
+    if name not in KINDS:
+        raise FleetError(f"phases.yaml has a gate of kind {name!r}, which this Slipway does not know; use the Slipway that rendered the tree")
+    return KINDS[name]
+
+
+async def shut_because(entry: Mapping[str, Any], context: GateContext) -> str:
+    """Return why a gate is shut right now, "" when it is open; what goes wrong on the way counts as shut."""
+    try:
+        return await kind_of(entry).check(context, entry)
+    except (ApiError, HostError, OSError, TimeoutError) as error:
+        return str(error) or type(error).__name__
+
+
+async def wait_open(
+    entry: Mapping[str, Any],
+    context: GateContext,
+    reporter: Reporter,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait until a gate opens; raises GateError with the last reason and, for units, their last journal lines."""
+    kind = kind_of(entry)
+    timeout = float(entry.get("timeout", kind.timeout))
+    host = context.host.name if context.host else ""
+    began = clock()
+    told = ""
+    while reason := await shut_because(entry, context):
+        if clock() - began >= timeout:
+            raise await _gate_error(context, kind, reason, timeout)
+        if reason != told:
+            reporter.event("waiting", phase=context.phase.name, host=host, gate=kind.name, reason=reason)
+            told = reason
+        await sleep(POLL_SECONDS)
+    reporter.event("gate", phase=context.phase.name, host=host, gate=kind.name, took=clock() - began)
+
+
+async def _gate_error(context: GateContext, kind: GateKind, reason: str, timeout: float) -> GateError:
+    where = context.tree.cluster + (f"/{context.host.name}" if context.host else "")
+    unit = str(context.memory.get("unit", "")) or next((unit.name for unit in context.units if unit.start), "")
+    lines = await journal_of(context.connection, unit) if unit and context.connection is not None else ""
+    waited = f" after {timeout:.0f} s" if timeout else ""
+    tail = f"; the last lines of {unit}:\n{lines}" if lines else ""
+    text = f"{where}: {context.phase.name}: gate {kind.name} is still shut{waited}: {reason}; put that right and run the same command again{tail}"
+    return GateError(text, context.host.name if context.host else "", unit, lines)
+
+
+async def journal_of(connection: Connection, unit: str, count: int = 20) -> str:
+    """Return the last lines of a unit's journal, "" where they cannot be had."""
+    try:
+        result = await connection.run(["journalctl", "--no-pager", "--output=short-iso", "--lines", str(count), "--unit", unit])
+    except HostError:
+        return ""
+    lines = result.text.splitlines()
+    return "\n".join("  " + "".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line) for line in lines)
