@@ -1,0 +1,117 @@
+"""Services that run as a system user of their own: the sandbox, and the text of the unit.
+
+Every key below is read by systemd.exec(5) of systemd 239 or later; an older systemd passes over a key that it does
+not know with one line in its journal. Defaults are ordinary layers: a spec may replace or remove each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from generator.components.settings import Settings
+from generator.formats.flags import flag_words
+from generator.formats.units import exec_line, unit_text
+from generator.spec.layout import LINK_DIR
+
+UnitSections = Mapping[str, Mapping[str, Any]]
+
+# A systemd without CAP_SYS_RESOURCE takes the nearest value that the hard limit allows (setrlimit_closest).
+OPEN_FILES = 65536
+
+_SANDBOX: Mapping[str, Any] = {
+    "UMask": "0077",
+    "NoNewPrivileges": True,
+    "CapabilityBoundingSet": "",
+    "ProtectSystem": "strict",
+    "ProtectHome": True,
+    "PrivateTmp": True,
+    "PrivateDevices": True,
+    "ProtectHostname": True,
+    "ProtectClock": True,
+    "ProtectKernelTunables": True,
+    "ProtectKernelModules": True,
+    "ProtectKernelLogs": True,
+    "ProtectControlGroups": True,
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+    "RestrictNamespaces": True,
+    "RestrictRealtime": True,
+    "RestrictSUIDSGID": True,
+    "LockPersonality": True,
+    "MemoryDenyWriteExecute": True,
+    "RemoveIPC": True,
+    "SystemCallArchitectures": "native",
+    "SystemCallFilter": "@system-service",
+    "SystemCallErrorNumber": "EPERM",
+}
+
+
+def sandbox(*, writable: Sequence[str] = (), low_port: bool = False) -> dict[str, Any]:
+    """Return the keys of [Service] that lock a program into its own folders.
+
+    `writable` are the absolute paths that it may write to; `low_port` leaves it the one capability that a port below
+    1024 needs.
+    """
+    keys = dict(_SANDBOX)
+    if low_port:
+        keys["CapabilityBoundingSet"] = keys["AmbientCapabilities"] = "CAP_NET_BIND_SERVICE"
+    if writable:
+        keys["ReadWritePaths"] = " ".join(writable)
+    return keys
+
+
+def daemon_unit(
+    program: str,
+    *,
+    description: str,
+    documentation: str,
+    unit: Mapping[str, Any] | None = None,
+    service: Mapping[str, Any],
+    working_directory: str,
+    after: Sequence[str] = (),
+    mounts: Sequence[str] = (),
+    writable: Sequence[str] = (),
+    low_port: bool = False,
+) -> UnitSections:
+    """Return the unit of a long-running program that runs as the system user of its own name.
+
+    `unit` and `service` are further keys of their sections; `mounts` are paths whose mount points must be there
+    first. ExecStart holds the program alone; `daemon_text` puts the flags behind it.
+    """
+    needs = {"RequiresMountsFor": " ".join(mounts)} if mounts else {}
+    return {
+        "Unit": {
+            "Description": description,
+            "Documentation": documentation,
+            "Wants": "network-online.target",
+            "After": " ".join(["network-online.target", *after]),
+            **needs,
+            **(unit or {}),
+            "StartLimitIntervalSec": 0,
+        },
+        "Service": {
+            "User": program,
+            "Group": program,
+            "WorkingDirectory": working_directory,
+            **service,
+            "ExecStart": f"{LINK_DIR}/{program}",
+            "Restart": "always",
+            "RestartSec": 5,
+            "LimitNOFILE": OPEN_FILES,
+            **sandbox(writable=writable, low_port=low_port),
+        },
+        "Install": {"WantedBy": "multi-user.target"},
+    }
+
+
+def daemon_text(program: str, settings: Settings) -> str:
+    """Return the text of a program's unit, its flags behind ExecStart, sorted, one per line.
+
+    An ExecStart that a layer of the spec wrote itself is left as it is.
+    """
+    sections = {name: dict(keys) for name, keys in settings.unit.items()}
+    service = sections.get("Service", {})
+    path = f"{LINK_DIR}/{program}"
+    if service.get("ExecStart") == path:
+        service["ExecStart"] = exec_line(path, flag_words(settings.flags))
+    return unit_text(sections)

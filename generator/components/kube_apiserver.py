@@ -1,0 +1,196 @@
+"""kube-apiserver: the API of the cluster, one on each control-plane host, all of them active."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from generator.components.accounts import system_user
+from generator.components.api_policies import audit_text, authentication_config, encryption_text
+from generator.components.daemon import UnitSections, daemon_text, daemon_unit
+from generator.components.items import HostDirectory, HostFile, HostItem, HostUnit, SecretTemplate
+from generator.components.leaf import leaf
+from generator.components.minor_table import minor_table
+from generator.components.own_api import NODE_IP_VARIABLE
+from generator.components.program import kubernetes_binary, kubernetes_link
+from generator.components.settings import Settings, resolved
+from generator.components.tls import CIPHER_SUITES, MIN_VERSION
+from generator.components.view import View
+from generator.errors import RenderError
+from generator.formats.yaml_text import yaml_text
+from generator.spec.flag_policy import additive_flags
+from generator.spec.layout import (
+    CA_CERT,
+    FRONT_PROXY_CA_CERT,
+    KUBERNETES_DIR,
+    PKI_DIR,
+    SA_KEY,
+    SA_PUB,
+    SERVICE_ACCOUNT_GROUP,
+    SYSTEMD_DIR,
+    env_file,
+)
+from generator.spec.model import Cluster, Pool
+
+NAME = "kube-apiserver"
+PHASE = "control-plane"
+UNIT = f"{NAME}.service"
+HOME = f"/var/lib/{NAME}"
+ETCD_CA = f"{PKI_DIR}/etcd/ca.crt"
+ENCRYPTION = f"{KUBERNETES_DIR}/encryption.yaml"
+AUDIT_POLICY = f"{KUBERNETES_DIR}/audit-policy.yaml"
+AUTHENTICATION = f"{KUBERNETES_DIR}/authentication.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class KubeApiserver:
+    """The API server, with its policies for encryption, audit and authentication."""
+
+    name: str = NAME
+
+    def runs_on(self, cluster: Cluster, pool: Pool) -> bool:
+        """Return whether hosts of the pool are control plane."""
+        return "control-plane" in pool.roles
+
+    def settings(self, view: View) -> Settings:
+        """Return flags and unit."""
+        return resolved(
+            view.overrides(NAME),
+            flags=_flags(view),
+            unit=_unit(view.cluster),
+            table=minor_table(view.cluster),
+            additive_flags=additive_flags(NAME),
+        )
+
+    def shared(self, view: View) -> Iterable[HostItem]:
+        """Yield user, folders, policies, unit and link."""
+        cluster = view.cluster
+        settings = self.settings(view)
+        yield from system_user(
+            NAME, component=NAME, title="Kubernetes API server", home=HOME, groups=(SERVICE_ACCOUNT_GROUP,)
+        )
+        yield HostDirectory(HOME, NAME, PHASE, mode=0o700, owner=NAME, group=NAME)
+        yield HostDirectory(f"{PKI_DIR}/etcd", NAME, PHASE)
+        yield HostFile(ETCD_CA, view.material.certificate("etcd/ca"), NAME, PHASE, restarts=(UNIT,))
+        if cluster.audit.enabled:
+            policy = cluster.audit.policy if cluster.audit.policy is not None else audit_text()
+            yield HostDirectory(cluster.directories.audit_log, NAME, PHASE, mode=0o700, owner=NAME, group=NAME)
+            yield HostFile(AUDIT_POLICY, policy, NAME, PHASE, restarts=(UNIT,))
+        authentication = authentication_config(cluster)
+        if authentication:
+            yield HostFile(AUTHENTICATION, yaml_text(authentication, sort=False), NAME, PHASE, restarts=(UNIT,))
+        keys = _encryption_keys(view)
+        if keys:
+            template = SecretTemplate(encryption_text(cluster.encryption.provider, cluster.encryption.resources, keys))
+            yield HostFile(ENCRYPTION, template, NAME, PHASE, mode=0o400, owner=NAME, group=NAME, restarts=(UNIT,))
+        yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", daemon_text(NAME, settings), NAME, PHASE, restarts=(UNIT,))
+        yield HostUnit(UNIT, NAME, PHASE)
+        yield kubernetes_link(view, NAME, phase=PHASE, restarts=(UNIT,))
+
+    def pool(self, view: View) -> Iterable[HostItem]:
+        """Yield the executable for the pool's architecture."""
+        yield kubernetes_binary(view, NAME)
+
+    def host(self, view: View) -> Iterator[HostItem]:
+        """Yield the host's address and its certificates."""
+        assert view.host is not None
+        facts = f"SLIPWAY_NODE_IP={view.host.address}\n"
+        yield HostFile(env_file(NAME), facts, NAME, PHASE, restarts=(UNIT,))
+        for name in ("apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client"):
+            yield from leaf(view, name, f"{PKI_DIR}/{name}", component=NAME, phase=PHASE, owner=NAME)
+
+
+def _flags(view: View) -> dict[str, Any]:
+    cluster = view.cluster
+    flags: dict[str, Any] = {
+        "advertise-address": NODE_IP_VARIABLE,
+        "bind-address": _wildcard(cluster),
+        "secure-port": cluster.api.port,
+        "allow-privileged": True,
+        "authorization-mode": ["Node", "RBAC"],
+        "enable-admission-plugins": ["NodeRestriction"],
+        "enable-bootstrap-token-auth": True,
+        "client-ca-file": CA_CERT,
+        "tls-cert-file": f"{PKI_DIR}/apiserver.crt",
+        "tls-private-key-file": f"{PKI_DIR}/apiserver.key",
+        "tls-min-version": MIN_VERSION,
+        "tls-cipher-suites": list(CIPHER_SUITES),
+        "etcd-servers": list(cluster.etcd_client_urls),
+        "etcd-cafile": ETCD_CA,
+        "etcd-certfile": f"{PKI_DIR}/apiserver-etcd-client.crt",
+        "etcd-keyfile": f"{PKI_DIR}/apiserver-etcd-client.key",
+        "kubelet-certificate-authority": CA_CERT,
+        "kubelet-client-certificate": f"{PKI_DIR}/apiserver-kubelet-client.crt",
+        "kubelet-client-key": f"{PKI_DIR}/apiserver-kubelet-client.key",
+        "kubelet-preferred-address-types": ["InternalIP", "ExternalIP", "Hostname"],
+        "proxy-client-cert-file": f"{PKI_DIR}/front-proxy-client.crt",
+        "proxy-client-key-file": f"{PKI_DIR}/front-proxy-client.key",
+        "requestheader-client-ca-file": FRONT_PROXY_CA_CERT,
+        "requestheader-allowed-names": ["front-proxy-client"],
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-username-headers": "X-Remote-User",
+        "service-account-issuer": cluster.service_account_issuer,
+        "service-account-key-file": SA_PUB,
+        "service-account-signing-key-file": SA_KEY,
+        "service-cluster-ip-range": list(cluster.network.service_cidrs),
+        "service-node-port-range": "{}-{}".format(*cluster.network.node_port_range),
+        "profiling": False,
+        "v": 2,
+    }
+    if authentication_config(cluster):
+        flags["authentication-config"] = AUTHENTICATION
+    else:
+        flags["anonymous-auth"] = False
+    if _encryption_keys(view):
+        flags["encryption-provider-config"] = ENCRYPTION
+    audit = cluster.audit
+    if audit.enabled:
+        flags |= {
+            "audit-policy-file": AUDIT_POLICY,
+            "audit-log-path": f"{cluster.directories.audit_log}/audit.log",
+            "audit-log-maxage": audit.max_age,
+            "audit-log-maxbackup": audit.max_backups,
+            "audit-log-maxsize": audit.max_size,
+        }
+    return flags
+
+
+def _unit(cluster: Cluster) -> UnitSections:
+    written = [HOME, *([cluster.directories.audit_log] if cluster.audit.enabled else [])]
+    return daemon_unit(
+        NAME,
+        description="Kubernetes API server",
+        documentation="https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
+        after=("etcd.service",),
+        mounts=written,
+        writable=written,
+        working_directory=HOME,
+        low_port=cluster.api.port < 1024,
+        service={
+            "Type": "notify",
+            "TimeoutStartSec": "5min",
+            "EnvironmentFile": env_file(NAME),
+            "OOMScoreAdjust": -900,
+        },
+    )
+
+
+def _wildcard(cluster: Cluster) -> str:
+    """Return the wildcard of the primary family; the one of IPv6 takes IPv4 connections too."""
+    return "::" if ipaddress.ip_network(cluster.network.service_cidrs[0]).version == 6 else "0.0.0.0"
+
+
+def _encryption_keys(view: View) -> tuple[str, ...]:
+    """Return the names of the keys, newest last; keys outlive a change to no encryption, to read what they wrote."""
+    keys = view.material.secret_names("encryption/")
+    if view.cluster.encryption.provider and not keys:
+        raise RenderError(
+            f"{view.cluster.name}: {NAME}: no key for encryption at rest is sealed; run invoke render, which makes one"
+        )
+    return keys
+
+
+COMPONENT = KubeApiserver()

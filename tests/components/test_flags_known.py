@@ -1,0 +1,42 @@
+"""Every flag of every rendered unit is one that the flag table knows for the minor."""
+
+from __future__ import annotations
+
+import pytest
+
+from generator.components import etcd, kube_apiserver, kube_controller_manager, kube_scheduler
+from generator.components.view import Component
+from generator.spec.flag_tables import Knowledge, known
+from tests.components.sample import MINORS, flags_of, host_items, sample_cluster, text_of
+
+CONTROL_PLANE: tuple[Component, ...] = (
+    kube_apiserver.COMPONENT,
+    kube_controller_manager.COMPONENT,
+    kube_scheduler.COMPONENT,
+)
+SPECS = {
+    "plain": "",
+    "no audit, no encryption": "audit: {enabled: false}\nencryption: {provider: none}",
+}
+DUAL = {"pods": "[10.244.0.0/16, 'fd00:1::/48']", "services": "[10.96.0.0/16, 'fd00:2::/112']"}
+
+
+@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("component", CONTROL_PLANE, ids=lambda component: component.name)
+def test_control_plane_flags_are_known(component: Component, spec: str, minor: str) -> None:
+    cluster = sample_cluster(minor, SPECS[spec])
+    unit = text_of(host_items(component, cluster)[f"/etc/systemd/system/{component.name}.service"])
+    flags = flags_of(unit)
+    assert len(flags) > 10
+    unknown = [flag for flag in flags if known(component.name, minor, flag) is not Knowledge.KNOWN]
+    assert not unknown
+
+
+@pytest.mark.parametrize("version", ["3.4.23", "3.5.15", "3.6.11"])
+def test_etcd_flags_are_known(version: str) -> None:
+    cluster = sample_cluster("1.30", versions=f', etcd: "{version}"', rest="directories: {etcdWal: /var/lib/etcd-wal}")
+    flags = flags_of(text_of(host_items(etcd.COMPONENT, cluster)["/etc/systemd/system/etcd.service"]))
+    assert flags["wal-dir"] == "/var/lib/etcd-wal/wal"
+    minor = version.rpartition(".")[0]
+    assert not [flag for flag in flags if known("etcd", minor, flag) is not Knowledge.KNOWN]
