@@ -76,7 +76,8 @@ class ApplyRun:
         elif names:
             down = down_hosts(self.tree, phase, self.session.states, names)
             healthy = await self._healthy(phase, [name for name in names if name not in down])
-            for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down):
+            quiet = {name for name in names if self.plan.hosts[name].work[phase.name].quiet} - down
+            for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down, quiet=quiet):
                 await self.ensure_lock()
                 await self._batch(phase, batch, healthy)
         elif gated:
@@ -119,7 +120,7 @@ class ApplyRun:
     async def _batch(self, phase: Phase, batch: Sequence[str], healthy: set[str]) -> None:
         self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
         for name in batch:
-            if name in healthy:
+            if name in healthy and not self.plan.hosts[name].work[phase.name].quiet:
                 for entry in phase.before:
                     await wait_open(entry, await self._host_context(phase, name), self.reporter)
         joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]

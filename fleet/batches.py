@@ -22,18 +22,26 @@ def is_down(host: Host, phase: Phase, state: HostState) -> bool:
 
 
 def batches(
-    tree: RenderedTree, phase: Phase, names: Iterable[str], down: Collection[str], sick: Collection[str] = ()
+    tree: RenderedTree,
+    phase: Phase,
+    names: Iterable[str],
+    down: Collection[str],
+    sick: Collection[str] = (),
+    quiet: Collection[str] = (),
 ) -> list[tuple[str, ...]]:
     """Return the batches of a phase, in order.
+
+    `quiet` hosts, on which only gates are looked at, come first and together.
 
     Hosts that are down come first and together, since nothing runs there that could be lost, except members of a
     formed cluster, which are always one at a time. Then the sick, then the healthy: `one` at a time, or by the slots of
     their pool, never two zones in one batch. Hosts of the role `phase.first` come before all others.
     """
-    hosts = [tree.hosts[name] for name in names]
+    asked = list(names)
+    found: list[tuple[str, ...]] = [calm] if (calm := tuple(name for name in asked if name in quiet)) else []
+    hosts = [tree.hosts[name] for name in asked if name not in quiet]
     if phase.batch == "all":
-        return [tuple(host.name for host in hosts)] if hosts else []
-    found: list[tuple[str, ...]] = []
+        return [*found, tuple(host.name for host in hosts)] if hosts else found
     first = [host for host in hosts if phase.first and phase.first in host.pool.roles]
     for group in (first, [host for host in hosts if host not in first]):
         dead = [host.name for host in group if host.name in down]

@@ -58,6 +58,12 @@ class Work:
         return bool(self.changes or self.units or self.drain or self.join or self.unfinished)
 
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing on the host changes: only gates are to be looked at."""
+        return not (self.changes or self.units or self.drain or self.join)
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
     """Something that we put on a host and that left its manifest; `changed` when somebody else has written it since."""

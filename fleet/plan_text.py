@@ -157,5 +157,5 @@ def _shape_lines(shape: Shape, names: Sequence[str]) -> list[str]:
     if join:
         lines.append("    ! join by TLS bootstrap: no client certificate that holds")
     if unfinished and not changes and not units:
-        lines.append("    ! an earlier run did not get past the gates: they are checked again")
+        lines.append("    ! nothing changes here; the gates are checked and the generation is noted")
     return lines

@@ -122,6 +122,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         ;;
     user)
         name=${key#user:}
+        id -u -- "$name" >/dev/null 2>&1 || say changed "$key"
         users="${users}u $name - \"$name\"$NL"
         if [ "$extra" != - ]; then
             IFS=,
