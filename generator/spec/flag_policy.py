@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 OVERRIDABLE: Mapping[str, frozenset[str]] = {
-    "apiserver-balancer": frozenset({"unit"}),
-    "bridge": frozenset({"unit"}),
+    "apiserver-balancer": frozenset({"unit", "config"}),
+    "bridge": frozenset({"unit", "config"}),
     "containerd": frozenset({"unit", "config"}),
     "csr-approver": frozenset({"unit"}),
     "etcd": frozenset({"flags", "unit"}),
