@@ -1,1 +1,24 @@
 """What `invoke` offers: a verb parses arguments, calls one function of generator, fleet or lab, and prints."""
+
+from invoke.collection import Collection
+
+from verbs import certs, demo, lab, new, rendering, running
+
+namespace = Collection(
+    new.new,
+    new.validate,
+    rendering.lock,
+    rendering.render,
+    rendering.show_diff,
+    rendering.explain,
+    running.plan,
+    running.push,
+    running.apply,
+    running.kubeconfig,
+    demo.demo,
+    certs=certs.namespace,
+    hosts=running.hosts_namespace,
+    lab=lab.namespace,
+)
+
+__all__ = ["namespace"]

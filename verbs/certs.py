@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
+from json import dumps
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
 
 from generator.pki.issue import issue as issue_missing
-from generator.pki.listing import certificate_list
+from generator.pki.listing import CertificateStatus, certificate_list, expiry_warnings
 from generator.pki.store import PkiStore
 from generator.sealing import identity_once
 from generator.spec import load
@@ -31,17 +33,16 @@ def issue(context: Context, cluster: str | None = None) -> None:
     console.say(f"clusters/{place.cluster}/pki: {len(report.kept)} kept")
 
 
-@verb(name="list", help={"cluster": WHICH, "as-json": "one JSON list instead of a table"})
-def list_(context: Context, cluster: str | None = None, as_json: bool = False) -> int:
+@verb(name="list", help={"cluster": WHICH, "json": "one JSON list instead of a table"})
+def list_(context: Context, cluster: str | None = None, json: bool = False) -> int:
     """List every certificate: subject, SANs, expiry, days left, where it lies; exit 2 where one is about to expire.
 
     Example: invoke certs.list --cluster prod
     """
     place = place_of(cluster)
     rows = certificate_list(load(place.root, place.cluster), PkiStore(place.inputs), utc_now())
-    soon = [row for row in rows if row.warn]
-    if as_json:
-        console.raw(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
+    if json:
+        console.raw(dumps([as_plain(row) for row in rows], indent=2) + "\n")
     else:
         console.table(
             ("name", "subject", "SANs", "expires", "days", "in the repository", "on hosts"),
@@ -52,15 +53,23 @@ def list_(context: Context, cluster: str | None = None, as_json: bool = False) -
                     " ".join(row.sans),
                     f"{row.not_after:%Y-%m-%d}",
                     f"{row.days_left}{' !' if row.warn else ''}",
-                    row.path,
-                    " ".join(row.on_hosts),
+                    row.file,
+                    " ".join(f"{place.host}:{place.path}" for place in row.places),
                 )
                 for row in rows
             ),
         )
-    for row in soon:
-        console.warn(f"{row.name} ends in {row.days_left} days ({row.not_after:%Y-%m-%d})")
-    return 2 if soon else 0
+    warnings = expiry_warnings(rows)
+    for warning in warnings:
+        console.warn(warning)
+    return 2 if warnings else 0
+
+
+def as_plain(row: CertificateStatus) -> dict[str, Any]:
+    """Return a certificate as JSON takes it; times in ISO 8601."""
+    plain = asdict(row)
+    plain["not_after"] = row.not_after.isoformat()
+    return plain
 
 
 namespace = Collection("certs", issue, list_)

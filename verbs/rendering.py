@@ -7,7 +7,6 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from fleet.artifact_sources import lock_from_mirror
 from generator.artifacts_lock import LOCK_FILE, lock_from_directory, lock_text
 from generator.errors import StaleTreeError
 from generator.pki.issue import IssueReport
@@ -17,6 +16,7 @@ from generator.render.explain import explain as explanation
 from generator.sealing import identity_once
 from generator.spec import load
 from verbs import console
+from verbs.locking import lock_from_mirror
 from verbs.verb import verb
 from verbs.workspace import Place, place_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,10 +38,8 @@ def verb(**options: Any) -> Callable[[F], Any]:
     return made
 
 
-def yes(question: str, assumed: bool) -> bool:
+def agreed(question: str, assumed: bool) -> bool:
     """Return whether the operator agrees; without a terminal only --yes agrees."""
-    import sys
-
     if assumed:
         return True
     if not sys.stdin.isatty():

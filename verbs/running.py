@@ -1,0 +1,297 @@
+"""Verbs that work on hosts and on the API: plan, push, apply, hosts.scan, kubeconfig."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from json import dumps
+from pathlib import Path
+
+from invoke.collection import Collection
+from invoke.context import Context
+
+from fleet.cluster_client import open_cluster_api
+from fleet.host_keys import known_hosts_text, scan
+from fleet.kubeconfig import kubeconfig as kubeconfig_text
+from fleet.options import Options
+from fleet.plan import Plan
+from fleet.plan_text import plan_json, plan_lines
+from fleet.reporter import reporter
+from fleet.runs import Fleet, apply_run, plan_run, push_run, ssh_fleet
+from fleet.tree import load as load_tree
+from generator.errors import RefusedError, WorkspaceError
+from generator.sealing import identity_once
+from verbs import console
+from verbs.rendering import WHICH, require_current
+from verbs.verb import agreed, verb
+from verbs.workspace import Place, place_of
+
+LIMIT = "only these hosts: names, pool names or patterns such as worker-0*, separated by commas"
+PHASE = "only these phases, separated by commas"
+SOURCE = "a directory of binaries laid out like a mirror; else the mirror or official address in bom.yaml"
+STALE_OK = "emergency: go on although rendered/ is not what the inputs give"
+SKIP = "go on without hosts that do not answer, never below etcd's quorum"
+AS_JSON = "for programs: JSON instead of text"
+DEEP = "read every file on the hosts again instead of trusting size and time"
+
+
+def fleet_of(place: Place, options: Options, *, as_json: bool) -> Fleet:
+    """Return what a run stands on: the tree as rendered, SSH, the operator's identity."""
+    tree = load_tree(place.rendered)
+    ssh = ssh_fleet(tree, place.inputs)
+    identity = identity_once()
+    return Fleet(
+        tree=tree,
+        cluster_dir=place.inputs,
+        options=options,
+        reporter=reporter(as_json=as_json),
+        connector=ssh.connect,
+        open_api=lambda session: open_cluster_api(tree, place.inputs, session.connect, options, identity),
+        identity=identity,
+    )
+
+
+def words(text: str | None) -> tuple[str, ...]:
+    """Return the words of a comma-separated option."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def folder(text: str | None) -> Path | None:
+    """Return a directory that an option names; raises WorkspaceError where it is none."""
+    if text is None:
+        return None
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise WorkspaceError(f"--source {text}: no such directory; name the folder that holds kubernetes/, etcd/, …")
+    return path
+
+
+def print_plan(found: Plan, *, as_json: bool) -> None:
+    """Print a plan as text or as one JSON document."""
+    if as_json:
+        console.raw(dumps(plan_json(found), indent=2) + "\n")
+        return
+    for line in plan_lines(found):
+        console.say(line)
+
+
+@verb(
+    name="plan",
+    help={
+        "cluster": WHICH,
+        "limit": LIMIT,
+        "phase": PHASE,
+        "json": AS_JSON,
+        "deep": DEEP,
+        "skip-unreachable": SKIP,
+        "stale-ok": STALE_OK,
+        "kubeconfig": "compare API objects with this kubeconfig instead of a certificate signed for the run",
+    },
+)
+def plan(
+    context: Context,
+    cluster: str | None = None,
+    limit: str | None = None,
+    phase: str | None = None,
+    json: bool = False,
+    deep: bool = False,
+    skip_unreachable: bool = False,
+    stale_ok: bool = False,
+    kubeconfig: str | None = None,
+) -> int:
+    """Say what an apply would change, host by host. Changes nothing; exit 0 nothing to do, 2 changes, 1 error.
+
+    Example: invoke plan --cluster prod --limit workers
+    """
+    place = place_of(cluster)
+    require_current(place, stale_ok)
+    options = Options(
+        limit=words(limit),
+        phases=words(phase),
+        kubeconfig=Path(kubeconfig).expanduser() if kubeconfig else None,
+        deep=deep,
+        skip_unreachable=skip_unreachable,
+        stale_ok=stale_ok,
+        command="invoke plan",
+    )
+    found = asyncio.run(plan_run(fleet_of(place, options, as_json=False)))
+    print_plan(found, as_json=json)
+    return found.exit_code
+
+
+@verb(
+    name="push",
+    help={
+        "cluster": WHICH,
+        "limit": LIMIT,
+        "source": SOURCE,
+        "json": AS_JSON,
+        "deep": DEEP,
+        "skip-unreachable": SKIP,
+        "stale-ok": STALE_OK,
+        "dry-run": "say what would be staged and stage nothing",
+    },
+)
+def push(
+    context: Context,
+    cluster: str | None = None,
+    limit: str | None = None,
+    source: str | None = None,
+    json: bool = False,
+    deep: bool = False,
+    skip_unreachable: bool = False,
+    stale_ok: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Stage on the hosts what they lack. Activates nothing, so it is harmless; what is there already is not sent again.
+
+    Example: invoke push --cluster prod
+    """
+    place = place_of(cluster)
+    require_current(place, stale_ok)
+    options = Options(
+        limit=words(limit),
+        artifacts=folder(source),
+        deep=deep,
+        skip_unreachable=skip_unreachable,
+        stale_ok=stale_ok,
+        dry_run=dry_run,
+        command="invoke push",
+    )
+    count = asyncio.run(push_run(fleet_of(place, options, as_json=json)))
+    if not json:
+        done = "would get something" if dry_run else "got something"
+        console.say(f"{place.cluster}: {count} hosts {done}" if count else f"{place.cluster}: every host has everything")
+
+
+@verb(
+    name="apply",
+    help={
+        "cluster": WHICH,
+        "limit": LIMIT,
+        "phase": PHASE,
+        "source": SOURCE,
+        "json": AS_JSON,
+        "deep": DEEP,
+        "skip-unreachable": SKIP,
+        "stale-ok": STALE_OK,
+        "dry-run": "print the plan and change nothing; exit 2 where there is something to do",
+        "break-lock": "take the cluster's lock from its holder, whose name is shown",
+        "yes": "do not ask before something is removed",
+    },
+)
+def apply(
+    context: Context,
+    cluster: str | None = None,
+    limit: str | None = None,
+    phase: str | None = None,
+    source: str | None = None,
+    json: bool = False,
+    deep: bool = False,
+    skip_unreachable: bool = False,
+    stale_ok: bool = False,
+    dry_run: bool = False,
+    break_lock: bool = False,
+    yes: bool = False,
+) -> int:
+    """Push what is not staged, then activate it phase by phase behind health gates. Run it again to resume.
+
+    Example: invoke apply --cluster prod
+    """
+    place = place_of(cluster)
+    require_current(place, stale_ok)
+    options = Options(
+        limit=words(limit),
+        phases=words(phase),
+        artifacts=folder(source),
+        deep=deep,
+        skip_unreachable=skip_unreachable,
+        break_lock=break_lock,
+        stale_ok=stale_ok,
+        dry_run=dry_run,
+        command=" ".join(["invoke", *sys.argv[1:]]),
+    )
+    fleet = fleet_of(place, options, as_json=json)
+    if not dry_run:
+        ask_before_removal(fleet, assumed=yes)
+    done = asyncio.run(apply_run(fleet))
+    if dry_run:
+        print_plan(done, as_json=json)
+        return done.exit_code
+    return 0
+
+
+def ask_before_removal(fleet: Fleet, *, assumed: bool) -> None:
+    """Ask the operator before anything is taken from hosts; raises RefusedError where nobody agrees."""
+    if assumed:
+        return
+    found = asyncio.run(plan_run(fleet, objects=False))
+    leaving = {name: host.removals for name, host in found.hosts.items() if host.removals}
+    if not leaving:
+        return
+    for name, removals in leaving.items():
+        for removal in removals:
+            console.say(f"{name}: {removal.kind} {removal.key} will be removed")
+    if not agreed("remove these?", assumed):
+        raise RefusedError(f"{found.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes")
+
+
+@verb(
+    name="scan",
+    help={"cluster": WHICH, "limit": LIMIT, "yes": "write without asking; compare the fingerprints afterwards in the diff"},
+)
+def scan_hosts(context: Context, cluster: str | None = None, limit: str | None = None, yes: bool = False) -> None:
+    """Read the SSH host keys, show their fingerprints and write known_hosts, to be compared and committed.
+
+    Example: invoke hosts.scan --cluster prod
+    """
+    place = place_of(cluster)
+    tree = load_tree(place.rendered)
+    path = place.inputs / "known_hosts"
+    found = asyncio.run(scan(tree, path, words(limit)))
+    console.table(("host", "address", "key", "fingerprint", ""), ((k.host, k.address, k.kind, k.fingerprint, k.state) for k in found))
+    new = [key for key in found if key.state != "known"]
+    if not new:
+        console.say("every key is known")
+        return
+    if not agreed(f"write {len(new)} keys into clusters/{place.cluster}/known_hosts?", yes):
+        raise RefusedError(f"{place.cluster}: nothing was written; run on a terminal and agree, or add --yes")
+    partial = path.with_name(f".{path.name}.new")
+    partial.write_text(known_hosts_text(path, found))
+    partial.replace(path)
+    console.say(f"clusters/{place.cluster}/known_hosts: {len(new)} keys written; compare them with the consoles and commit")
+
+
+@verb(
+    name="kubeconfig",
+    help={
+        "cluster": WHICH,
+        "hours": "how long its certificate lives, 1 by default",
+        "read-only": "rights to look, not to change; for CI",
+        "out": "write here with mode 0600, outside of the workspace; else to standard output",
+    },
+)
+def kubeconfig(
+    context: Context, cluster: str | None = None, hours: int = 1, read_only: bool = False, out: str | None = None
+) -> None:
+    """Sign a short-lived client certificate in your name and print a kubeconfig with it.
+
+    Example: invoke kubeconfig --cluster prod --hours 8 --out ~/.kube/prod
+    """
+    place = place_of(cluster)
+    text = kubeconfig_text(place.rendered, place.inputs, identity=identity_once(), hours=hours, read_only=read_only)
+    if out is None:
+        console.raw(text)
+        return
+    path = Path(out).expanduser().resolve()
+    if path.is_relative_to(place.root):
+        raise RefusedError(f"--out {out}: a kubeconfig holds a key and must not lie in the workspace; choose a path outside")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    console.say(f"{path} (mode 0600), valid for {hours} h")
+
+
+hosts_namespace = Collection("hosts", scan_hosts)
