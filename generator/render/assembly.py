@@ -10,7 +10,7 @@ from generator.components.view import Component, Material
 from generator.errors import RenderError
 from generator.render.bom import bom_text
 from generator.render.inventory import inventory_text
-from generator.render.levels import Levels, levels
+from generator.render.levels import Levels, known_components, levels
 from generator.render.manifest import folder_files
 from generator.render.objects import images, object_files, objects
 from generator.render.phases import phases_text, unknown_phases
@@ -50,13 +50,6 @@ def render(
         ),
     )
     return dict(sorted(tree.items()))
-
-
-def known_components() -> Sequence[Component]:
-    """Return every component there is."""
-    from generator.components.registry import COMPONENTS
-
-    return COMPONENTS
 
 
 def _folders(cluster: Cluster, found: Levels, material: Material) -> list[tuple[str, bytes]]:

@@ -7,21 +7,22 @@ from collections.abc import Iterable
 from generator.artifacts_lock import UNLOCKED, Artifact, ArtifactLock
 from generator.components.items import HostBinary, HostItem, HostPackage
 from generator.errors import RenderError
+from generator.pki.request_material import RequestMaterial
 from generator.render.flow import flow
 from generator.render.inventory import HEADER
-from generator.render.levels import Levels
+from generator.render.levels import Levels, known_components, levels
 from generator.spec.artifacts import PUBLICATIONS, official_url
 from generator.spec.model import Cluster
 
 
-def bom_text(cluster: Cluster, levels: Levels, lock: ArtifactLock, images: Iterable[str]) -> str:
+def bom_text(cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterable[str]) -> str:
     """Return bom.yaml, one line for each thing, sorted.
 
     An artifact's url is that of the mirror where the cluster has one, else the official download. What is not locked
     has the sha256 `unlocked`; push refuses it.
     """
     lines = [f"{HEADER.format(cluster=cluster.name)}artifacts:"]
-    for artifact in artifacts(cluster, levels.all_items()):
+    for artifact in artifacts(cluster, found.all_items()):
         locked = lock.get(artifact)
         entry = {
             "name": artifact.name,
@@ -31,13 +32,18 @@ def bom_text(cluster: Cluster, levels: Levels, lock: ArtifactLock, images: Itera
         }
         entry["sha256"] = UNLOCKED if locked is None else locked.sha256
         lines.append(f"- {flow(entry if locked is None or not locked.size else {**entry, 'size': locked.size})}")
-    packages = sorted(_packages(cluster, levels))
+    packages = sorted(_packages(cluster, found))
     if packages:
         lines.append("packages:")
         lines.extend(f"- {flow({'name': name, 'os': os})}" for name, os in packages)
     lines.append("images:")
     lines.extend(f"- {flow({'image': image})}" for image in sorted({cluster.runtime.sandbox_image, *images}))
     return "\n".join(lines) + "\n"
+
+
+def needed_artifacts(cluster: Cluster) -> tuple[Artifact, ...]:
+    """Return the artifacts that a cluster needs, sorted, known before anything was issued."""
+    return artifacts(cluster, levels(cluster, RequestMaterial(cluster), known_components()).all_items())
 
 
 def artifacts(cluster: Cluster, items: Iterable[HostItem]) -> tuple[Artifact, ...]:
@@ -56,18 +62,14 @@ def _url(cluster: Cluster, artifact: Artifact, lock: ArtifactLock) -> str:
     return f"{cluster.artifacts.mirror.rstrip('/')}/{artifact.path if locked is None else locked.path}"
 
 
-def _packages(cluster: Cluster, levels: Levels) -> set[tuple[str, str]]:
-    found: set[tuple[str, str]] = set()
-    for pool, components in levels.components.items():
-        folders = [levels.shared.get(name) for name in components] + [
-            levels.pools.get((name, pool)) for name in components
-        ]
-        folders += [levels.hosts.get(host.name) for host in cluster.hosts if host.pool.name == pool]
+def _packages(cluster: Cluster, found: Levels) -> set[tuple[str, str]]:
+    packages: set[tuple[str, str]] = set()
+    for pool, components in found.components.items():
+        folders = [found.shared.get(name) for name in components]
+        folders += [found.pools.get((name, pool)) for name in components]
+        folders += [found.hosts.get(host.name) for host in cluster.hosts if host.pool.name == pool]
+        os = cluster.pools[pool].os
         for folder in folders:
-            if folder is not None:
-                found |= {
-                    (item.name, cluster.pools[pool].os)
-                    for item in folder.items.values()
-                    if isinstance(item, HostPackage)
-                }
-    return found
+            items = () if folder is None else folder.items.values()
+            packages |= {(item.name, os) for item in items if isinstance(item, HostPackage)}
+    return packages
