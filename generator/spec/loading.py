@@ -53,7 +53,10 @@ def load_text(
         return beside[path].encode() if path in beside else None
 
     document, faults = read_document(content, file)
-    spec, found, whole = structured(document)
+    try:
+        spec, found, whole = structured(document)
+    except RecursionError:
+        raise SpecError([Fault(file, 1, "", "is nested too deeply", "write it flatter")]) from None
     findings = Findings(document, read_file or from_mapping, [*faults, *found])
     if spec is None:
         raise SpecError(findings.faults)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
@@ -26,9 +27,10 @@ _SHAPES = {
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean …?` material: the known word most like the given one, or an empty text."""
-    found = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    """Return the known word most like the given one, whatever their case, or an empty text."""
+    lower = {one.lower(): one for one in sorted(known)}
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return lower[found[0]] if found else ""
 
 
 def suggestion(word: str, known: Iterable[str], otherwise: str) -> str:
@@ -43,7 +45,7 @@ def structured(document: Document) -> tuple[ClusterSpec | None, list[Fault], boo
     Where faults can be cut away (an unknown key, a bad value that has a default) the spec without them is returned, so
     that the rules between fields can be checked in the same run; else it is None.
     """
-    faults, whole = _without_quotes(document)
+    faults = _without_quotes(document)
     try:
         return ClusterSpec.model_validate(_readable(document)), faults, True
     except ValidationError as error:
@@ -55,6 +57,7 @@ def structured(document: Document) -> tuple[ClusterSpec | None, list[Fault], boo
         path = _path_in(data, one["loc"])
         if one["type"] == "missing" or path[:1] in {("hosts",), ("pools",)}:
             whole = whole and one["type"] == "extra_forbidden"
+    for path in sorted({_path_in(data, one["loc"]) for one in errors}, key=_depth_first, reverse=True):
         _cut(data, path)
     try:
         return ClusterSpec.model_validate(data), faults, whole
@@ -63,28 +66,36 @@ def structured(document: Document) -> tuple[ClusterSpec | None, list[Fault], boo
 
 
 def _readable(document: Document) -> Any:
-    """Return the data with versions as the text that was written: their own fault says what is wrong with numbers."""
+    """Return the data without versions that are numbers, whose own fault says all; Kubernetes gets the one meant."""
     data = copy.deepcopy(document.data)
-    versions = data.get("versions") if isinstance(data, dict) else None
-    if isinstance(versions, dict):
-        for key, value in versions.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                versions[key] = "0.0.0"
+    for path in _numbers_for_versions(document):
+        if path[-1] == "kubernetes":
+            data["versions"]["kubernetes"] = _whole_version(document.raw[path])
+        else:
+            del data["versions"][path[-1]]
     return data
 
 
-def _without_quotes(document: Document) -> tuple[list[Fault], bool]:
+def _without_quotes(document: Document) -> list[Fault]:
     faults: list[Fault] = []
+    for path in _numbers_for_versions(document):
+        written, read = document.raw[path], document.data["versions"][path[-1]]
+        what = f"{written} without quotes is a number to YAML, {read}, and not a version"
+        todo = f'write major, minor and patch in quotes, like "{_whole_version(written)}"'
+        faults.append(document.fault(path, what, todo))
+    return faults
+
+
+def _numbers_for_versions(document: Document) -> list[Path]:
     versions = document.data.get("versions") if isinstance(document.data, dict) else None
-    if isinstance(versions, dict):
-        for key, value in versions.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                path: Path = ("versions", key)
-                written = document.raw[path]
-                what = f"{written} without quotes is a number to YAML, {value}, and not a version"
-                whole = written if written.count(".") == 2 else f"{written}.0" if "." in written else written
-                faults.append(document.fault(path, what, f'write major, minor and patch in quotes, like "{whole}"'))
-    return faults, not faults
+    if not isinstance(versions, dict):
+        return []
+    return [("versions", key) for key, value in versions.items() if type(value) in {int, float}]
+
+
+def _whole_version(written: str) -> str:
+    whole = f"{written}.0" if "." in written else f"{written}.0.0"
+    return whole if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", whole) else "1.36.0"
 
 
 def _path_in(data: Any, location: Sequence[str | int]) -> Path:
@@ -173,4 +184,8 @@ def _cut(data: Any, path: Path) -> None:
     if isinstance(data, dict) and isinstance(last, str):
         data.pop(last, None)
     elif isinstance(data, list) and isinstance(last, int) and last < len(data):
-        data[last] = None
+        del data[last]
+
+
+def _depth_first(path: Path) -> tuple[tuple[bool, int, str], ...]:
+    return tuple((isinstance(part, int), part, "") if isinstance(part, int) else (False, 0, part) for part in path)

@@ -1,0 +1,45 @@
+import re
+
+import pytest
+
+from tests.errors.cases import FOLDER, faults, message
+
+ART4_REMOVED = {
+    "insecure-port": "1.24",
+    "kubelet-https": "1.22",
+    "enable-swagger-ui": "1.25",
+    "experimental-encryption-provider-config": "1.24",
+    "Initializers": "1.14",
+    "logtostderr": "1.26",
+}
+
+
+@pytest.mark.parametrize("fault", faults())
+def test_message_is_golden(fault: str) -> None:
+    golden = FOLDER / fault / "message.txt"
+    assert message(fault) == golden.read_text(encoding="utf-8"), "run make golden and read the difference"
+
+
+@pytest.mark.parametrize("fault", faults())
+def test_every_line_says_where_what_and_what_to_do(fault: str) -> None:
+    lines = message(fault).splitlines()
+    assert lines
+    for line in lines:
+        assert re.match(r"clusters/prod/cluster\.yaml:[1-9][0-9]*: .+; .+", line), line
+        assert "Traceback" not in line
+
+
+def test_there_are_many_faults() -> None:
+    assert len(faults()) >= 60
+
+
+def test_no_message_without_its_spec() -> None:
+    assert {path.parent.name for path in FOLDER.glob("*/message.txt")} == set(faults())
+
+
+@pytest.mark.parametrize(("what", "version"), ART4_REMOVED.items())
+def test_settings_of_an_older_api_server_name_version_and_replacement(what: str, version: str) -> None:
+    lines = [line for line in message("api-server-of-an-older-day").splitlines() if what in line]
+    assert len(lines) == 1
+    assert f" {version} " in lines[0] or f"Kubernetes {version}" in lines[0]
+    assert re.search(r"; (take it out|use)\b", lines[0])
