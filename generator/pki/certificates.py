@@ -20,7 +20,7 @@ from generator.pki.request import (
     key_usages,
     split_sans,
 )
-from generator.spec.layout import CA_CERT, ETCD_PKI_DIR, FRONT_PROXY_CA_CERT, PKI_DIR, SA_KEY, SA_PUB
+from generator.spec.layout import CA_CERT, ETCD_PKI_DIR, FRONT_PROXY_CA_CERT, PKI_DIR, SA_KEY, SA_PUB, SIGNING_CERT
 from generator.spec.model import Cluster, Host
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
@@ -53,7 +53,12 @@ def service_account_places() -> tuple[Place, ...]:
 def _authorities(cluster: Cluster) -> Iterator[Request]:
     # Three CAs: a certificate for one circle opens nothing in another. In particular every kubelet certificate would
     # open etcd if both had one CA, and every client certificate would pass as an aggregator's front proxy.
-    yield _ca(cluster, "ca", "kubernetes", Place(CA_CERT, "control-plane, worker", f"{PKI_DIR}/ca.key"))
+    # Its key goes to the controller manager alone, which signs the certificates of kubelets.
+    trusted, signing = (
+        Place(CA_CERT, "control-plane, worker"),
+        Place(SIGNING_CERT, "control-plane", f"{PKI_DIR}/ca.key"),
+    )
+    yield _ca(cluster, "ca", "kubernetes", trusted, signing)
     yield _ca(
         cluster,
         "etcd/ca",

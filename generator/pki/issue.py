@@ -8,6 +8,7 @@ without a certificate, which the next issue takes up.
 from __future__ import annotations
 
 import base64
+import functools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class _Issue:
     def __init__(self, cluster: Cluster, cluster_dir: Path, now: datetime, identity: IdentityProvider) -> None:
         self.cluster = cluster
         self.now = now
-        self.identity = identity
+        self.identity = functools.cache(identity)
         self.store = PkiStore(cluster_dir)
         self.requests = certificates(cluster)
         self.changes = Changes()

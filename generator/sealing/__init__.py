@@ -97,8 +97,12 @@ def unseal(text: str, identity: Identity, what: str = "the sealed secret") -> by
                 f"{what}: the identity {identity.path} is not among its recipients; use the identity of a recipient "
                 f"({IDENTITY_VARIABLE} names another file), or have one of them seal it anew for you"
             ) from None
-        raise SealingError(f"{what}: the sealed file is damaged ({error}); restore it from git") from None
+        raise SealingError(f"{what}: the sealed file is damaged ({_first_line(error)}); restore it from git") from None
     return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def unseal_file(path: Path, identity: Identity) -> bytes:
