@@ -83,8 +83,12 @@ for tree in /proc/sys/*; do
         mkdir -p "$private/${directory#/proc/sys/}"
     done
     find "$tree" -xdev -type f | while read -r entry; do
-        { IFS= read -r value < "$entry" && printf '%s\\n' "$value" || :; } \\
-            > "$private/${entry#/proc/sys/}" 2>/dev/null
+        : > "$private/${entry#/proc/sys/}"
+    done
+    # One big read for each entry: the kernel gives a number whole at the first read or not at all.
+    grep -rs . "$tree" | while IFS= read -r line; do
+        entry=${line%%:*}
+        printf '%s\\n' "${line#*:}" >> "$private/${entry#/proc/sys/}"
     done
 done
 mount --rbind /proc/sys/kernel/random "$private/kernel/random"
