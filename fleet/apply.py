@@ -110,8 +110,8 @@ class ApplyRun:
         """Return the hosts whose gates are open right now; only these are worth a gate before they are touched."""
 
         async def one(name: str) -> str | None:
-            for entry in phase.gates:
-                if kind_of(entry).of_host and await shut_because(entry, await self._host_context(phase, name, patient=False)):
+            for entry in self._entries(phase.gates, name):
+                if await shut_because(entry, await self._host_context(phase, name, patient=False)):
                     return None
             return name
 
@@ -121,7 +121,7 @@ class ApplyRun:
         self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
         for name in batch:
             if name in healthy and not self.plan.hosts[name].work[phase.name].quiet:
-                for entry in phase.before:
+                for entry in self._entries(phase.before, name):
                     await wait_open(entry, await self._host_context(phase, name), self.reporter)
         joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]
         try:
@@ -154,9 +154,13 @@ class ApplyRun:
         await record_phases(connection, host, work.phases)
 
     async def _gates(self, phase: Phase, name: str) -> None:
-        for entry in phase.gates:
-            if kind_of(entry).of_host:
-                await wait_open(entry, await self._host_context(phase, name), self.reporter)
+        for entry in self._entries(phase.gates, name):
+            await wait_open(entry, await self._host_context(phase, name), self.reporter)
+
+    def _entries(self, entries: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+        """Return the gates that look at this host; an entry may name the roles that it is for."""
+        roles = self.tree.hosts[name].pool.roles
+        return [entry for entry in entries if kind_of(entry).of_host and (not entry.get("roles") or roles & set(entry["roles"]))]
 
     async def _bootstrap(self, phase: Phase, name: str, content: bytes) -> None:
         await run_script(await self.session.connect(name), "bootstrap", ["write", phase.join["kubeconfig"]], content)

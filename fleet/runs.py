@@ -273,6 +273,8 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
             deliveries[name] = wanted
     if not deliveries:
         return 0
+    if fleet.options.dry_run:
+        return len(deliveries)
     secrets = SecretStore(fleet.cluster_dir, fleet.identity)
     source = ArtifactSource(fleet.tree, fleet.cluster_dir, fleet.options.artifacts)
     slots = asyncio.Semaphore(PUSHES_AT_ONCE)

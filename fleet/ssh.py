@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import asyncssh
 
@@ -36,17 +39,22 @@ class SshFleet:
     `ask_password` is called once, with a prompt, when sudo on a host wants a password; without it such a host is an error.
     """
 
-    def __init__(self, cluster: str, known_hosts: Path, ask_password: AskPassword | None = None) -> None:
+    def __init__(self, cluster: str, known_hosts: Path | str, ask_password: AskPassword | None = None) -> None:
         self._cluster = cluster
-        self._known_hosts = known_hosts
-        self._known = known_hosts.read_bytes() if known_hosts.is_file() else b""
-        self._jumps: dict[tuple[Jump, ...], asyncio.Task[asyncssh.SSHClientConnection]] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        if isinstance(known_hosts, Path):
+            known_hosts = known_hosts.read_text("utf-8") if known_hosts.is_file() else ""
+        self._known = known_hosts
+        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
         self.sudo = SudoPassword(ask_password)
+
+    @property
+    def _shared(self) -> _Shared:
+        # A verb may run twice, first to ask the operator and then to act; nothing outlives its event loop.
+        return self._by_loop.setdefault(asyncio.get_running_loop(), _Shared())
 
     async def connect(self, host: Host) -> SshConnection:
         """Return a connection to a host; raises HostError that says what to do where there is none."""
-        async with self._slots:
+        async with self._shared.slots:
             where = f"{self._cluster}/{host.name}"
             connection = await self._open(where, host.name, host.address, host.ssh.port, host.ssh.user, host.ssh.jumps)
         return SshConnection(where, host.name, connection, self.sudo if host.ssh.user != "root" else None)
@@ -54,7 +62,7 @@ class SshFleet:
     async def _open(
         self, where: str, name: str, address: str, port: int, user: str, jumps: tuple[Jump, ...]
     ) -> asyncssh.SSHClientConnection:
-        tunnel = await self._jump(where, name, jumps) if jumps else None
+        tunnel = await self.tunnel(where, name, jumps) if jumps else None
         try:
             return await asyncssh.connect(address, port, username=user, tunnel=tunnel, **self.options())
         except asyncssh.HostKeyNotVerifiable:
@@ -64,19 +72,21 @@ class SshFleet:
         except _SSH_ERRORS as error:
             raise HostError(f"{where}: ssh: {address}:{port} cannot be reached ({_words(error)}); check address, port and jump hosts, or use --skip-unreachable", name) from None
 
-    async def _jump(self, where: str, name: str, jumps: tuple[Jump, ...]) -> asyncssh.SSHClientConnection:
-        task = self._jumps.get(jumps)
+    async def tunnel(self, where: str, name: str, jumps: tuple[Jump, ...]) -> asyncssh.SSHClientConnection:
+        """Return the connection to the last of some jump hosts, entered one through the other; raises HostError."""
+        shared = self._shared
+        task = shared.jumps.get(jumps)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             last = jumps[-1]
             task = asyncio.ensure_future(self._open(where, name, last.address, last.port, last.user, jumps[:-1]))
-            self._jumps[jumps] = task
+            shared.jumps[jumps] = task
         return await asyncio.shield(task)
 
     def options(self) -> dict[str, Any]:
         """Return the options with which every connection is made."""
         key = os.environ.get("SLIPWAY_SSH_KEY")
         options: dict[str, Any] = {
-            "known_hosts": self._known,
+            "known_hosts": self._known.encode(),
             "config": None,
             "preferred_auth": "publickey",
             "gss_host": None,
@@ -90,7 +100,7 @@ class SshFleet:
         return options
 
     def _key_message(self, where: str, address: str, port: int) -> str:
-        known = asyncssh.import_known_hosts(self._known.decode("utf-8", "replace"))
+        known = asyncssh.import_known_hosts(self._known)
         name = address if port == 22 else f"[{address}]:{port}"
         recorded = any(known.match(address, "", port)[:2])
         file = f"clusters/{self._cluster}/known_hosts"
@@ -103,11 +113,17 @@ class SshFleet:
 
     async def close(self) -> None:
         """Close the jump hosts; connections to hosts are closed by those who opened them."""
-        for task in self._jumps.values():
+        for task in self._shared.jumps.values():
             if task.done() and not task.cancelled() and task.exception() is None:
                 task.result().close()
             else:
                 task.cancel()
+
+
+@dataclass
+class _Shared:
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    jumps: dict[tuple[Jump, ...], asyncio.Task[asyncssh.SSHClientConnection]] = field(default_factory=dict)
 
 
 class SudoPassword:
@@ -115,17 +131,20 @@ class SudoPassword:
 
     def __init__(self, ask: AskPassword | None) -> None:
         self._ask = ask
-        self._lock = asyncio.Lock()
+        self._lock = threading.Lock()
         self._password: bytes | None = None
 
     async def value(self, where: str, host: str) -> bytes:
         """Return the password as the line that sudo reads; raises HostError where nobody can be asked."""
-        async with self._lock:
+        return await asyncio.to_thread(self._asked, where, host) + b"\n"
+
+    def _asked(self, where: str, host: str) -> bytes:
+        with self._lock:
             if self._password is None:
                 if self._ask is None:
                     raise HostError(f"{where}: sudo: it wants a password and there is no terminal to ask; allow sudo without one, or run on a terminal", host)
-                self._password = (await asyncio.to_thread(self._ask, f"sudo password on the hosts (first asked by {where}): ")).encode()
-            return self._password + b"\n"
+                self._password = self._ask(f"sudo password on the hosts (first asked by {where}): ").encode()
+            return self._password
 
 
 class SshConnection:
