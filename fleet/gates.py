@@ -89,7 +89,13 @@ def kind_of(entry: Mapping[str, Any]) -> GateKind:
 
 
 async def shut_because(entry: Mapping[str, Any], context: GateContext) -> str:
-    """Return why a gate is shut right now, "" when it is open; what goes wrong on the way counts as shut."""
+    """Return why a gate is shut right now, "" when it is open; what goes wrong on the way counts as shut.
+
+    A gate with `roles` speaks only of hosts that have one of them.
+    """
+    roles = set(entry.get("roles") or ())
+    if roles and context.host is not None and not roles & context.host.pool.roles:
+        return ""
     try:
         return await kind_of(entry).check(context, entry)
     except (ApiError, HostError, OSError, TimeoutError) as error:

@@ -45,6 +45,11 @@ def balancer_port(cluster: Cluster) -> int:
     return cluster.api.balancer_port
 
 
+def endpoint_port(cluster: Cluster) -> int:
+    """Return the port on which hosts of the role load-balancer take API traffic."""
+    return cluster.api.endpoint_port
+
+
 def node_api_url(cluster: Cluster) -> str:
     """Return the URL by which a node enters the API."""
     return cluster.node_api_url
@@ -62,6 +67,7 @@ def kubelet_client_certificate(cluster: Cluster) -> str:
 
 UNITS: Gate = {"kind": "units"}
 BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": BALANCED}
+ENDPOINT_LISTENS: Gate = {"kind": "port", "port": endpoint_port, "roles": ("load-balancer",)}
 ETCD_ACCESS: Gate = {
     "etcdctl": f"{LINK_DIR}/etcdctl",
     "port": ETCD_CLIENT_PORT,
@@ -131,7 +137,7 @@ PHASES: tuple[Phase, ...] = (
         "every node has its own way to all API servers",
         roles=("control-plane", "worker", "load-balancer"),
         batch="slots",
-        gates=(UNITS, BALANCER_LISTENS),
+        gates=(UNITS, BALANCER_LISTENS, ENDPOINT_LISTENS),
     ),
     Phase(
         "etcd",
