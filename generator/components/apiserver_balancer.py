@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from generator.components.accounts import system_user
 from generator.components.daemon import UnitSections, sandbox
-from generator.components.items import HostDirectory, HostFile, HostItem, HostLink, HostPackage, HostUnit
+from generator.components.items import HostDirectory, HostFile, HostItem, HostPackage, HostUnit
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.errors import RenderError
@@ -59,7 +59,7 @@ class ApiserverBalancer:
         "its checks are passive: an API server counts as down only after connections to it have failed (max_fails "
         "within fail_timeout), and it is TCP that is judged, so an API server that accepts connections and never "
         "answers keeps getting them",
-        "nginx.service of the distribution is masked on these hosts: it would take port 80",
+        "it has a configuration and a unit of its own and leaves nginx.service of the distribution alone",
     )
 
     def runs_on(self, cluster: Cluster, pool: Pool) -> bool:
@@ -81,13 +81,12 @@ class ApiserverBalancer:
         return settings
 
     def shared(self, view: View) -> Iterator[HostItem]:
-        """Yield user, configuration with all API servers, unit, and the mask of the distribution's own nginx."""
+        """Yield user, configuration with all API servers, and unit."""
         settings = self.settings(view)
         yield from system_user(NAME, component=NAME, title="Kubernetes API balancer", home=f"/run/{NAME}")
         yield HostDirectory(CONFIG_DIR, NAME, PHASE)
         yield HostFile(CONFIG, _nginx(view.cluster, settings.config), NAME, PHASE, reloads=(UNIT,))
         yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", unit_text(settings.unit), NAME, PHASE, restarts=(UNIT,))
-        yield HostLink(f"{SYSTEMD_DIR}/nginx.service", "/dev/null", NAME, "host-base")
         yield HostUnit(UNIT, NAME, PHASE)
 
     def pool(self, view: View) -> Iterator[HostItem]:
@@ -167,10 +166,8 @@ def _unit(cluster: Cluster) -> UnitSections:
         "Unit": {
             "Description": "The node's way to all API servers",
             "Documentation": "https://nginx.org/en/docs/stream/ngx_stream_core_module.html",
-            # The distribution starts its nginx as it installs it; ours takes its place.
-            "Conflicts": "nginx.service",
             "Wants": "network-online.target",
-            "After": "network-online.target nginx.service",
+            "After": "network-online.target",
             "StartLimitIntervalSec": 0,
         },
         "Service": {

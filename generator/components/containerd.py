@@ -141,8 +141,9 @@ def _unit(cluster: Cluster) -> UnitSections:
         "Service": {
             "Type": "notify",
             "WorkingDirectory": cluster.directories.containerd,
-            # Fails where overlay is built into the kernel and there is no module to load.
-            "ExecStartPre": "-/sbin/modprobe overlay",
+            # At boot modules-load.d was first; on the day of the install this is, since a systemd-modules-load that
+            # had nothing to load at boot is not run again. They fail where the kernel has them built in.
+            "ExecStartPre": ["-/sbin/modprobe overlay", "-/sbin/modprobe br_netfilter"],
             "ExecStart": f"{LINK_DIR}/{NAME}",
             # The shims are in its cgroup: a restart of containerd must leave the containers running.
             "Delegate": True,

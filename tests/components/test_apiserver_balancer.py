@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from generator.components.apiserver_balancer import COMPONENT, CONFIG, UNIT
-from generator.components.items import HostFile, HostItem, HostLink, HostPackage
+from generator.components.items import HostFile, HostItem, HostPackage
 from generator.errors import RenderError
 from tests.components.clusters import cluster, of_host, of_pool, shared, text
 
@@ -68,14 +68,6 @@ def test_configuration_reloads_and_the_unit_restarts() -> None:
     unit = items[f"/etc/systemd/system/{UNIT}"]
     assert isinstance(unit, HostFile)
     assert unit.restarts == (UNIT,)
-
-
-def test_the_distributions_own_nginx_stays_off() -> None:
-    items = shared(COMPONENT, cluster())
-    mask = items["/etc/systemd/system/nginx.service"]
-    assert isinstance(mask, HostLink)
-    assert mask.target == "/dev/null"
-    assert "Conflicts=nginx.service\n" in text(items, f"/etc/systemd/system/{UNIT}")
 
 
 def test_numbers_are_overridable_and_typos_are_named() -> None:
