@@ -1,0 +1,40 @@
+"""All components there are: the one place that knows them by import."""
+
+from __future__ import annotations
+
+from generator.components import (
+    apiserver_balancer,
+    bridge,
+    containerd,
+    etcd,
+    host_base,
+    kube_apiserver,
+    kube_controller_manager,
+    kube_proxy,
+    kube_scheduler,
+    kubelet,
+    node_base,
+    trust,
+)
+from generator.components.view import Component
+
+COMPONENTS: tuple[Component, ...] = (
+    host_base.COMPONENT,
+    node_base.COMPONENT,
+    trust.COMPONENT,
+    containerd.COMPONENT,
+    apiserver_balancer.COMPONENT,
+    etcd.COMPONENT,
+    kube_apiserver.COMPONENT,
+    kube_controller_manager.COMPONENT,
+    kube_scheduler.COMPONENT,
+    bridge.COMPONENT,
+    kubelet.COMPONENT,
+    kube_proxy.COMPONENT,
+)
+"""In the order in which an apply meets them."""
+
+
+def by_name(name: str) -> Component:
+    """Return a component by its name, such as "kube-proxy"; raises KeyError for one that there is not."""
+    return {component.name: component for component in COMPONENTS}[name]
