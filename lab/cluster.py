@@ -66,7 +66,7 @@ def lab_spec(
 def versions_in(artifacts: Path) -> dict[str, str]:
     """Return the versions that a directory of artifacts holds, as cluster.yaml's `versions` writes them.
 
-    crictl is null where the directory has none, which leaves it off the hosts.
+    "none" where the directory has none, which leaves crictl off the hosts.
     """
     folders = {
         "kubernetes": "kubernetes",
@@ -76,10 +76,10 @@ def versions_in(artifacts: Path) -> dict[str, str]:
         "cniPlugins": "cni-plugins",
         "crictl": "crictl",
     }
-    found: dict[str, Any] = {}
+    found: dict[str, str] = {}
     for field, folder in folders.items():
         versions = sorted(path.name.removeprefix("v") for path in (artifacts / folder).glob("v*"))
-        found[field] = versions[-1] if versions else None
+        found[field] = versions[-1] if versions else "none"
     return found
 
 

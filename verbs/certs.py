@@ -54,7 +54,7 @@ def list_(context: Context, cluster: str | None = None, json: bool = False) -> i
                     f"{row.not_after:%Y-%m-%d}",
                     f"{row.days_left}{' !' if row.warn else ''}",
                     row.file,
-                    " ".join(f"{place.host}:{place.path}" for place in row.places),
+                    " ".join(f"{place.on}:{place.path}" for place in row.places),
                 )
                 for row in rows
             ),

@@ -63,7 +63,8 @@ class Containerd:
         # containerd sets this mode itself from 1.7.29 and 2.0.7 on (CVE-2024-25621).
         yield HostDirectory(cluster.directories.containerd, NAME, PHASE, mode=0o700)
         yield HostFile(CONFIG, toml_text(settings.config), NAME, PHASE, restarts=(UNIT,))
-        yield HostFile("/etc/crictl.yaml", _crictl(), NAME, PHASE)
+        if cluster.versions.crictl:
+            yield HostFile("/etc/crictl.yaml", _crictl(), NAME, PHASE)
         for registry in cluster.runtime.registries:
             yield from _registry(registry)
         yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", daemon_text(NAME, settings), NAME, PHASE, restarts=(UNIT,))
@@ -77,7 +78,8 @@ class Containerd:
         for program in _PROGRAMS:
             yield _binary(NAME, versions.containerd, program, arch, f"bin/{program}")
         yield _binary("runc", versions.runc, "runc", arch, "")
-        yield _binary("crictl", versions.crictl, "crictl", arch, "crictl")
+        if versions.crictl:
+            yield _binary("crictl", versions.crictl, "crictl", arch, "crictl")
         for plugin in CNI_PLUGINS:
             yield _binary("cni-plugins", versions.cni_plugins, plugin, arch, plugin)
 
@@ -211,7 +213,8 @@ def _links(cluster: Cluster) -> Iterator[HostItem]:
         target = f"{binary_dir(NAME, versions.containerd)}/{program}"
         yield HostLink(f"{LINK_DIR}/{program}", target, NAME, PHASE, restarts=restarts)
     yield HostLink(f"{LINK_DIR}/runc", f"{binary_dir('runc', versions.runc)}/runc", NAME, PHASE)
-    yield HostLink(f"{LINK_DIR}/crictl", f"{binary_dir('crictl', versions.crictl)}/crictl", NAME, PHASE)
+    if versions.crictl:
+        yield HostLink(f"{LINK_DIR}/crictl", f"{binary_dir('crictl', versions.crictl)}/crictl", NAME, PHASE)
     for plugin in CNI_PLUGINS:
         target = f"{binary_dir('cni-plugins', versions.cni_plugins)}/{plugin}"
         yield HostLink(f"{CNI_BIN_DIR}/{plugin}", target, NAME, PHASE)

@@ -22,7 +22,7 @@ def inventory_text(cluster: Cluster, components: Mapping[str, tuple[str, ...]]) 
             "containerd": versions.containerd,
             "runc": versions.runc,
             "cniPlugins": versions.cni_plugins,
-            "crictl": versions.crictl,
+            **({"crictl": versions.crictl} if versions.crictl else {}),
         },
         "artifacts": {"fetch": cluster.artifacts.fetch},
         "ssh": _ssh(cluster.ssh),

@@ -137,7 +137,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Versions as text, without a leading v."""
+    """Versions as text, without a leading v; `crictl` is "" where hosts get none."""
 
     kubernetes: str
     etcd: str

@@ -91,7 +91,7 @@ def _versions(spec: VersionsSpec) -> Versions:
         containerd=spec.containerd or suited.containerd,
         runc=spec.runc or suited.runc,
         cni_plugins=spec.cni_plugins or suited.cni_plugins,
-        crictl=spec.crictl or default_crictl(minor),
+        crictl="" if spec.crictl == "none" else spec.crictl or default_crictl(minor),
     )
 
 

@@ -24,7 +24,9 @@ class VersionsSpec(Section):
     containerd: Version | None = Field(None, description="containerd: what suits the Kubernetes minor unless said.")
     runc: Version | None = Field(None, description="runc: what suits the Kubernetes minor unless said.")
     cni_plugins: Version | None = Field(None, description="CNI plugins: what suits the Kubernetes minor unless said.")
-    crictl: Version | None = Field(None, description="crictl: what suits the Kubernetes minor unless said.")
+    crictl: Version | Literal["none"] | None = Field(
+        None, description="crictl: what suits the Kubernetes minor unless said; none leaves it off the hosts."
+    )
 
 
 class DirectoriesSpec(Section):
