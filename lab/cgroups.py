@@ -31,11 +31,7 @@ def hierarchies() -> list[Hierarchy]:
         _, mount_point, kind, options, *_ = line.split()
         if kind in ("cgroup", "cgroup2"):
             generic = {"rw", "ro", "relatime", "noatime", "nosuid", "nodev", "noexec", "xattr"}
-            own = [
-                word
-                for word in options.split(",")
-                if word not in generic and not word.startswith("release_agent=")
-            ]
+            own = [word for word in options.split(",") if word not in generic and not word.startswith("release_agent=")]
             found.append(Hierarchy(Path(mount_point), kind, ",".join(own)))
     if not found:
         raise LabError("this machine has no cgroups mounted", "boot it with systemd or mount them")
@@ -104,9 +100,7 @@ def kill(name: str, seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while left := processes(name):
         if time.monotonic() > deadline:
-            raise LabError(
-                f"processes of {name} do not die: {sorted(left)[:5]}", "look at them with ps"
-            )
+            raise LabError(f"processes of {name} do not die: {sorted(left)[:5]}", "look at them with ps")
         for process in left:
             try:
                 os.kill(process, signal.SIGKILL)
@@ -126,9 +120,7 @@ def remove(name: str, seconds: float = 10) -> None:
                 continue
             except OSError as busy:
                 if time.monotonic() > deadline:
-                    raise LabError(
-                        f"the cgroup {group} cannot be removed", "end what runs in it"
-                    ) from busy
+                    raise LabError(f"the cgroup {group} cannot be removed", "end what runs in it") from busy
         time.sleep(0.05)
 
 

@@ -39,9 +39,7 @@ def run(
             check=False,
         )
     except FileNotFoundError as missing:
-        raise LabError(
-            f"`{shown}` cannot be started: {missing.filename} is missing", "install it"
-        ) from missing
+        raise LabError(f"`{shown}` cannot be started: {missing.filename} is missing", "install it") from missing
     except subprocess.TimeoutExpired as late:
         raise LabError(
             f"`{shown}` has not ended after {timeout:.0f} s", "look at the machine's load, try again"

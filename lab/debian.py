@@ -94,9 +94,7 @@ def base_repository() -> Repository:
     for repository in repositories():
         if repository.label == "Debian" and "-" not in repository.suite:
             return repository
-    raise LabError(
-        "apt's configuration names no Debian release", "run `apt-get update` and check apt's sources"
-    )
+    raise LabError("apt's configuration names no Debian release", "run `apt-get update` and check apt's sources")
 
 
 def fetch_binary_packages(packages: Iterable[str], into: Path) -> list[Path]:
@@ -117,8 +115,7 @@ def fetch_source_package(name: str, into: Path) -> Path:
     parts.mkdir(parents=True, exist_ok=True)
     (lists / "partial").mkdir(parents=True, exist_ok=True)
     entries = "".join(
-        f"deb-src [signed-by={KEYRING}] {source.uri} {source.suite} {source.component}\n"
-        for source in repositories()
+        f"deb-src [signed-by={KEYRING}] {source.uri} {source.suite} {source.component}\n" for source in repositories()
     )
     (parts / "debian.list").write_text(entries)
     apt = [

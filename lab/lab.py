@@ -174,9 +174,7 @@ def _with_added(existing: Sequence[Host], wanted: Iterable[str]) -> list[Host]:
     hosts = list(existing)
     for name in wanted:
         if not _NAME.fullmatch(name):
-            raise LabError(
-                f"{name!r} cannot name a host", "use at most 32 letters, digits and dashes"
-            )
+            raise LabError(f"{name!r} cannot name a host", "use at most 32 letters, digits and dashes")
         if name not in {host.name for host in hosts}:
             used = {host.index for host in hosts}
             index = next(number for number in range(_MOST_HOSTS) if number not in used)
@@ -184,9 +182,7 @@ def _with_added(existing: Sequence[Host], wanted: Iterable[str]) -> list[Host]:
     return hosts
 
 
-def _at_once(
-    act: Callable[[Host], None], hosts: Sequence[Host], most: int = _MOST_HOSTS
-) -> None:
+def _at_once(act: Callable[[Host], None], hosts: Sequence[Host], most: int = _MOST_HOSTS) -> None:
     """Do one thing to several hosts at the same time; the first error is raised after all ended."""
     if not hosts:
         return

@@ -45,7 +45,7 @@ def entering(namespace: str) -> list[str]:
 
 def create() -> None:
     """Make the lab's namespace with its bridge, unless it is there."""
-    if namespace_path(NAMESPACE).exists():
+    if _is_there(NAMESPACE):
         return
     run(["ip", "netns", "add", NAMESPACE])
     ip = ["ip", "-n", NAMESPACE]
@@ -57,7 +57,7 @@ def create() -> None:
 
 def delete() -> None:
     """Remove the lab's namespace, and with it the bridge."""
-    if namespace_path(NAMESPACE).exists():
+    if _is_there(NAMESPACE):
         run(["ip", "netns", "del", NAMESPACE])
 
 
@@ -80,5 +80,19 @@ def attach(name: str, address: IPv4Address) -> None:
 
 def detach(name: str) -> None:
     """Remove a host's namespace; its cable goes with it."""
-    if namespace_path(host_namespace(name)).exists():
+    if _is_there(host_namespace(name)):
         run(["ip", "netns", "del", host_namespace(name)])
+
+
+def _is_there(namespace: str) -> bool:
+    """Return whether a namespace exists; the empty file that one left behind is removed.
+
+    A namespace is a mount on its file. Where /run is no tmpfs the file outlives a restart.
+    """
+    path = namespace_path(namespace)
+    if not path.exists():
+        return False
+    if path.stat().st_dev == path.parent.stat().st_dev:
+        path.unlink()
+        return False
+    return True
