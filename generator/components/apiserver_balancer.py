@@ -41,6 +41,7 @@ _MODULE: Mapping[str, str] = {
 _DEFAULTS: Mapping[str, Any] = {
     "worker_processes": 2,
     "worker_connections": 8192,
+    "worker_shutdown_timeout": "1h",
     "max_fails": 2,
     "fail_timeout": "10s",
     "proxy_connect_timeout": "1s",
@@ -115,6 +116,8 @@ def _nginx(cluster: Cluster, numbers: Mapping[str, Any]) -> str:
 # The checks are passive: a server is left out for fail_timeout after max_fails connections to it have failed.
 include {_MODULES};
 worker_processes {numbers["worker_processes"]};
+# After a reload the old workers keep their connections, but not for ever: clients connect anew.
+worker_shutdown_timeout {numbers["worker_shutdown_timeout"]};
 daemon off;
 pid /run/{NAME}/nginx.pid;
 error_log stderr warn;

@@ -87,6 +87,13 @@ def test_every_link_leads_to_a_binary_of_the_pool() -> None:
     assert {item.arch for item in binaries} == {"arm64"}
 
 
+def test_crictl_can_be_left_off() -> None:
+    made = cluster()
+    made = replace(made, versions=replace(made.versions, crictl=""))
+    keys = {*shared(COMPONENT, made), *of_pool(COMPONENT, made, "workers")}
+    assert not {key for key in keys if "crictl" in key}
+
+
 def test_crictl_asks_containerd() -> None:
     socket = "unix:///run/containerd/containerd.sock"
     written = yaml.safe_load(text(shared(COMPONENT, cluster()), "/etc/crictl.yaml"))

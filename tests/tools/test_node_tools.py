@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
+import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -72,6 +76,69 @@ def test_nginx_reads_the_balancers_configuration(host: str, tmp_path: Path) -> N
     broken = tmp_path / "nginx.conf"
     broken.write_text(broken.read_text().replace("worker_connections", "worker_connection"))
     assert run(nginx, "-t", "-e", "stderr", "-c", broken).returncode != 0
+
+
+class ApiServer:
+    """Something that listens on a port of its own and answers each connection with its name."""
+
+    def __init__(self, name: str) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._serve, args=(name.encode(),), daemon=True).start()
+
+    def _serve(self, name: bytes) -> None:
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(name)
+
+    def stop(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def answer(port: int) -> str:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        return connection.makefile().read()
+
+
+def test_the_balancer_asks_its_own_host_first_and_another_when_that_is_down(tmp_path: Path) -> None:
+    nginx = program("nginx")
+    if not Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists():
+        pytest.skip("libnginx-mod-stream is not installed")
+    servers = {name: ApiServer(name) for name in ("cp1", "cp2", "cp3")}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    replacements = {
+        "/etc/apiserver-balancer": str(tmp_path),
+        "/run/apiserver-balancer": str(tmp_path),
+        "127.0.0.1:8443": f"127.0.0.1:{port}",
+        **{f"10.0.0.{name[2]}:6443": f"127.0.0.1:{server.port}" for name, server in servers.items()},
+    }
+    for path, item in all_of(apiserver_balancer.COMPONENT, cluster(), "cp2").items():
+        if isinstance(item, HostFile) and path.startswith("/etc/apiserver-balancer/"):
+            content = str(item.content)
+            for old, new in replacements.items():
+                content = content.replace(old, new)
+            (tmp_path / Path(path).name).write_text(content)
+    process = subprocess.Popen([nginx, "-e", "stderr", "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            time.sleep(0.05)
+        assert {answer(port) for _ in range(6)} == {"cp2"}
+        servers["cp2"].stop()
+        assert {answer(port) for _ in range(6)} <= {"cp1", "cp3"}
+    finally:
+        process.terminate()
+        process.wait(10)
+        for name in ("cp1", "cp3"):
+            servers[name].stop()
 
 
 def test_containerd_reads_its_configuration(tmp_path: Path) -> None:
