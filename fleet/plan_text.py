@@ -66,7 +66,8 @@ def summary(plan: Plan) -> str:
         "removals": sum(len(host.removals) for host in plan.hosts.values()),
         "objects": sum(change.action in _SIGNS for change in plan.objects),
     }
-    return f"{plan.cluster}: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    words = [f"{count} {word.removesuffix('s') if count == 1 else word}" for word, count in counts.items() if count]
+    return f"{plan.cluster}: {', '.join(words)}"
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,306 @@
+"""plan, push and apply over hosts without SSH: the real scripts, below scratch folders."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fleet.host_gates as host_gates
+from fleet.lock import Lock, holder_here
+from fleet.options import Options
+from fleet.plan_text import plan_lines
+from fleet.reporter import SilentReporter
+from fleet.runs import Fleet, apply_run, plan_run, push_run, utc_now
+from fleet.tree import RenderedTree
+from generator.errors import ArtifactError, GateError, HostError, LockError, RefusedError
+from tests.fleet.local_host import LocalHosts
+from tests.fleet.small_tree import CONTENTS, ITEMS, write_tree
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root")
+
+PROGRAM = b"#!/bin/sh\nexec sleep 1000000\n"
+DIGEST = hashlib.sha256(PROGRAM).hexdigest()
+HOSTS = {f"n{number}": {"pool": "workers", "address": f"10.0.0.{number}"} for number in (1, 2, 3)}
+
+
+class Place:
+    """A workspace with a tree, and hosts to apply it to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hosts = LocalHosts(folder / "hosts")
+        self.cluster_dir = folder / "clusters" / "demo"
+        self.cluster_dir.mkdir(parents=True)
+        (folder / "art").mkdir()
+        (folder / "art" / "idle").write_bytes(PROGRAM)
+        self.locked = DIGEST
+        self.items: list[dict[str, Any]] = [dict(item) for item in ITEMS]
+        self.contents = dict(CONTENTS)
+        self.names = dict(HOSTS)
+
+    def tree(self, **more: Any) -> RenderedTree:
+        (self.cluster_dir / "artifacts.lock").write_text(
+            f"artifacts:\n- {{name: idle, version: '1.0', arch: amd64, path: idle, sha256: {self.locked}, size: 1, source: directory}}\n"
+        )
+        return write_tree(
+            self.folder, hosts=self.names, items=self.items, contents=self.contents,
+            artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "url": "", "sha256": self.locked, "size": 1}], **more,
+        )  # fmt: skip
+
+    def fleet(self, options: Options | None = None, **more: Any) -> Fleet:
+        async def no_api(_: object) -> Any:
+            raise AssertionError("nothing here needs the API")
+
+        given = replace(options or Options(), artifacts=self.folder / "art")
+        return Fleet(self.tree(**more), self.cluster_dir, given, SilentReporter(), self.hosts.connect, no_api, _no_identity)
+
+    def run(self, verb: Callable[[Fleet], Awaitable[Any]], options: Options | None = None, **more: Any) -> Any:
+        async def main() -> Any:
+            return await verb(self.fleet(options, **more))
+
+        return asyncio.run(main())
+
+    def plan(self, options: Options | None = None, **more: Any) -> list[str]:
+        return plan_lines(self.run(lambda fleet: plan_run(fleet, objects=False), options, **more))
+
+
+def _no_identity() -> Any:
+    raise AssertionError("nothing here needs an identity")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
+    return Place(tmp_path)
+
+
+def test_apply_brings_bare_hosts_up_and_then_changes_nothing(place: Place) -> None:
+    place.run(apply_run)
+    for name in HOSTS:
+        host = place.hosts[name]
+        assert (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
+        assert (host.root / "opt/idle/1.0/idle").read_bytes() == PROGRAM
+        assert (host.root / "opt/idle/1.0/idle").stat().st_mode & 0o777 == 0o755
+        assert os.readlink(host.root / "usr/local/bin/idle") == "/opt/idle/1.0/idle"
+        assert "idler:" in (host.root / "etc/passwd").read_text()
+        assert host.log == ["daemon-reload", "enable idle.service", "start idle.service"]
+        assert host.state("").stat().st_mode & 0o777 == 0o700
+        assert not list(host.root.rglob(".*.slipway")), "no sibling is left behind"
+        assert not list(host.state("pending").iterdir())
+        host.forget_log()
+    assert place.plan() == ["demo: nothing to do, 3 hosts are as rendered"]
+    place.run(apply_run)
+    assert [place.hosts[name].log for name in HOSTS] == [[], [], []]
+
+
+def test_a_changed_file_restarts_its_unit_and_nothing_else(place: Place) -> None:
+    place.run(apply_run)
+    for name in HOSTS:
+        place.hosts[name].forget_log()
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    assert place.plan() == [
+        "phase runtime",
+        "  n1…3 (3 hosts)",
+        "    ~ /etc/idle/idle.conf",
+        "        -level: 1",
+        "        +level: 2",
+        "    ! restart idle.service",
+        "",
+        "demo: 3 hosts, 3 changes, 3 restarts",
+    ]
+    place.run(apply_run)
+    assert [place.hosts[name].log for name in HOSTS] == [["restart idle.service"]] * 3
+    previous = place.hosts["n1"].state("previous")
+    assert [path.read_text() for path in previous.rglob("idle.conf")] == ["level: 1\n"]
+
+
+def test_a_file_edited_by_hand_is_shown_and_put_back(place: Place) -> None:
+    place.run(apply_run)
+    (place.hosts["n2"].root / "etc/idle/idle.conf").write_text("level: 9\n")
+    lines = place.plan()
+    assert lines[1:6] == ["  n2", "    ~ /etc/idle/idle.conf", "        -level: 9", "        +level: 1", "    ! restart idle.service"]
+    place.run(apply_run)
+    assert (place.hosts["n2"].root / "etc/idle/idle.conf").read_text() == "level: 1\n"
+    assert len(place.plan()) == 1
+
+
+def test_a_wrong_mode_is_put_right_without_a_restart(place: Place) -> None:
+    place.run(apply_run)
+    host = place.hosts["n1"]
+    host.forget_log()
+    (host.root / "etc/idle/idle.conf").chmod(0o666)
+    assert "    ~ /etc/idle/idle.conf  0666 root:root -> 0644 root:root" in place.plan()
+    place.run(apply_run)
+    assert (host.root / "etc/idle/idle.conf").stat().st_mode & 0o777 == 0o644
+    assert host.log == []
+
+
+def test_a_stopped_unit_is_started_again(place: Place) -> None:
+    place.run(apply_run)
+    host = place.hosts["n3"]
+    (host.fake / "units/idle.service").write_text("inactive\n")
+    host.forget_log()
+    assert "    ! start idle.service" in place.plan()
+    place.run(apply_run)
+    assert host.log == ["start idle.service"]
+
+
+def test_push_stages_and_touches_nothing_that_runs(place: Place) -> None:
+    assert place.run(push_run) == 3
+    host = place.hosts["n1"]
+    assert not (host.root / "etc/idle/idle.conf").exists()
+    assert (host.root / "opt/idle/1.0/idle").exists(), "a version folder is used by nothing yet"
+    assert host.log == []
+    assert place.run(push_run) == 0, "what is staged is not sent again"
+
+
+def test_what_is_staged_under_another_digest_is_never_activated(place: Place) -> None:
+    place.run(push_run)
+    before = place.tree().hosts["n1"].digest
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    place.run(apply_run)
+    host = place.hosts["n1"]
+    assert (host.root / "etc/idle/idle.conf").read_text() == "level: 2\n"
+    assert not host.state(f"staged/{before}").exists()
+
+
+def test_a_wrong_digest_stops_before_anything_is_activated(place: Place) -> None:
+    place.locked = "0" * 64
+    with pytest.raises(ArtifactError, match=r"idle 1\.0 amd64: idle has digest .*, artifacts\.lock says 0000"):
+        place.run(apply_run)
+    assert not (place.hosts["n1"].root / "etc/idle").exists()
+
+
+def test_an_unlocked_artifact_names_the_verb(place: Place) -> None:
+    place.locked = "unlocked"
+    with pytest.raises(ArtifactError, match="run `invoke lock`"):
+        place.run(apply_run)
+
+
+def test_a_unit_that_does_not_start_stops_the_run_before_the_next_batch(place: Place) -> None:
+    place.run(apply_run)
+    for name in HOSTS:
+        place.hosts[name].forget_log()
+    place.contents["/etc/idle/idle.conf"] = "level: bad\n"
+    (place.hosts["n1"].fake / "broken.idle.service").touch()
+    with pytest.raises(GateError) as caught:
+        place.run(apply_run)
+    assert str(caught.value).startswith("demo/n1: runtime: systemctl restart idle.service failed; ")
+    assert "the last words of the unit" in str(caught.value)
+    assert place.hosts["n2"].log == [] and place.hosts["n3"].log == []
+    # What is owed is still owed: the repaired run restarts the unit although the file is in place.
+    (place.hosts["n1"].fake / "broken.idle.service").unlink()
+    place.hosts["n1"].forget_log()
+    place.run(apply_run)
+    assert place.hosts["n1"].log == ["start idle.service"]
+    assert place.hosts["n2"].log == ["restart idle.service"]
+
+
+def test_a_gate_that_stays_shut_names_host_unit_and_reason(place: Place) -> None:
+    phases = [
+        {"name": "host-base", "batch": "all"}, {"name": "binaries", "batch": "all"},
+        {"name": "runtime", "batch": "one", "gates": [{"kind": "units", "timeout": 0}]},
+    ]  # fmt: skip
+    (place.hosts["n1"].fake / "sick.idle.service").touch()
+    with pytest.raises(GateError, match=r"demo/n1: runtime: gate units is still shut: idle.service is activating \(auto-restart\)"):
+        place.run(apply_run, phases=phases)
+    (place.hosts["n1"].fake / "sick.idle.service").unlink()
+    assert "  n1" in place.plan(phases=phases), "the phase is not recorded, so the next run looks again"
+    place.run(apply_run, phases=phases)
+    assert place.plan(phases=phases) == ["demo: nothing to do, 3 hosts are as rendered"]
+
+
+def test_what_left_the_manifest_goes_units_before_files(place: Place) -> None:
+    place.run(apply_run)
+    place.items = [item for item in place.items if item["kind"] in {"user", "directory"}]
+    place.contents = {}
+    host = place.hosts["n1"]
+    host.forget_log()
+    (host.root / "etc/idle/own.conf").write_text("of the operator\n")
+    place.run(apply_run)
+    assert host.log[0] == "disable idle.service"
+    for path in ("etc/idle/idle.conf", "etc/systemd/system/idle.service", "usr/local/bin/idle", "opt/idle/1.0/idle", "opt/idle/1.0"):
+        assert not os.path.lexists(host.root / path), path
+    assert (host.root / "etc/idle/own.conf").exists()
+    assert len(place.plan()) == 1
+
+
+def test_a_file_that_somebody_else_changed_is_named_and_kept(place: Place) -> None:
+    place.run(apply_run)
+    host = place.hosts["n1"]
+    (host.root / "etc/idle/idle.conf").write_text("precious\n")
+    place.items = [item for item in place.items if item.get("path") != "/etc/idle/idle.conf"]
+    del place.contents["/etc/idle/idle.conf"]
+    assert "  - /etc/idle/idle.conf (file) kept: somebody else has changed it" in place.plan()
+    place.run(apply_run)
+    assert (host.root / "etc/idle/idle.conf").read_text() == "precious\n"
+    assert not (place.hosts["n2"].root / "etc/idle/idle.conf").exists()
+    assert len(place.plan()) == 1, "it is no longer ours"
+
+
+def test_limit_leaves_the_others_alone(place: Place) -> None:
+    place.run(apply_run, Options(limit=("n2",)))
+    assert not (place.hosts["n1"].root / "etc/idle").exists()
+    assert (place.hosts["n2"].root / "etc/idle/idle.conf").exists()
+
+
+def test_phase_stops_after_its_phases_and_the_next_run_goes_on(place: Place) -> None:
+    place.run(apply_run, Options(phases=("host-base", "binaries")))
+    host = place.hosts["n1"]
+    assert (host.root / "opt/idle/1.0/idle").exists() and not (host.root / "usr/local/bin/idle").exists()
+    assert host.log == []
+    place.run(apply_run)
+    assert len(place.plan()) == 1
+
+
+def test_an_unreachable_host_stops_the_run_or_is_skipped_above_the_quorum(place: Place) -> None:
+    place.hosts["n3"].reachable = False
+    with pytest.raises(HostError, match="demo/n3: ssh"):
+        place.run(apply_run)
+    assert not (place.hosts["n1"].root / "etc/idle").exists()
+    place.run(apply_run, Options(skip_unreachable=True))
+    assert (place.hosts["n1"].root / "etc/idle/idle.conf").exists()
+    place.hosts["n2"].reachable = False
+    with pytest.raises(LockError):
+        place.run(apply_run, Options(skip_unreachable=True))
+    with pytest.raises(RefusedError, match="only 1 of 3 etcd hosts answer"):
+        place.plan(Options(skip_unreachable=True))
+
+
+def test_a_host_that_is_not_what_its_pool_says_is_named_before_anything_changes(place: Place) -> None:
+    (place.hosts["n1"].root / "etc/os-release").write_text("ID=ubuntu\nVERSION_ID=22.04\n")
+    with pytest.raises(HostError, match=r"demo/n1: preflight: it runs ubuntu-22\.04, pool workers says debian-12"):
+        place.run(apply_run)
+    assert not (place.hosts["n2"].root / "etc/idle").exists()
+
+
+def test_another_run_that_holds_the_lock_is_named(place: Place) -> None:
+    async def main() -> None:
+        fleet = place.fleet()
+
+        async def connect(name: str) -> Any:
+            return place.hosts[name]
+
+        other = replace(holder_here("ann@desk", "invoke apply", utc_now(), "f" * 64), machine="elsewhere")
+        async with Lock("demo", list(HOSTS), connect, other):
+            with pytest.raises(LockError, match=r"ann@desk since .* \(invoke apply, tree ffffffffffff\)"):
+                await apply_run(fleet)
+        await apply_run(fleet)
+
+    asyncio.run(main())
+    assert not place.hosts["n1"].state("lock").exists()
+
+
+def test_the_journal_says_who_applied_which_tree(place: Place) -> None:
+    place.run(apply_run)
+    entries = place.hosts["n1"].state("journal").read_text().splitlines()
+    assert [line.count(place.tree().digest) for line in entries] == [1, 1]
+    assert '"result": "begun"' in entries[0] and '"result": "done"' in entries[1]
