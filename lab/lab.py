@@ -141,17 +141,19 @@ class Lab:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         timeout: float | None = None,
+        attached: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine where it reaches the hosts, and return what came of it.
 
-        ``env`` replaces the environment when given; ``timeout`` is in seconds.
+        ``env`` replaces the environment when given; ``timeout`` is in seconds. ``attached`` lets the
+        command speak to the terminal itself, and then no output is returned.
         """
         return subprocess.run(
             [*network.entering(network.NAMESPACE), *argv],
             cwd=cwd,
             env=env,
-            input=stdin,
-            capture_output=True,
+            input=None if attached else stdin,
+            capture_output=not attached,
             text=True,
             timeout=timeout,
             check=False,

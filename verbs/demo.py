@@ -82,8 +82,8 @@ def launch(workspace: Path, environment: Mapping[str, str]) -> None:
         workspace / "clusters" / NAME / "cluster.yaml",
         lab_spec(
             NAME,
-            control={CONTROL: lab.host(CONTROL).address},
-            workers={WORKER: lab.host(WORKER).address},
+            control={CONTROL: str(lab.host(CONTROL).address)},
+            workers={WORKER: str(lab.host(WORKER).address)},
             versions=versions_in(directory),
         ),
     )

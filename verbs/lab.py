@@ -27,7 +27,7 @@ def status(context: Context) -> None:
 
     Example: invoke lab.status
     """
-    rows = [(host.name, host.address, "on" if on else "off") for host, on in lab_room.status()]
+    rows = [(host.name, str(host.address), "on" if on else "off") for host, on in lab_room.status()]
     if not rows:
         say("no lab is up; `invoke lab.up` boots one")
         return

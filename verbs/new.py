@@ -12,7 +12,7 @@ from invoke.context import Context
 
 import generator
 from generator import sealing
-from generator.errors import WorkspaceError
+from generator.errors import SealingError, WorkspaceError
 from generator.spec import load
 from generator.spec.example import full_example
 from verbs.console import say, tree, warn
@@ -59,13 +59,16 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
 
 def write_recipient(folder: Path) -> None:
     """Write the operator's public key into recipients.txt, making an identity where there is none."""
-    identity = sealing.identity_path(os.environ)
-    if identity is None:
-        identity = sealing.default_identity_path(os.environ)
-        sealing.create_identity(identity)
+    try:
+        identity = sealing.identity_path()
+    except SealingError:
+        if os.environ.get(sealing.IDENTITY_VARIABLE):
+            raise
+        identity = sealing.default_identity_path()
+        sealing.create_identity(identity, folder.parents[1])
         say(f"made an age identity at {identity} (mode 0600): keep a copy, it opens the keys of your clusters")
-    with (folder / "recipients.txt").open("a") as recipients:
-        recipients.write(f"{sealing.recipient_of(identity)}\n")
+    with (folder / sealing.RECIPIENTS_FILE).open("a") as recipients:
+        recipients.write(f"{sealing.public_half(identity)}\n")
 
 
 @verb(

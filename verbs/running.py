@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
+from datetime import timedelta
 from json import dumps
 from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.context import Context
 
+from fleet.admin import Signer
 from fleet.cluster_client import open_cluster_api
 from fleet.host_keys import known_hosts_text, scan
 from fleet.kubeconfig import kubeconfig as kubeconfig_text
+from fleet.kubeconfig import write_private
 from fleet.options import Options
 from fleet.plan import Plan
 from fleet.plan_text import plan_json, plan_lines
@@ -22,6 +24,7 @@ from fleet.runs import Fleet, apply_run, plan_run, push_run, ssh_fleet
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError, WorkspaceError
 from generator.sealing import identity_once
+from generator.spec import load
 from verbs import console
 from verbs.rendering import WHICH, require_current
 from verbs.verb import agreed, verb
@@ -280,17 +283,14 @@ def kubeconfig(
     Example: invoke kubeconfig --cluster prod --hours 8 --out ~/.kube/prod
     """
     place = place_of(cluster)
-    text = kubeconfig_text(place.rendered, place.inputs, identity=identity_once(), hours=hours, read_only=read_only)
+    server = load(place.root, place.cluster).external_api_url
+    signer = Signer(place.cluster, place.inputs, identity=identity_once())
+    text = kubeconfig_text(signer, server, read_only=read_only, lifetime=timedelta(hours=hours))
     if out is None:
         console.raw(text)
         return
-    path = Path(out).expanduser().resolve()
-    if path.is_relative_to(place.root):
-        raise RefusedError(f"--out {out}: a kubeconfig holds a key and must not lie in the workspace; choose a path outside")
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.fchmod(descriptor, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    path = Path(out).expanduser()
+    write_private(path, text, place.root)
     console.say(f"{path} (mode 0600), valid for {hours} h")
 
 

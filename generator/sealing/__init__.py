@@ -21,6 +21,7 @@ from generator.sealing.identities import (
     identity_once,
     identity_path,
     load_identity,
+    public_half,
 )
 from generator.sealing.places import sealed_path, shown
 from generator.sealing.recipients import (
@@ -46,6 +47,7 @@ __all__ = [
     "is_sealed",
     "load_identity",
     "parse_recipient",
+    "public_half",
     "read_recipients",
     "seal",
     "sealed_path",

@@ -166,3 +166,25 @@ def create_identity(path: Path, workspace: Path | None = None) -> str:
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(f"# public key: {public}\n{identity}\n")
     return public
+
+
+def public_half(path: Path, ask: AskPassphrase = ask_on_terminal) -> str:
+    """Return the line for recipients.txt that belongs to an identity file.
+
+    An ssh key's is read from the .pub file beside it, so no passphrase is asked for. Raises SealingError where the file
+    gives none: a plugin's identity, or an ssh key without its .pub.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SealingError(f"{path}: the identity cannot be read ({error.strerror}); correct its owner or mode") from error
+    if b"PRIVATE KEY-----" in data:
+        public = path.with_name(f"{path.name}.pub")
+        try:
+            return " ".join(public.read_text("utf-8").split()[:2])
+        except OSError:
+            raise SealingError(f"{public}: it is not there; `ssh-keygen -y -f {path} > {public}` writes it") from None
+    for key in _parsed(data, path, ask):
+        if isinstance(key, pyrage.x25519.Identity):
+            return str(key.to_public())
+    raise SealingError(f"{path}: its public half is not known here; write it into recipients.txt yourself")

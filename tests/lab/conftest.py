@@ -33,7 +33,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
     hosts.up(len(names), list(names))
     if known:
         hosts.reset(*(known & set(names)))
-    addresses = {host.name: host.address for host in hosts.hosts}
+    addresses = {host.name: str(host.address) for host in hosts.hosts}
     base = tmp_path_factory.mktemp("lab")
     workspace = base / "workspace"
     (workspace / "clusters").mkdir(parents=True)
