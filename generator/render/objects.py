@@ -17,6 +17,7 @@ from generator.errors import RenderError
 from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.spec.model import Cluster
+from generator.spec.node_identity import node_line
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
@@ -47,8 +48,6 @@ Objects = Mapping[str, tuple[Mapping[str, Any], ...]]
 
 def cluster_argument(cluster: Cluster) -> dict[str, Any]:
     """Return what jsonnet gets to know of a cluster; nothing in it depends on the order of hosts."""
-    from generator.spec.node_identity import node_line
-
     network = cluster.network
     return {
         "name": cluster.name,

@@ -1,0 +1,135 @@
+"""The golden cases: whole trees of two clusters, and variations of which only the files that differ are kept.
+
+    clusters/<c>/cluster.yaml, files/, addons.jsonnet    a cluster as people write it
+    clusters/<c>/rendered/                               its whole tree
+    variations/<behaviour>/case.yaml                     base (a cluster, minimal if not said), about, and a patch
+    variations/<behaviour>/rendered/                     the files that are new or other than the base's
+    variations/<behaviour>/vanished.txt                  the files of the base that it has not
+
+Certificates appear as their requests, so that no PEM and no time stands in a golden.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.artifacts_lock import read_lock
+from generator.formats.merge import Layer, merged
+from generator.pki.request_material import RequestMaterial
+from generator.render import render
+from generator.render.tree import Tree, read_tree
+from generator.spec import load_text
+from generator.spec.model import Cluster
+
+GOLDEN = Path(__file__).parent
+CLUSTERS = sorted(path.parent.name for path in (GOLDEN / "clusters").glob("*/cluster.yaml"))
+VARIATIONS = sorted(path.parent.name for path in (GOLDEN / "variations").glob("*/case.yaml"))
+VANISHED = "vanished.txt"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case: its folder and what the inputs give for it now, with vanished.txt where something vanished."""
+
+    name: str
+    folder: Path
+
+    def expected(self) -> dict[str, bytes]:
+        """Return what was written down."""
+        files = read_tree(self.folder / "rendered")
+        vanished = self.folder / VANISHED
+        return {**files, VANISHED: vanished.read_bytes()} if vanished.is_file() else files
+
+    def actual(self) -> Mapping[str, bytes]:
+        """Return what is to be written down."""
+        if self.folder.parent.name == "clusters":
+            return cluster_tree(self.name)
+        base = cluster_tree(self.base)
+        tree = variation_tree(self.name)
+        found = {path: content for path, content in tree.items() if base.get(path) != content}
+        vanished = sorted(base.keys() - tree.keys())
+        return {**found, VANISHED: "".join(f"{path}\n" for path in vanished).encode()} if vanished else found
+
+    @property
+    def base(self) -> str:
+        """The cluster of which this is a variation."""
+        return str(_case(self.name).get("base", "minimal"))
+
+
+CASES = [
+    *(Case(name, GOLDEN / "clusters" / name) for name in CLUSTERS),
+    *(Case(name, GOLDEN / "variations" / name) for name in VARIATIONS),
+]
+
+
+@cache
+def cluster(name: str) -> Cluster:
+    """Load a golden cluster."""
+    folder = GOLDEN / "clusters" / name
+    return load_text((folder / "cluster.yaml").read_text(), name=name, files=_beside(folder))
+
+
+@cache
+def cluster_tree(name: str) -> Tree:
+    """Render a golden cluster."""
+    return tree_of(cluster(name))
+
+
+@cache
+def variation(name: str) -> Cluster:
+    """Load a variation: its base with the patch laid over, maps merged, null removing."""
+    case = _case(name)
+    base = GOLDEN / "clusters" / case.get("base", "minimal")
+    spec = yaml.safe_load((base / "cluster.yaml").read_text())
+    patched = merged([Layer("base", spec), Layer("patch", case["patch"])]).values
+    beside = {**_beside(base), **_beside(GOLDEN / "variations" / name)}
+    return load_text(yaml.safe_dump(patched, sort_keys=False), name=base.name, files=beside)
+
+
+@cache
+def variation_tree(name: str) -> Tree:
+    """Render a variation."""
+    return tree_of(variation(name))
+
+
+def tree_of(model: Cluster) -> Tree:
+    """Render a model with requests in place of certificates."""
+    folder = GOLDEN / "clusters" / model.name
+    return render(model, RequestMaterial(model), read_lock(folder), GOLDEN)
+
+
+def differences(expected: Mapping[str, bytes], actual: Mapping[str, bytes]) -> list[str]:
+    """Return a unified diff of two sets of files; missing and extra files are in it."""
+    lines: list[str] = []
+    for path in sorted({*expected, *actual}):
+        old, new = expected.get(path), actual.get(path)
+        if old != new:
+            before = [] if old is None else old.decode().splitlines()
+            after = [] if new is None else new.decode().splitlines()
+            states = ("missing" if old is None else "golden", "gone" if new is None else "now")
+            lines.extend(
+                difflib.unified_diff(before, after, f"{path} ({states[0]})", f"{path} ({states[1]})", lineterm="")
+            )
+            if not before and not after:
+                lines.append(f"{path}: {states[0]}, {states[1]}, empty")
+    return lines
+
+
+def _case(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((GOLDEN / "variations" / name / "case.yaml").read_text())
+    return found
+
+
+def _beside(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted((folder / "files").rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,42 @@
+"""`make golden`: write what the inputs give now, print the diff, and fail where there is one for somebody to read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from generator.render.tree import write
+from tests.golden.cases import CASES, VANISHED, Case, differences
+
+
+def update(case: Case) -> list[str]:
+    """Write one case and return the diff."""
+    actual = dict(case.actual())
+    found = differences(case.expected(), actual)
+    if not found:
+        return []
+    vanished = actual.pop(VANISHED, None)
+    write(actual, case.folder / "rendered")
+    path: Path = case.folder / VANISHED
+    if vanished is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_bytes(vanished)
+    return found
+
+
+def main() -> int:
+    """Update all cases; return 1 where any changed."""
+    changed = 0
+    for case in CASES:
+        found = update(case)
+        if found:
+            changed += 1
+            print(f"=== {case.folder.parent.name}/{case.name}")
+            print("\n".join(found))
+    print(f"{changed} of {len(CASES)} golden cases changed" + ("; review them and commit" if changed else ""))
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""API objects: what the sets hold, in which order, and that nobody may do more than the design says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import _jsonnet
+import pytest
+import yaml
+
+from generator.errors import RenderError
+from generator.render.objects import ADDONS, KIND_ORDER, SET_LABEL, Objects, cluster_argument, object_files, objects
+from generator.spec.model import Cluster
+from tests.render.small import small_cluster
+
+RBAC = "00-cluster-rbac"
+
+
+def _objects(cluster: Cluster, root: Path = Path("nowhere")) -> Objects:
+    return objects(cluster, root)
+
+
+def _by_name(sets: Objects, kind: str) -> dict[str, Any]:
+    return {member["metadata"]["name"]: member for member in sets[RBAC] if member["kind"] == kind}
+
+
+def _own(root: Path, text: str) -> Path:
+    (root / "clusters" / "small").mkdir(parents=True)
+    (root / "clusters" / "small" / "addons.jsonnet").write_text(text)
+    return root
+
+
+def test_the_reference_implementation_gives_the_same() -> None:
+    argument = json.dumps(cluster_argument(small_cluster()))
+    text = _jsonnet.evaluate_file(str(ADDONS / "main.jsonnet"), tla_codes={"cluster": argument})
+    plain = {
+        name: [
+            {**one, "metadata": {key: value for key, value in one["metadata"].items() if key != "labels"}}
+            for one in members
+        ]
+        for name, members in _objects(small_cluster()).items()
+    }
+    for name, members in json.loads(text).items():
+        assert sorted(map(json.dumps, members.values())) == sorted(
+            json.dumps(one, sort_keys=True) for one in plain[name]
+        )
+
+
+def test_bindings_are_exactly_those_of_the_design() -> None:
+    sets = _objects(small_cluster())
+    bound = {
+        (subject["kind"], subject["name"], binding["roleRef"]["name"])
+        for member in sets[RBAC]
+        if member["kind"].endswith("Binding")
+        for binding in [member]
+        for subject in binding["subjects"]
+    }
+    approval = "system:certificates.k8s.io:certificatesigningrequests"
+    assert bound == {
+        ("Group", "system:bootstrappers:slipway", "system:node-bootstrapper"),
+        ("Group", "system:bootstrappers:slipway", f"{approval}:nodeclient"),
+        ("Group", "system:nodes", f"{approval}:selfnodeclient"),
+        ("Group", "system:nodes", "system:node-proxier"),
+        ("User", "kube-apiserver-kubelet-client", "system:kubelet-api-admin"),
+        ("Group", "slipway:admins", "cluster-admin"),
+        ("Group", "slipway:readers", "view"),
+        ("Group", "slipway:readers", "slipway:cluster-reader"),
+        ("User", "slipway:csr-approver", "slipway:csr-approver"),
+    }
+
+
+def test_the_csr_approver_may_do_nothing_else() -> None:
+    sets = _objects(small_cluster())
+    assert _by_name(sets, "ClusterRole")["slipway:csr-approver"]["rules"] == [
+        {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"], "verbs": ["get", "list"]},
+        {
+            "apiGroups": ["certificates.k8s.io"],
+            "resources": ["certificatesigningrequests/approval"],
+            "verbs": ["update"],
+        },
+        {
+            "apiGroups": ["certificates.k8s.io"],
+            "resources": ["signers"],
+            "resourceNames": ["kubernetes.io/kubelet-serving"],
+            "verbs": ["approve"],
+        },
+    ]
+    assert _by_name(sets, "Role")["slipway:csr-approver"]["rules"] == [
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["slipway-nodes"], "verbs": ["get"]}
+    ]
+
+
+def test_readers_read_and_see_no_secret() -> None:
+    for rule in _by_name(_objects(small_cluster()), "ClusterRole")["slipway:cluster-reader"]["rules"]:
+        assert set(rule["verbs"]) <= {"get", "list", "watch"}
+        assert not {"secrets", "*"} & set(rule["resources"])
+
+
+def test_the_node_list_has_one_line_for_each_node() -> None:
+    lines = _by_name(_objects(small_cluster(workers=3)), "ConfigMap")["slipway-nodes"]["data"]
+    more = _by_name(_objects(small_cluster(workers=4)), "ConfigMap")["slipway-nodes"]["data"]
+    assert set(lines) == {"cp1", "worker-01", "worker-02", "worker-03"}
+    assert set(more) - set(lines) == {"worker-04"}
+    assert lines == {name: line for name, line in more.items() if name in lines}
+    assert all("\n" not in line for line in more.values())
+
+
+def test_open_paths_are_granted_to_everyone_and_only_where_the_spec_opens_them() -> None:
+    assert "slipway:anonymous-reader" not in _by_name(_objects(small_cluster()), "ClusterRole")
+    opened = small_cluster(rest="api: {anonymousPaths: [/livez]}")
+    role = _by_name(_objects(opened), "ClusterRole")["slipway:anonymous-reader"]
+    assert role["rules"] == [{"nonResourceURLs": ["/livez"], "verbs": ["get"]}]
+
+
+def test_files_are_one_object_each_labelled_and_indexed_in_the_order_of_kinds() -> None:
+    sets = _objects(small_cluster())
+    files = dict(object_files(sets))
+    index = yaml.safe_load(files[f"objects/{RBAC}/index.yaml"])["objects"]
+    kinds = [KIND_ORDER.index(entry["kind"]) for entry in index]
+    assert kinds == sorted(kinds)
+    assert {f"objects/{RBAC}/{entry['file']}" for entry in index} | {f"objects/{RBAC}/index.yaml"} == set(files)
+    for entry in index:
+        found = yaml.safe_load(files[f"objects/{RBAC}/{entry['file']}"])
+        assert (found["kind"], found["metadata"]["name"]) == (entry["kind"], entry["name"])
+        assert found["metadata"]["labels"] == {SET_LABEL: RBAC}
+        assert ":" not in entry["file"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ values+:: { clusterRbac+: { readers: ['auditors'] } } }",
+        "function(cluster) { values+:: { clusterRbac+: { readers: ['auditors'] } } }",
+    ],
+)
+def test_the_users_own_jsonnet_is_added(tmp_path: Path, text: str) -> None:
+    sets = _objects(small_cluster(), _own(tmp_path, text))
+    assert _by_name(sets, "ClusterRoleBinding")["slipway:readers"]["subjects"][0]["name"] == "auditors"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{ nonsense", "jsonnet does not evaluate"),
+        ("{ broken: {} }", "'broken' is no name of a set"),
+        ("{ '20-x': { a: 1 } }", "20-x.a is no API object"),
+        ("{ '20-x': [] }", "set 20-x is no map"),
+        ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: {} } } }", "20-x.a is no API object"),
+        (
+            "{ '20-x': { [n]: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } } for n in ['a', 'b'] } }",
+            "set 20-x has Pod-p twice",
+        ),
+    ],
+)
+def test_jsonnet_that_gives_no_objects_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RenderError, match=f"^small: addons: .*{message}"):
+        _objects(small_cluster(), _own(tmp_path, text))
