@@ -195,8 +195,8 @@ def _sysctl(cluster: Cluster, findings: Findings) -> None:
 
 def _covers(value: str | None, first: int, last: int) -> bool:
     for span in (value or "").split(","):
-        low, _, high = span.strip().partition("-")
-        if low.isdigit() and (high or low).isdigit() and int(low) <= first and last <= int(high or low):
+        match = re.fullmatch(r"([0-9]{1,5})(-([0-9]{1,5}))?", span.strip())
+        if match is not None and int(match[1]) <= first and last <= int(match[3] or match[1]):
             return True
     return False
 

@@ -208,7 +208,7 @@ class _Entrances:
 
     def __init__(self, spec: ClusterSpec, by_name: Mapping[str, Machine], findings: Findings) -> None:
         self.spec = spec
-        self.by_name = by_name
+        self.by_name = {**{machine.address: machine for machine in by_name.values()}, **by_name}
         self.findings = findings
 
     def of(self, machine: Machine) -> Ssh:

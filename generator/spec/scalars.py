@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+_VERSION = re.compile(r"[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}")
 _DURATION = re.compile(r"([1-9][0-9]{0,4})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 _QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -112,6 +112,10 @@ def _version(text: str) -> str:
     if _VERSION.fullmatch(text):
         return text
     raise complaint(f"{text!r} is not a whole version", 'write major, minor and patch in quotes, like "1.36.1"')
+
+
+def _version_or_none(text: str) -> str:
+    return text if text == "none" else _version(text)
 
 
 def _days(text: str) -> str:
@@ -222,6 +226,7 @@ Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 SubjectAlternativeName = Annotated[str, AfterValidator(_subject_alternative_name)]
 Version = Annotated[str, AfterValidator(_version)]
+VersionOrNone = Annotated[str, AfterValidator(_version_or_none)]
 Validity = Annotated[str, AfterValidator(_days)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 RelativePath = Annotated[str, AfterValidator(_relative)]

@@ -95,7 +95,7 @@ def _numbers_for_versions(document: Document) -> list[Path]:
 
 def _whole_version(written: str) -> str:
     whole = f"{written}.0" if "." in written else f"{written}.0.0"
-    return whole if re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", whole) else "1.36.0"
+    return whole if re.fullmatch(r"[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}", whole) else "1.36.0"
 
 
 def _path_in(data: Any, location: Sequence[str | int]) -> Path:

@@ -296,3 +296,19 @@ def test_a_single_balancer_host_may_be_the_endpoint() -> None:
     pools = {**spec()["pools"], "balancers": {"roles": ["load-balancer"]}}
     hosts = {**spec()["hosts"], "lb1": {"pool": "balancers", "address": "10.0.0.21"}}
     assert loaded(pools=pools, hosts=hosts, api={"endpoint": {"host": "10.0.0.21"}}).api.endpoint_host == "10.0.0.21"
+
+
+def test_crictl_can_be_left_off() -> None:
+    assert loaded(versions={"kubernetes": "1.20.2", "crictl": "none"}).versions.crictl == ""
+    assert loaded(versions={"kubernetes": "1.20.2"}).versions.crictl == "1.20.0"
+
+
+def test_a_jump_by_address_takes_port_and_login_of_that_host() -> None:
+    cluster = loaded(
+        ssh={"jumps": [{"address": "10.0.0.1"}]},
+        hosts={
+            "cp1": {"pool": "control", "address": "10.0.0.1", "ssh": {"port": 2200, "user": "ops"}},
+            "w1": {"pool": "workers", "address": "10.0.0.11"},
+        },
+    )
+    assert {host.name: host.ssh.jumps for host in cluster.hosts} == {"cp1": (), "w1": (Jump("10.0.0.1", 2200, "ops"),)}
