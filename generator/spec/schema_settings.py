@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from generator.spec.scalars import AbsolutePath, RegistryHost, RelativePath, Url, Validity, Version
+from generator.spec.scalars import AbsolutePath, RegistryHost, RelativePath, Url, Validity, Version, VersionOrNone
 from generator.spec.schema_base import Section
 
 CaName = Literal["ca", "etcd/ca", "front-proxy-ca"]
@@ -24,7 +24,7 @@ class VersionsSpec(Section):
     containerd: Version | None = Field(None, description="containerd: what suits the Kubernetes minor unless said.")
     runc: Version | None = Field(None, description="runc: what suits the Kubernetes minor unless said.")
     cni_plugins: Version | None = Field(None, description="CNI plugins: what suits the Kubernetes minor unless said.")
-    crictl: Version | Literal["none"] | None = Field(
+    crictl: VersionOrNone | None = Field(
         None, description="crictl: what suits the Kubernetes minor unless said; none leaves it off the hosts."
     )
 
