@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import yaml
 
 from tests.golden.cases import CASES, CLUSTERS, GOLDEN, Case, differences
 
@@ -19,8 +22,6 @@ def test_there_are_exactly_two_whole_trees() -> None:
 
 
 def test_every_variation_changes_something_and_says_what_it_is_about() -> None:
-    import yaml
-
     for path in sorted((GOLDEN / "variations").iterdir()):
         case = yaml.safe_load((path / "case.yaml").read_text())
         assert set(case) <= {"about", "base", "patch"} and case["about"].strip(), path.name
@@ -30,4 +31,4 @@ def test_every_variation_changes_something_and_says_what_it_is_about() -> None:
 def test_no_golden_holds_pem() -> None:
     for path in GOLDEN.rglob("*"):
         if path.is_file() and path.suffix != ".py":
-            assert b"-----BEGIN" not in path.read_bytes(), path
+            assert not re.search(rb"-----BEGIN [A-Z ]+-----\n[A-Za-z0-9+/=]{16}", path.read_bytes()), path
