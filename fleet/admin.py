@@ -25,6 +25,7 @@ READERS = "slipway:readers"
 MASTERS = "system:masters"
 """Kubernetes' own group that no binding limits; used once, to make the binding of ADMINS."""
 LIFETIME = timedelta(hours=1)
+_SHORTEST = timedelta(minutes=10)
 
 
 def utc_now() -> datetime:
@@ -63,6 +64,7 @@ class Signer:
         self._who = who or operator()
         self._now = now
         self._key: bytes | None = None
+        self._contexts: dict[str, tuple[ssl.SSLContext, datetime]] = {}
 
     @property
     def ca(self) -> bytes:
@@ -86,8 +88,15 @@ class Signer:
         return Credential(certificate, key)
 
     def context(self, group: str = ADMINS) -> ssl.SSLContext:
-        """Return a TLS context that trusts the cluster's CA and carries a new client certificate of a group."""
-        return client_context(self.ca, self.certificate(group))
+        """Return a TLS context that trusts the cluster's CA and carries a client certificate of a group.
+
+        The same one for as long as its certificate has ten minutes to live, then a new one.
+        """
+        context, until = self._contexts.get(group, (None, self._now()))
+        if context is None or self._now() >= until - _SHORTEST:
+            context = client_context(self.ca, self.certificate(group))
+            self._contexts[group] = (context, self._now() + LIFETIME)
+        return context
 
     def _read(self, name: str) -> bytes:
         try:

@@ -21,14 +21,16 @@ _BUSY = frozenset({429, 503})
 class Channel:
     """Carries requests to the first of some endpoints that answers, and stays with it until it fails.
 
-    `headers` go with every request (a bearer token). `sleep` and `now` (monotonic seconds) are there for tests.
+    `context` is asked for at every use, so that a run may outlive its certificate: connections made with an older one
+    are closed. `headers` go with every request (a bearer token). `sleep` and `now` (monotonic seconds) are there
+    for tests.
     """
 
     def __init__(
         self,
         cluster: str,
         endpoints: Sequence[Endpoint],
-        context: ssl.SSLContext,
+        context: Callable[[], ssl.SSLContext],
         *,
         headers: Mapping[str, str] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -42,7 +44,7 @@ class Channel:
         self._headers = dict(headers or {})
         self._sleep = sleep
         self._now = now
-        self._idle: list[HttpConnection] = []
+        self._idle: list[tuple[ssl.SSLContext, HttpConnection]] = []
 
     @property
     def endpoint(self) -> Endpoint:
@@ -86,7 +88,7 @@ class Channel:
     async def close(self) -> None:
         """Close all kept connections."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop()[1].close()
 
     async def _round(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes, deadline: float
@@ -124,8 +126,9 @@ class Channel:
     ) -> Answer:
         fields = {**self._headers, **headers}
         while True:
-            kept = self._idle.pop() if self._idle else None
-            connection = kept or await self._open(endpoint)
+            context = self._context()
+            kept = self._kept(context)
+            connection = kept or await self._open(endpoint, context)
             try:
                 answer = await connection.request(method, target, fields, body)
             except ConnectionLostError as error:
@@ -138,14 +141,22 @@ class Channel:
                 connection.close()
                 raise
             if connection.usable and answer.headers.get("connection", "").lower() != "close":
-                self._idle.append(connection)
+                self._idle.append((context, connection))
             else:
                 connection.close()
             return answer
 
-    async def _open(self, endpoint: Endpoint) -> HttpConnection:
+    def _kept(self, context: ssl.SSLContext) -> HttpConnection | None:
+        while self._idle:
+            made_with, connection = self._idle.pop()
+            if made_with is context:
+                return connection
+            connection.close()
+        return None
+
+    async def _open(self, endpoint: Endpoint, context: ssl.SSLContext) -> HttpConnection:
         reader, writer = await endpoint.dial()
-        stream = await open_tls(reader, writer, self._context, endpoint.server_name)
+        stream = await open_tls(reader, writer, context, endpoint.server_name)
         name = endpoint.server_name
         host = f"[{name}]" if ":" in name else name
         return HttpConnection(stream, f"{host}:{endpoint.port}")

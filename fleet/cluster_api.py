@@ -25,12 +25,23 @@ class ClusterApi(Protocol):
         """Apply object sets on the server's side, prune what left them, and return what changed."""
         ...
 
+    async def unaccepted(self, sets: Sequence[str]) -> tuple[str, ...]:
+        """Return what of object sets the API does not have as rendered, in words; nothing when all is accepted."""
+        ...
+
+    async def node_fault(self, host: str) -> str:
+        """Return why the host's node is not in service (Ready, serving with a good certificate), "" when it is.
+
+        Serving requests that the rendered list allows are approved on the way.
+        """
+        ...
+
     async def ready_nodes(self) -> Mapping[str, bool]:
         """Return for every node that the API knows whether it is Ready."""
         ...
 
     async def bootstrap_kubeconfig(self, phase: Phase, hosts: Sequence[str]) -> bytes:
-        """Return a kubeconfig with a token that lives for minutes; it joins all the named hosts (phase.join says how)."""
+        """Return a kubeconfig with a token that lives for minutes; it joins the named hosts (phase.join says how)."""
         ...
 
     async def end_bootstrap(self) -> None:
@@ -38,7 +49,7 @@ class ClusterApi(Protocol):
         ...
 
     async def node_changes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
-        """Return labels and taints of the hosts' nodes that the API has otherwise than the inventory, and foreign nodes."""
+        """Return labels and taints that the API has otherwise than the inventory, and foreign nodes."""
         ...
 
     async def settle_nodes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:

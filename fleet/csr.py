@@ -9,8 +9,8 @@ pending. Text that any program prints of a request is never looked at, since a D
 from __future__ import annotations
 
 import base64
-import binascii
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,11 @@ NODES_FILE = "ConfigMap-kube-system-slipway-nodes.yaml"
 
 _EXTENSION_REQUEST = bytes.fromhex("06092a864886f70d01090e")  # 1.2.840.113549.1.9.14
 _SUBJECT_ALT_NAME = bytes.fromhex("0603551d11")  # 2.5.29.17
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE REQUEST-----\s*")
+_NAME = re.compile("csr-[a-z0-9]+")
+_CERTIFICATE = "CERTIFICATE-----"
+_REQUEST = "CERTIFICATE REQUEST-----"
+_LONGEST = 16384
+"""No request of a kubelet comes near it, in characters of base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ def request_line(request: bytes) -> str:
 
 def refusal(csr: Mapping[str, Any], nodes: Mapping[str, str]) -> str:
     """Return why a CertificateSigningRequest object stays pending, "" where it is to be approved."""
+    if not _NAME.fullmatch(str(csr.get("metadata", {}).get("name", ""))):
+        return "its name is none that a kubelet gets"
     spec = csr.get("spec", {})
     user = str(spec.get("username", ""))
     node = user.removeprefix(USER_PREFIX)
@@ -158,13 +164,20 @@ def _pending(csr: Mapping[str, Any]) -> bool:
 
 
 def _der(request: str) -> bytes:
+    """Return the DER of a request, which must be the PEM that its DER gives when it is written anew.
+
+    So no two readers of PEM can see two requests in it.
+    """
+    if len(request) > _LONGEST:
+        raise DerError("it is longer than that of a kubelet")
     try:
-        match = _PEM.fullmatch(base64.b64decode(request, validate=True))
-        if match is None:
-            raise DerError("it is not one certificate request in PEM")
-        return base64.b64decode(b"".join(match[1].split()), validate=True)
-    except binascii.Error:
-        raise DerError("it is not base64") from None
+        pem = base64.b64decode(request, validate=True).decode("ascii")
+        der = ssl.PEM_cert_to_DER_cert(pem.replace(_REQUEST, _CERTIFICATE)) if _CERTIFICATE not in pem else b""
+    except ValueError:
+        der = b""
+    if not der or ssl.DER_cert_to_PEM_cert(der).replace(_CERTIFICATE, _REQUEST) != pem:
+        raise DerError("it is not one certificate request in plain PEM")
+    return der
 
 
 def _alternative_names(attributes: Element) -> bytes:

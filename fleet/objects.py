@@ -99,7 +99,7 @@ async def delete_orphans(api: Api, sets: Collection[str]) -> tuple[Difference, .
 
 
 async def unaccepted(api: Api, one: ObjectSet) -> tuple[str, ...]:
-    """Return what of a set the API does not (yet) have as rendered, in words; empty when the gate `accepted` is open."""
+    """Return what of a set the API does not have as rendered, in words; nothing when the gate `accepted` is open."""
     missing = [f"{change.ref} is not as rendered" for change in await differences(api, one) if change.action != "note"]
     for ref in one.refs:
         if ref.kind in _CONDITION:
@@ -175,7 +175,7 @@ async def _recreate(api: Api, value: Object, live: Object) -> None:
     if binds_group([live], ADMINS) is not None:
         # Whoever deletes the binding from which the own rights come cannot make it again.
         raise ApiError(
-            f"{api.cluster}: kube-apiserver: {ref} gives Slipway its rights and its roleRef cannot be changed in place; "
+            f"{api.cluster}: kube-apiserver: {ref} gives Slipway its rights, and its roleRef cannot be changed; "
             "delete it with other credentials, then run again",
             422,
             "Invalid",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ TYPE = "bootstrap.kubernetes.io/token"
 GROUP = "system:bootstrappers:slipway"
 """The group of joining hosts, which 00-cluster-rbac lets request a kubelet's client certificate."""
 LABEL = "slipway.io/join"
-"""Marks the tokens that Slipway made; its value is the host that joins."""
+"""Marks the tokens that Slipway made; its value is "bootstrap"."""
 LIFETIME = timedelta(minutes=15)
 
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -47,9 +47,9 @@ def new_token() -> Token:
 
 
 async def create(
-    api: Api, host: str, *, now: Callable[[], datetime] = utc_now, lifetime: timedelta = LIFETIME
+    api: Api, hosts: Sequence[str], *, now: Callable[[], datetime] = utc_now, lifetime: timedelta = LIFETIME
 ) -> Token:
-    """Make a token for the join of one host and return it; raises ApiError.
+    """Make a token for the join of some hosts and return it; raises ApiError.
 
     It authenticates and does nothing else (no signing of cluster-info), and it carries an expiration, after which the
     API server refuses it and the controller manager's tokencleaner deletes it.
@@ -61,10 +61,10 @@ async def create(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": token.ref.name, "namespace": token.ref.namespace, "labels": {LABEL: host}},
+            "metadata": {"name": token.ref.name, "namespace": token.ref.namespace, "labels": {LABEL: "bootstrap"}},
             "type": TYPE,
             "stringData": {
-                "description": f"slipway: join of {host}",
+                "description": f"slipway: join of {', '.join(hosts)}",
                 "token-id": token.id,
                 "token-secret": token.secret,
                 "expiration": expiration,
