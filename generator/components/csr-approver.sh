@@ -28,6 +28,7 @@ n:{{urlquery .metadata.name}} s:{{urlquery .spec.signerName}} u:{{urlquery .spec
 
 # One line for each node: its name and its two hex texts.
 listed_nodes() {
+    # shellcheck disable=SC2016 # the variables are the template's
     api --namespace=kube-system get configmaps slipway-nodes -o go-template='
 {{- range $node, $line := .data}}{{urlquery $node}}+{{urlquery $line}}{{"\n"}}{{end}}'
 }
