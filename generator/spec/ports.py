@@ -1,4 +1,4 @@
-"""Every port on which something of ours listens, in one table (reference: docs/architecture.md)."""
+"""Every port on which something of ours listens, in one table."""
 
 from __future__ import annotations
 

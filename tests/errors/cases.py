@@ -1,6 +1,7 @@
 """The faults whose messages are golden: one folder each, with cluster.yaml and the message that it must give.
 
-`python -m tests.errors.cases` writes the messages anew, prints what changed and fails where anything did.
+`make golden` (or `python -m tests.errors.cases` for these alone) writes the messages anew, prints what changed and
+fails where anything did.
 """
 
 import difflib

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from generator.render.tree import write
+from tests.errors import cases as errors
 from tests.golden.cases import CASES, VANISHED, Case, differences
 
 
@@ -34,8 +35,9 @@ def main() -> int:
             changed += 1
             print(f"=== {case.folder.parent.name}/{case.name}")
             print("\n".join(found))
+    messages = errors.update()
     print(f"{changed} of {len(CASES)} golden cases changed" + ("; review them and commit" if changed else ""))
-    return 1 if changed else 0
+    return 1 if changed or messages else 0
 
 
 if __name__ == "__main__":
