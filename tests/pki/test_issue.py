@@ -119,6 +119,37 @@ def test_another_algorithm_renews_leaves_and_leaves_the_cas_alone(workspace: Wor
     assert not workspace.issue().changed
 
 
+def test_a_ca_that_was_moved_away_is_made_anew_and_all_that_it_signed(workspace: Workspace) -> None:
+    workspace.issue()
+    before = workspace.files()
+    for path in (workspace.store.path("etcd/ca"), workspace.store.key_path("etcd/ca")):
+        path.unlink()
+    report = workspace.issue()
+    assert report.made == ("etcd/ca",)
+    etcd = {request.name for request in certificates(workspace.cluster) if request.issuer == "etcd/ca"} - {"etcd/ca"}
+    assert set(report.replaced) == etcd and len(etcd) == 4
+    assert all("not signed by the present etcd/ca" in reason for reason in report.reasons.values())
+    changed = {name for name, data in workspace.files().items() if before[name] != data}
+    assert changed == {f"pki/{name}.{ending}" for name in (*etcd, "etcd/ca") for ending in ("crt", "key.age")}
+
+
+def test_a_lost_ca_certificate_is_made_again_for_the_same_key(workspace: Workspace) -> None:
+    workspace.issue()
+    identifier = workspace.store.key_id("ca")
+    workspace.store.path("ca").unlink()
+    report = workspace.issue()
+    assert report.made == ("ca",) and not report.replaced
+    assert workspace.store.key_id("ca") == identifier
+
+
+def test_what_a_killed_issue_left_beside_its_places_goes(workspace: Workspace) -> None:
+    workspace.issue()
+    before = workspace.files()
+    (workspace.dir / "pki" / f".ca.crt{writing.SUFFIX}").write_text("half a certif")
+    assert not workspace.issue().changed
+    assert workspace.files() == before
+
+
 def test_a_new_host_gets_its_own_and_a_gone_host_leaves_nothing(workspace: Workspace) -> None:
     workspace.issue()
     before = workspace.files()

