@@ -177,7 +177,9 @@ def public_half(path: Path, ask: AskPassphrase = ask_on_terminal) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SealingError(f"{path}: the identity cannot be read ({error.strerror}); correct its owner or mode") from error
+        raise SealingError(
+            f"{path}: the identity cannot be read ({error.strerror}); correct its owner or mode"
+        ) from error
     if b"PRIVATE KEY-----" in data:
         public = path.with_name(f"{path.name}.pub")
         try:
