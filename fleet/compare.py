@@ -181,6 +181,8 @@ def host_plan(
             continue
         for verb, units in (("reload", item.reloads), ("restart", item.restarts)):
             for unit in units:
+                if unit not in own_units and state.units.get(unit, UnitFacts()).active not in _RUNS:
+                    continue
                 into = owed if unit in own_units else strangers.setdefault(item.phase, {})
                 if into.get(unit) != "restart":
                     into[unit] = verb

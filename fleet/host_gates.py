@@ -27,11 +27,11 @@ async def preflight(context: GateContext, parameters: Mapping[str, Any]) -> str:
     """Open when the host is what its pool says and has the programs that Slipway needs."""
     if context.host is None or context.state is None:
         return ""
-    return "; ".join(preflight_faults(context.host, context.state, fetch=context.tree.fetch, now=context.now()))
+    return "; ".join(preflight_faults(context.host, context.state, fetch=context.tree.fetch))
 
 
-def preflight_faults(host: Host, state: HostState, *, fetch: str, now: float) -> list[str]:
-    """Return everything that stands against working with a host; `now` in seconds since 1970."""
+def preflight_faults(host: Host, state: HostState, *, fetch: str) -> list[str]:
+    """Return everything that stands against working with a host; `fetch` as in the inventory (push or host)."""
     faults = []
     system = f"{_SYSTEMS.get(state.os_id, state.os_id)}-{state.os_version}"
     if system != host.pool.os and not system.startswith(f"{host.pool.os}."):
@@ -44,8 +44,8 @@ def preflight_faults(host: Host, state: HostState, *, fetch: str, now: float) ->
         missing.append("curl or wget")
     if missing:
         faults.append(f"these programs are missing: {', '.join(missing)}")
-    if state.time and abs(state.time - now) > CLOCK_SECONDS:
-        faults.append(f"its clock is {abs(state.time - now):.0f} s away from this machine's, certificates would not be valid")
+    if abs(state.clock_ahead) > CLOCK_SECONDS:
+        faults.append(f"its clock is {abs(state.clock_ahead):.0f} s away from this machine's, certificates would not be valid")
     return faults
 
 

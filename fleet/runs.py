@@ -251,11 +251,10 @@ async def _guard_members(fleet: Fleet, session: Session) -> None:
 
 def _require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:
     """Raise HostError that names everything that is missing on any of the hosts."""
-    now = fleet.clock().timestamp()
     faults = {
         name: found
         for name in names
-        if (found := preflight_faults(fleet.tree.hosts[name], session.states[name], fetch=fleet.tree.fetch, now=now))
+        if (found := preflight_faults(fleet.tree.hosts[name], session.states[name], fetch=fleet.tree.fetch))
     }
     if faults:
         lines = [f"{fleet.tree.cluster}/{name}: preflight: {'; '.join(found)}; put that right first" for name, found in faults.items()]

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import resource
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from fleet.connection import Connection
@@ -46,7 +47,7 @@ class Session:
                 try:
                     connection = await self.connect(name)
                     lines = await run_script(connection, "question", stdin=question(self.tree, self.tree.hosts[name], deep=deep))
-                    self.states[name] = state_from(name, lines)
+                    self.states[name] = state_from(name, lines, now=time.time())
                     self.unreachable.pop(name, None)
                 except HostError as error:
                     self.states.pop(name, None)

@@ -55,13 +55,13 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """The answer of one host; `time` in seconds since 1970 by its own clock, `certificates` DER by path."""
+    """The answer of one host; `clock_ahead` in seconds before this machine's clock, `certificates` DER by path."""
 
     host: str
     arch: str = ""
     os_id: str = ""
     os_version: str = ""
-    time: int = 0
+    clock_ahead: float = 0.0
     generation: str = ""
     cordoned: bool = False
     phases: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +100,9 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
                 lines.append(f"{item.kind}\t{item.name}")
             case _:
                 lines.append(f"{'secret' if item.is_secret else 'path'}\t{item.path}")
+    own = {unit.name for unit in host.units()}
+    strangers = {unit for item in host.items for unit in (*item.restarts, *item.reloads)} - own
+    lines += [f"unit\t{unit}" for unit in sorted(strangers)]
     for phase in tree.phases:
         if phase.formation and phase.roles & host.pool.roles:
             lines += [f"exists\t{path}" for path in formation_paths(phase)]
@@ -108,8 +111,11 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def state_from(host: str, lines: Lines) -> HostState:
-    """Return the facts in an answer; raises HostError for a line that the question cannot have given."""
+def state_from(host: str, lines: Lines, *, now: float | None = None) -> HostState:
+    """Return the facts in an answer; `now` (seconds since 1970) is when it came, to judge the host's clock.
+
+    Raises HostError for a line that the question cannot have given.
+    """
     facts: dict[str, str] = {}
     os_words: Sequence[str] = ("", "")
     phases: dict[str, str] = {}
@@ -160,7 +166,7 @@ def state_from(host: str, lines: Lines) -> HostState:
             arch=facts["arch"],
             os_id=_text(os_words[0]),
             os_version=_text(os_words[1]),
-            time=int(facts["time"]),
+            clock_ahead=0.0 if now is None else int(facts["time"]) - now,
             generation=facts.get("generation", ""),
             cordoned="cordoned" in facts,
             phases=phases,

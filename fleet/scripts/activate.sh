@@ -258,6 +258,10 @@ for mark in "$STATE/pending"/*; do
     unit=${mark##*/}
     case $known$later in *"$NL$unit$NL"*) continue ;; esac
     IFS= read -r owed <"$mark"
+    case $(systemctl is-active "$unit" 2>/dev/null) in
+    active | activating | reloading) ;;
+    *) rm -f "$mark" && continue ;;
+    esac
     case $owed in reload) act try-reload-or-restart "$unit" ;; *) act try-restart "$unit" ;; esac
 done
 say end

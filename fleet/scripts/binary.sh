@@ -28,8 +28,10 @@ while [ $# -ge 3 ]; do
     shift 3
     waiting=$(sibling "$ROOT$path")
     (umask 022 && mkdir -p "${waiting%/*}") || fail "${path%/*} cannot be made"
+    known=''
     if [ "$member" = - ]; then
-        cp -- "$part" "$waiting" || fail "$path cannot be written"
+        known=$sha256
+        cp --reflink=auto -- "$part" "$waiting" || fail "$path cannot be written"
     else
         tar -xOf "$part" -- "$member" >"$waiting" 2>/dev/null || tar -xOf "$part" -- "./$member" >"$waiting" 2>/dev/null || {
             rm -f "$waiting"
@@ -40,7 +42,7 @@ while [ $# -ge 3 ]; do
     label "$waiting" "$path"
     sync "$waiting"
     mv -fT "$waiting" "$ROOT$path" || fail "$path cannot be put in place"
-    record_line "$path" binary binaries "$component" "$sha256" >>"$records"
+    record_line "$path" binary binaries "$component" "$sha256" "$known" >>"$records"
     say changed "$path"
 done
 keep_records "$records"

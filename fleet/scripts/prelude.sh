@@ -45,11 +45,12 @@ label() {
 }
 
 # One record: key kind phase component sha256 size inode mtime id. It says what we installed and how to know it again.
+# $6 is the digest where it is known already.
 record_line() {
     facts=-$TAB-$TAB-$TAB-
     case $2 in
     file | secret | binary)
-        facts=$(sum_of "$ROOT$1")$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
+        facts=${6:-$(sum_of "$ROOT$1")}$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
         ;;
     esac
     say "$1" "$2" "$3" "$4" "$facts" "${5:--}"
