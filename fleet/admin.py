@@ -75,10 +75,8 @@ class Signer:
         """Return a new client certificate for the operator in one group, with its key."""
         if self._key is None:
             self._key = unseal_file(sealed_path(self._dir, "pki/ca"), self._identity())
-        # With a CA of the company's own, ca.crt is a bundle and signing.crt the one certificate of this key.
-        issuer = "signing.crt" if (self._dir / "pki" / "signing.crt").is_file() else "ca.crt"
         certificate, key = sign_client(
-            self._read(issuer),
+            self.ca,
             self._key,
             cn=f"slipway:{self._who}",
             organization=[group],
