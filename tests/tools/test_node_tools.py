@@ -277,3 +277,10 @@ def test_a_node_out_of_reach_is_named_and_the_others_get_their_routes(namespace:
     assert "no route to 10.244.2.0/24 via 192.168.7.7" in done.stderr
     assert "unexpected" not in done.stdout
     assert "10.244.3.0/24 via 10.0.0.3" in done.stdout
+
+
+def test_shellcheck_finds_nothing_in_the_routes_script() -> None:
+    # The functions are called by the name that is given, which it cannot follow: that is a note, below a warning.
+    script = Path(bridge.__file__).with_name("bridge-routes.sh")
+    done = run(program("shellcheck"), "--severity=warning", script)
+    assert done.returncode == 0, done.stdout
