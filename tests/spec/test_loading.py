@@ -63,7 +63,7 @@ def _shuffled(value: Any, rng: random.Random) -> Any:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_the_order_of_the_file_changes_nothing(rng: random.Random) -> None:
     hosts = {f"w{number}": {"pool": "workers", "address": f"10.0.0.{number}"} for number in range(20, 30)}
     content = spec(sysctl={"vm.max_map_count": 262144, "fs.file-max": "1"})
@@ -267,6 +267,18 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ),
         ({"components": {"etcd": {"flags": {"brand-new": 1}}}}, "unproven"),
         ({"encryption": {"provider": "none"}}, "plain text"),
+        (
+            {"versions": {"kubernetes": "1.20.2"}, "components": {"kube-apiserver": {"flags": {"apiserver-count": 3}}}},
+            "no longer shows it",
+        ),
+        ({"encryption": {"provider": "aesgcm"}}, "rotated every 200,000 writes"),
+        ({"encryption": {"resources": ["configmaps"]}}, "secrets are not among"),
+        ({"pki": {"validity": {"leaves": {"kube-proxy": "90d"}}}}, "no certificate of its own"),
+        ({"pki": {"validity": {"ca": "200d", "leaf": "90d"}}}, "less than a year"),
+        ({"runtime": {"registries": [{"host": "quay.io", "skipVerify": True}]}}, "can change images"),
+        ({"pools": {**spec()["pools"], "lb": {"roles": ["load-balancer"], "labels": {"a": "b"}}}}, "carry no labels"),
+        ({"hosts": {**spec()["hosts"], "e[1:8]": {"pool": "control", "address": "10.0.2.[1:8]"}}}, "every write waits"),
+        ({"hosts": {**spec()["hosts"], "w2": {"pool": "workers", "address": "10.0.2.1", "zone": "a"}}}, "but cp1 not"),
         ({"network": {"proxyMode": "ipvs"}}, "ipvs is deprecated"),
         ({"runtime": {"cgroupDriver": "cgroupfs"}}, "cgroupfs"),
         ({"pools": {**spec()["pools"], "spare": {"roles": ["worker"]}}}, "pool spare has no host"),
@@ -312,3 +324,10 @@ def test_a_jump_by_address_takes_port_and_login_of_that_host() -> None:
         },
     )
     assert {host.name: host.ssh.jumps for host in cluster.hosts} == {"cp1": (), "w1": (Jump("10.0.0.1", 2200, "ops"),)}
+
+
+def test_an_audit_policy_that_is_not_used_is_warned_about() -> None:
+    text = yaml.safe_dump(spec(audit={"enabled": False, "policy": "audit.yaml"}))
+    cluster = load_text(text, files={"audit.yaml": "rules: []\n"})
+    assert cluster.audit.policy == "rules: []\n"
+    assert len(cluster.warnings) == 1
