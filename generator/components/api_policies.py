@@ -51,7 +51,7 @@ def audit_text() -> str:
 
 
 def _resources(group: str, *names: str) -> dict[str, Any]:
-    return {"group": group, "resources": list(names)}
+    return {"group": group, "resources": list(names)} if names else {"group": group}
 
 
 _COMPONENT_USERS = ["system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "system:apiserver"]

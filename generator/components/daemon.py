@@ -105,13 +105,6 @@ def daemon_unit(
 
 
 def daemon_text(program: str, settings: Settings) -> str:
-    """Return the text of a program's unit, its flags behind ExecStart, sorted, one per line.
-
-    An ExecStart that a layer of the spec wrote itself is left as it is.
-    """
-    sections = {name: dict(keys) for name, keys in settings.unit.items()}
-    service = sections.get("Service", {})
-    path = f"{LINK_DIR}/{program}"
-    if service.get("ExecStart") == path:
-        service["ExecStart"] = exec_line(path, flag_words(settings.flags))
-    return unit_text(sections)
+    """Return the text of a program's unit, its flags behind ExecStart, sorted, one per line."""
+    command = exec_line(f"{LINK_DIR}/{program}", flag_words(settings.flags))
+    return unit_text({**settings.unit, "Service": {**settings.unit["Service"], "ExecStart": command}})
