@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from fleet.reporter import Reporter
 from fleet.session import Session
 from fleet.state import formation_paths
 from fleet.tree import Phase, RenderedTree
-from generator.errors import GateError
+from generator.errors import GateError, SlipwayError
 
 ApiOpener = Callable[[], Awaitable[ClusterApi]]
 
@@ -124,15 +125,17 @@ class ApplyRun:
                 for entry in self._entries(phase.before, name):
                     await wait_open(entry, await self._host_context(phase, name), self.reporter)
         joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]
+        if joining:
+            content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
         try:
-            if joining:
-                content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
-                await _all(self._bootstrap(phase, name, content) for name in joining)
+            await _all(self._bootstrap(phase, name, content) for name in joining)
             await _all(self._host(phase, name) for name in batch)
-        finally:
-            if joining:
-                await _all((self._end_join(phase, name) for name in joining), quiet=True)
-                await (await self.cluster_api()).end_bootstrap()
+        except BaseException:
+            # What went wrong matters more than a token that ends by itself in minutes.
+            with contextlib.suppress(SlipwayError):
+                await self._end_join(phase, joining)
+            raise
+        await self._end_join(phase, joining)
 
     async def _host(self, phase: Phase, name: str) -> None:
         host, work = self.tree.hosts[name], self.plan.hosts[name].work[phase.name]
@@ -165,8 +168,17 @@ class ApplyRun:
     async def _bootstrap(self, phase: Phase, name: str, content: bytes) -> None:
         await run_script(await self.session.connect(name), "bootstrap", ["write", phase.join["kubeconfig"]], content)
 
-    async def _end_join(self, phase: Phase, name: str) -> None:
-        await run_script(await self.session.connect(name), "bootstrap", ["delete", phase.join["kubeconfig"]])
+    async def _end_join(self, phase: Phase, names: Sequence[str]) -> None:
+        """Take the bootstrap kubeconfigs and the token away."""
+
+        async def one(name: str) -> None:
+            await run_script(await self.session.connect(name), "bootstrap", ["delete", phase.join["kubeconfig"]])
+
+        if names:
+            try:
+                await _all(one(name) for name in names)
+            finally:
+                await (await self.cluster_api()).end_bootstrap()
 
     async def _formation(self, phase: Phase, names: Sequence[str]) -> bool:
         """Form etcd where that is due; return whether it was."""
@@ -244,10 +256,10 @@ class ApplyRun:
         return context
 
 
-async def _all(work: Iterable[Coroutine[Any, Any, Any]], *, quiet: bool = False) -> list[Any]:
-    """Await all, let each come to its end, then raise the first error (a gate's before others) unless `quiet`."""
+async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Await all, let each come to its end, then raise the first error, a gate's before others."""
     answers = await asyncio.gather(*work, return_exceptions=True)
     errors = [answer for answer in answers if isinstance(answer, BaseException)]
-    if errors and not quiet:
+    if errors:
         raise next((error for error in errors if isinstance(error, GateError)), errors[0])
     return answers
