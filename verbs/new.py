@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
     if folder.exists():
         raise WorkspaceError(f"clusters/{name} exists already; choose another name or edit it")
     (root / "clusters").mkdir(parents=True, exist_ok=True)
+    # The hooks say what they refuse; cookiecutter's log would add a traceback to it.
+    logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)
     try:
         cookiecutter(
             str(template()),

@@ -79,11 +79,16 @@ def render(context: Context, cluster: str | None = None, check: bool = False) ->
     for warning in report.warnings:
         console.warn(warning)
     print_issued(report.issued)
-    for line in report.changes.lines()[:40]:
+    lines = report.changes.lines()
+    if len(lines) == report.files and not report.changes.removed:
+        lines = []
+        changed = "all new"
+    else:
+        changed = f"{len(lines)} changed" if lines else "nothing changed"
+    for line in lines[:40]:
         console.say(f"  {line}")
-    if len(report.changes.lines()) > 40:
-        console.say(f"  … and {len(report.changes.lines()) - 40} more")
-    changed = "nothing changed" if not report.changes.lines() else f"{len(report.changes.lines())} changed"
+    if len(lines) > 40:
+        console.say(f"  … and {len(lines) - 40} more")
     console.say(f"rendered/{place.cluster}: {report.files} files, {changed}; review with git diff")
 
 

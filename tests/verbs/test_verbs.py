@@ -1,0 +1,157 @@
+"""The verbs as a user meets them: how a cluster is found, what --list and --help say, exit codes and messages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generator.errors import WorkspaceError
+from generator.sealing import create_identity
+from verbs import namespace
+from verbs.workspace import place_of, workspace_root
+
+ROOT = Path(__file__).parents[2]
+
+
+def invoke(workspace: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("invoke")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
+    return subprocess.run(
+        [str(program), "--search-root", str(ROOT), *words],
+        cwd=workspace,
+        env={**clean, "HOME": str(workspace.parent), "SLIPWAY_ROOT": str(workspace), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("verbs")
+    root = base / "workspace"
+    (root / "clusters").mkdir(parents=True)
+    create_identity(base / ".config" / "slipway" / "identity")
+    assert invoke(root, "new", "--name", "first", "--no-input").returncode == 0
+    assert invoke(root, "render").returncode == 0
+    return root
+
+
+def test_every_verb_explains_itself_with_an_example() -> None:
+    names = sorted(namespace.task_names)
+    assert {"render", "plan", "push", "apply", "certs.issue", "hosts.scan", "lab.up", "new", "kubeconfig"} <= set(names)
+    for name in names:
+        task = namespace[name]
+        text = task.__doc__ or ""
+        assert f"Example: invoke {name}" in text, name
+        documented = {name.replace("-", "_") for name in task.help}
+        parameters = {argument.name for argument in task.get_arguments() if argument.name}
+        assert documented == parameters, name
+
+
+def test_the_only_cluster_is_meant_where_none_is_named(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with pytest.raises(WorkspaceError, match="no cluster|several"):
+            place_of(None, {"SLIPWAY_ROOT": str(tmp_path)} if (tmp_path / "clusters").mkdir(exist_ok=True) is None else {})
+        (tmp_path / "clusters" / name).mkdir()
+        (tmp_path / "clusters" / name / "cluster.yaml").touch()
+        if name == "one":
+            assert place_of(None, {"SLIPWAY_ROOT": str(tmp_path)}).cluster == "one"
+            shutil.rmtree(tmp_path / "clusters" / "one")
+            shutil.rmtree(tmp_path / "clusters")
+    (tmp_path / "clusters" / "one").mkdir()
+    (tmp_path / "clusters" / "one" / "cluster.yaml").touch()
+    environment = {"SLIPWAY_ROOT": str(tmp_path)}
+    with pytest.raises(WorkspaceError, match=r"several clusters \(one, two\)"):
+        place_of(None, environment)
+    assert place_of(None, {**environment, "SLIPWAY_CLUSTER": "two"}).cluster == "two"
+    assert place_of("one", {**environment, "SLIPWAY_CLUSTER": "two"}).cluster == "one"
+    with pytest.raises(WorkspaceError, match=r"no cluster three .*there are: one, two"):
+        place_of("three", environment)
+
+
+def test_the_workspace_is_the_nearest_folder_upward(tmp_path: Path) -> None:
+    below = tmp_path / "clusters" / "one" / "files"
+    below.mkdir(parents=True)
+    assert workspace_root(below, {}) == tmp_path
+    with pytest.raises(WorkspaceError, match="holds no clusters/"):
+        workspace_root(below, {"SLIPWAY_ROOT": str(below)})
+
+
+def test_rendering_twice_changes_nothing(workspace: Path) -> None:
+    again = invoke(workspace, "render")
+    assert again.returncode == 0
+    assert "nothing changed" in again.stdout
+    assert invoke(workspace, "render", "--check").returncode == 0
+
+
+def test_a_tree_edited_by_hand_stops_every_verb_that_acts(workspace: Path) -> None:
+    edited = workspace / "rendered" / "first" / "inventory.yaml"
+    text = edited.read_text()
+    edited.write_text(text + "# by hand\n")
+    try:
+        for words in (("render", "--check"), ("plan",), ("push",), ("apply",)):
+            done = invoke(workspace, *words)
+            assert done.returncode == 1, words
+            assert "~ inventory.yaml" in done.stderr
+            assert "run `invoke render --cluster first`" in done.stderr
+            assert "Traceback" not in done.stderr
+    finally:
+        edited.write_text(text)
+
+
+def test_a_spec_with_faults_is_one_clean_error(workspace: Path, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    shutil.copytree(workspace, root)
+    spec = root / "clusters" / "first" / "cluster.yaml"
+    spec.write_text(spec.read_text().replace("kind: Cluster", "kind: Cluster\nnetwrok: {}"))
+    for verb in ("validate", "render"):
+        done = invoke(root, verb)
+        assert done.returncode == 1
+        assert "netwrok" in done.stderr and "network" in done.stderr
+        assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_missing_identity_says_what_to_do_and_writes_nothing(workspace: Path, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    shutil.copytree(workspace, root)
+    before = sorted(path for path in root.rglob("*"))
+    (root / "clusters" / "first" / "pki" / "hosts" / "cp1" / "apiserver.crt").unlink()
+    done = invoke(root, "render", HOME=str(tmp_path / "nobody"))
+    assert done.returncode == 1
+    assert "no identity" in done.stderr
+    assert len(sorted(path for path in root.rglob("*"))) == len(before) - 1
+
+
+def test_push_refuses_what_is_not_locked_and_unknown_host_keys(workspace: Path) -> None:
+    done = invoke(workspace, "plan")
+    assert done.returncode == 1
+    assert "first/" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_certificates_are_listed_and_the_exit_code_tells_of_the_end(workspace: Path) -> None:
+    listed = invoke(workspace, "certs.list", "--json")
+    assert listed.returncode == 0, listed.stderr
+    assert '"hosts/cp1/apiserver"' in listed.stdout
+
+
+def test_a_second_new_of_one_name_is_refused_and_leaves_the_first(workspace: Path) -> None:
+    spec = (workspace / "clusters" / "first" / "cluster.yaml").read_text()
+    done = invoke(workspace, "new", "--name", "first", "--no-input")
+    assert done.returncode == 1
+    assert "exists already" in done.stderr
+    assert (workspace / "clusters" / "first" / "cluster.yaml").read_text() == spec
+
+
+def test_new_refuses_a_bad_name_and_leaves_nothing(workspace: Path) -> None:
+    done = invoke(workspace, "new", "--name", "Bad_Name", "--no-input")
+    assert done.returncode == 1
+    assert not (workspace / "clusters" / "Bad_Name").exists()
+    assert "Traceback" not in done.stderr
