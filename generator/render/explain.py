@@ -50,16 +50,17 @@ def explained(
     settings = component.settings(view)
     paths = _matching(settings, part)
     lines = [_line(name, settings, path) for path in paths]
+    known = {".".join(path) for path in settings.origins}
     if view.pool is None:
         for level, other in _overriding_views(cluster, material, component):
             theirs = component.settings(other)
+            known |= {".".join(path) for path in theirs.origins}
             for path in _matching(theirs, part):
                 if theirs.origins[path].layer == level:
                     lines.append(f"in {level}: {_line(name, theirs, path)}")
     if not part:
         lines.extend(f"note: {note}" for note in getattr(component, "NOTES", ()))
     if not lines and part:
-        known = {".".join(path) for path in settings.origins} | {path[-1] for path in settings.origins}
         raise RenderError(f"{cluster.name}: {name}: nothing sets {part}{_nearest(part, known)}")
     return lines or [f"{name}: it has no settings"]
 
