@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from generator.spec.faults import Findings
@@ -97,9 +98,10 @@ def _encryption(cluster: Cluster, findings: Findings) -> None:
 def _certificates(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:
     pki = cluster.pki
     validity = spec.pki.validity
+    leaves: Mapping[str, str] = {**validity.leaves}
     shortest_ca = min(pki.ca_days.values())
     for name, leaf in pki.leaf_days.items():
-        own = dict(validity.leaves).get(name)  # type: ignore[call-overload]
+        own = leaves.get(name)
         path: Path = ("pki", "validity", "leaves", name) if own is not None else ("pki", "validity", "leaf")
         if leaf > shortest_ca:
             findings.fault(

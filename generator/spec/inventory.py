@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from generator.spec.faults import Findings
-from generator.spec.model import Host, Jump, Override, Pool, Ssh, Taint
+from generator.spec.model import ExtraFile, Host, Jump, Override, Pool, Ssh, Taint
 from generator.spec.overriding import files, overrides
 from generator.spec.ranges import Pattern, RangeFault, pattern
 from generator.spec.scalars import canonical_address, is_subdomain
@@ -169,7 +169,7 @@ def control_plane_taints(minor: tuple[int, int]) -> tuple[Taint, ...]:
 def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Pool], findings: Findings) -> list[Host]:
     """Return the hosts of the model; one whose pool does not exist is a fault and left out."""
     ssh = _Entrances(spec, {machine.name: machine for machine in found}, findings)
-    shared: dict[Path, tuple[Mapping[str, Override], tuple[object, ...]]] = {}
+    shared: dict[Path, tuple[Mapping[str, Override], tuple[ExtraFile, ...]]] = {}
     made: list[Host] = []
     missing: set[Path] = set()
     for machine in found:
@@ -197,7 +197,7 @@ def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Poo
                 labels=dict(sorted({**zone, **machine.spec.labels}.items())),
                 ssh=ssh.of(machine),
                 components=components,
-                files=extra,  # type: ignore[arg-type]
+                files=extra,
             )
         )
     return made

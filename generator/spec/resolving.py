@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 
 from generator.spec import inventory
 from generator.spec.faults import Findings
@@ -116,11 +117,13 @@ def _tenth(cidr: str) -> str:
 
 
 def _pki(spec: PkiSpec) -> PkiSettings:
+    cas: Mapping[str, str] = {**spec.validity.cas}
+    leaves: Mapping[str, str] = {**spec.validity.leaves}
     fields = {short: getattr(spec.subject, long) for long, short in _SUBJECT_FIELDS.items()}
     return PkiSettings(
         algorithm=spec.algorithm,
-        ca_days={name: days(dict(spec.validity.cas).get(name, spec.validity.ca)) for name in CA_NAMES},  # type: ignore[call-overload]
-        leaf_days={name: days(dict(spec.validity.leaves).get(name, spec.validity.leaf)) for name in LEAF_NAMES},  # type: ignore[call-overload]
+        ca_days={name: days(cas.get(name, spec.validity.ca)) for name in CA_NAMES},
+        leaf_days={name: days(leaves.get(name, spec.validity.leaf)) for name in LEAF_NAMES},
         subject={short: value for short, value in fields.items() if value is not None},
         kube_proxy_leaf=spec.kube_proxy_certificate,
         external_ca=spec.external_ca,

@@ -268,7 +268,10 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"components": {"etcd": {"flags": {"brand-new": 1}}}}, "unproven"),
         ({"encryption": {"provider": "none"}}, "plain text"),
         (
-            {"versions": {"kubernetes": "1.20.2"}, "components": {"kube-apiserver": {"flags": {"enable-swagger-ui": 1}}}},
+            {
+                "versions": {"kubernetes": "1.20.2"},
+                "components": {"kube-apiserver": {"flags": {"enable-swagger-ui": 1}}},
+            },
             "no longer shows it",
         ),
         ({"encryption": {"provider": "aesgcm"}}, "rotated every 200,000 writes"),
