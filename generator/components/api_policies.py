@@ -54,7 +54,13 @@ def _resources(group: str, *names: str) -> dict[str, Any]:
     return {"group": group, "resources": list(names)} if names else {"group": group}
 
 
-_COMPONENT_USERS = ["system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "system:apiserver"]
+_COMPONENT_USERS = [
+    "system:apiserver",
+    "system:kube-controller-manager",
+    "system:kube-scheduler",
+    "system:kube-proxy",
+    "slipway:csr-approver",
+]
 _READS = ["get", "list", "watch"]
 
 # Rules are tried in order and the first that fits decides (audit.k8s.io/v1).
@@ -65,23 +71,13 @@ _AUDIT_POLICY: Mapping[str, Any] = {
     "rules": [
         # Probes and discovery.
         {"level": "None", "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi/*"]},
+        {"level": "None", "verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*"]},
         # Events are a record already.
         {"level": "None", "resources": [_resources("", "events"), _resources("events.k8s.io", "events")]},
-        # Heartbeats of nodes and leaders, and what nodes and components read without end.
-        {
-            "level": "None",
-            "userGroups": ["system:nodes"],
-            "resources": [_resources("coordination.k8s.io", "leases"), _resources("", "nodes/status")],
-        },
-        {"level": "None", "users": _COMPONENT_USERS, "resources": [_resources("coordination.k8s.io", "leases")]},
-        {
-            "level": "None",
-            "userGroups": ["system:nodes"],
-            "verbs": _READS,
-            "resources": [_resources("", "nodes", "pods", "services"), _resources("node.k8s.io")],
-        },
-        {"level": "None", "users": _COMPONENT_USERS, "verbs": ["watch"]},
-        # Bodies of these are secret, or may be: only that it happened.
+        # Heartbeats of nodes and leaders.
+        {"level": "None", "resources": [_resources("coordination.k8s.io", "leases")]},
+        {"level": "None", "userGroups": ["system:nodes"], "resources": [_resources("", "nodes/status")]},
+        # Bodies of these are secret, or may be: only that it happened, whoever did it.
         {
             "level": "Metadata",
             "resources": [
@@ -97,6 +93,10 @@ _AUDIT_POLICY: Mapping[str, Any] = {
                 _resources("", "pods/proxy", "services/proxy", "nodes/proxy"),
             ],
         },
+        # What nodes, components and controllers read without end.
+        {"level": "None", "userGroups": ["system:nodes"], "verbs": _READS},
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"], "verbs": _READS},
+        {"level": "None", "users": _COMPONENT_USERS, "verbs": _READS},
         # Rights: the whole change and its outcome.
         {
             "level": "RequestResponse",

@@ -197,10 +197,14 @@ def test_audit_keeps_bodies_of_secrets_out() -> None:
     assert policy["apiVersion"] == "audit.k8s.io/v1"
     rules = policy["rules"]
 
-    def level(resource: str, group: str = "", verb: str = "create", user: str = "alice") -> str:
+    def level(
+        resource: str, group: str = "", verb: str = "create", user: str = "alice", groups: tuple[str, ...] = ()
+    ) -> str:
         for rule in rules:
             wanted = rule.get("resources")
-            if "nonResourceURLs" in rule or "userGroups" in rule:
+            if "nonResourceURLs" in rule:
+                continue
+            if "userGroups" in rule and not set(groups) & set(rule["userGroups"]):
                 continue
             if "users" in rule and user not in rule["users"]:
                 continue
@@ -213,6 +217,12 @@ def test_audit_keeps_bodies_of_secrets_out() -> None:
             return str(rule["level"])
         return "no rule"
 
+    addons = ("system:serviceaccounts:kube-system",)
+    assert level("secrets", verb="list", groups=addons) == level("pods/exec", verb="get", groups=addons) == "Metadata"
+    assert level("secrets", verb="get", groups=("system:nodes",)) == "Metadata"
+    assert (
+        level("pods", verb="list", groups=addons) == level("pods", verb="watch", user="system:kube-scheduler") == "None"
+    )
     for verb in ("create", "update", "patch", "delete", "get", "list"):
         for resource in ("secrets", "configmaps", "serviceaccounts/token"):
             assert level(resource, verb=verb) == "Metadata"
