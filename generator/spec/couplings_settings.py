@@ -98,7 +98,7 @@ def _encryption(cluster: Cluster, findings: Findings) -> None:
 def _certificates(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:
     pki = cluster.pki
     validity = spec.pki.validity
-    leaves: Mapping[str, str] = {**validity.leaves}
+    leaves: Mapping[str, str] = {str(name): text for name, text in validity.leaves.items()}
     shortest_ca = min(pki.ca_days.values())
     for name, leaf in pki.leaf_days.items():
         own = leaves.get(name)

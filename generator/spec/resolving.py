@@ -117,8 +117,8 @@ def _tenth(cidr: str) -> str:
 
 
 def _pki(spec: PkiSpec) -> PkiSettings:
-    cas: Mapping[str, str] = {**spec.validity.cas}
-    leaves: Mapping[str, str] = {**spec.validity.leaves}
+    cas: Mapping[str, str] = {str(name): text for name, text in spec.validity.cas.items()}
+    leaves: Mapping[str, str] = {str(name): text for name, text in spec.validity.leaves.items()}
     fields = {short: getattr(spec.subject, long) for long, short in _SUBJECT_FIELDS.items()}
     return PkiSettings(
         algorithm=spec.algorithm,
