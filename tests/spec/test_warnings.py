@@ -1,0 +1,85 @@
+"""What is doubtful is said, and stops nothing."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from generator.spec import load_text
+from tests.spec.samples import loaded, spec
+
+
+def _zoned(*zones: str) -> dict[str, Any]:
+    return {
+        **{
+            f"cp{number}": {"pool": "control", "address": f"10.0.0.{number}", "zone": zone}
+            for number, zone in enumerate(zones, 1)
+        },
+        "w1": {"pool": "workers", "address": "10.0.0.11"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("zones", "warned"),
+    [
+        (("a", "b", "c"), []),
+        (("a", "a", "b"), ["the loss of zone a takes 2 of 3 members of etcd"]),
+        (
+            ("a", "a", "a"),
+            ["the loss of zone a takes 3 of 3 members of etcd", "the loss of zone a takes every API server"],
+        ),
+    ],
+)
+def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], warned: list[str]) -> None:
+    warnings = loaded(hosts=_zoned(*zones)).warnings
+    assert len(warnings) == len(warned)
+    assert all(any(text in warning for warning in warnings) for text in warned)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"components": {"kube-apiserver": {"flags": {"apiserver-count": 3}}}}, "deprecated since Kubernetes 1.24"),
+        (
+            {
+                "versions": {"kubernetes": "1.23.0"},
+                "components": {"kube-apiserver": {"flags": {"tracing-config-file": "/x"}}},
+            },
+            "unproven",
+        ),
+        ({"components": {"etcd": {"flags": {"brand-new": 1}}}}, "unproven"),
+        ({"encryption": {"provider": "none"}}, "plain text"),
+        (
+            {
+                "versions": {"kubernetes": "1.20.2"},
+                "components": {"kube-apiserver": {"flags": {"enable-swagger-ui": 1}}},
+            },
+            "no longer shows it",
+        ),
+        ({"encryption": {"provider": "aesgcm"}}, "rotated every 200,000 writes"),
+        ({"encryption": {"resources": ["configmaps"]}}, "secrets are not among"),
+        ({"pki": {"validity": {"leaves": {"kube-proxy": "90d"}}}}, "no certificate of its own"),
+        ({"pki": {"validity": {"ca": "200d", "leaf": "90d"}}}, "less than a year"),
+        ({"runtime": {"registries": [{"host": "quay.io", "skipVerify": True}]}}, "can change images"),
+        ({"pools": {**spec()["pools"], "lb": {"roles": ["load-balancer"], "labels": {"a": "b"}}}}, "carry no labels"),
+        ({"hosts": {**spec()["hosts"], "e[1:8]": {"pool": "control", "address": "10.0.2.[1:8]"}}}, "every write waits"),
+        ({"hosts": {**spec()["hosts"], "w2": {"pool": "workers", "address": "10.0.2.1", "zone": "a"}}}, "but cp1 not"),
+        ({"network": {"proxyMode": "ipvs"}}, "ipvs is deprecated"),
+        ({"runtime": {"cgroupDriver": "cgroupfs"}}, "cgroupfs"),
+        ({"pools": {**spec()["pools"], "spare": {"roles": ["worker"]}}}, "pool spare has no host"),
+        ({"hosts": {"cp1": spec()["hosts"]["cp1"]}}, "no pod of yours will run"),
+    ],
+)  # fmt: skip
+def test_what_is_doubtful_is_a_warning(changes: dict[str, Any], text: str) -> None:
+    assert any(text in warning for warning in loaded(**changes).warnings)
+
+
+def test_a_plain_cluster_has_no_warnings() -> None:
+    assert loaded(hosts=spec()["hosts"]).warnings == ()
+
+
+def test_an_audit_policy_that_is_not_used_is_warned_about() -> None:
+    text = yaml.safe_dump(spec(audit={"enabled": False, "policy": "audit.yaml"}))
+    cluster = load_text(text, files={"audit.yaml": "rules: []\n"})
+    assert cluster.audit.policy == "rules: []\n"
+    assert len(cluster.warnings) == 1
