@@ -15,8 +15,10 @@ NETWORK = IPv4Network("10.83.0.0/24")
 GATEWAY = NETWORK[1]
 """The bridge's own address: where the tool under test sits, and the hosts' default route.
 
-The route leads nowhere beyond (the namespace forwards nothing), but without one the kernel
-refuses a packet to a service address before kube-proxy's rules can rewrite it.
+The route leads nowhere beyond, but without one the kernel refuses a packet to a service address
+before kube-proxy's rules can rewrite it. The namespace forwards, though it has nothing to forward
+to, since that makes it answer "unreachable": a kubelet of 1.20 asks for cloud metadata when it
+starts, and waits 11 s where nobody answers.
 """
 
 _FIRST_HOST = 11
@@ -53,6 +55,7 @@ def create() -> None:
     run([*ip, "link", "add", _BRIDGE, "type", "bridge"])
     run([*ip, "addr", "add", f"{GATEWAY}/{NETWORK.prefixlen}", "dev", _BRIDGE])
     run([*ip, "link", "set", _BRIDGE, "up"])
+    run([*entering(NAMESPACE), "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])
 
 
 def delete() -> None:

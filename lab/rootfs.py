@@ -187,7 +187,7 @@ def _add_packages(root: Path) -> None:
     no_start = root / "usr/sbin/policy-rc.d"
     no_start.write_text("#!/bin/sh\nexit 101\n")
     no_start.chmod(0o755)
-    apt = ["chroot", root, "apt-get", "-q", "-y", "--no-install-recommends"]
+    apt = ["chroot", str(root), "apt-get", "-q", "-y", "--no-install-recommends"]
     run([*apt, "install", *_PACKAGES], env={"DEBIAN_FRONTEND": "noninteractive"})
     run([*apt, "clean"])
     no_start.unlink()
