@@ -16,9 +16,15 @@ GATEWAY = NETWORK[1]
 """The bridge's own address: where the tool under test sits, and the hosts' default route.
 
 The route leads nowhere beyond, but without one the kernel refuses a packet to a service address
-before kube-proxy's rules can rewrite it. The namespace forwards, though it has nothing to forward
-to, since that makes it answer "unreachable": a kubelet of 1.20 asks for cloud metadata when it
-starts, and waits 11 s where nobody answers.
+before kube-proxy's rules can rewrite it.
+"""
+
+_ANSWERS_AT_ONCE = ("net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0")
+"""Settings of the lab's namespace by which it says "unreachable" at once and every time.
+
+It forwards, though it has nothing to forward to, and does not ration its answers. Otherwise a
+kubelet of 1.20, which asks for cloud metadata when it starts, and every look-up of a name wait
+for seconds where nobody answers.
 """
 
 _FIRST_HOST = 11
@@ -55,7 +61,7 @@ def create() -> None:
     run([*ip, "link", "add", _BRIDGE, "type", "bridge"])
     run([*ip, "addr", "add", f"{GATEWAY}/{NETWORK.prefixlen}", "dev", _BRIDGE])
     run([*ip, "link", "set", _BRIDGE, "up"])
-    run([*entering(NAMESPACE), "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])
+    run([*entering(NAMESPACE), "sysctl", "-q", "-w", *_ANSWERS_AT_ONCE])
 
 
 def delete() -> None:
