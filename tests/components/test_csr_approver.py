@@ -20,7 +20,18 @@ import pytest
 from generator.components import csr_approver
 from generator.spec.node_identity import node_line
 from tests.components.sample import flags_of, host_items, named_host, sample_cluster, text_of
-from tests.serving.cases import ADDRESSES, CASES, NAMED, OWN, Case
+from tests.serving.cases import (
+    ADDRESSES,
+    CASES,
+    NAMED,
+    OWN,
+    OWN_NAMES,
+    Case,
+    der,
+    extension_request,
+    names_extension,
+    pem,
+)
 
 SCRIPT = Path(csr_approver.__file__).with_name("csr-approver.sh")
 ALL = (*CASES, *NAMED)
@@ -122,6 +133,13 @@ def test_a_pending_request_is_named_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["", "30", "30 zz", " 30", "30 ", "+", "3030 30\n30 30"])
 def test_a_broken_line_of_the_list_approves_nothing(tmp_path: Path, line: str) -> None:
     assert with_stand_in(tmp_path, (Case("own", True, OWN),), {"w1": line}).approved == []
+
+
+def test_only_pem_as_go_writes_it_is_read(tmp_path: Path) -> None:
+    request = der(extension_request(names_extension(*OWN_NAMES)))
+    written = (pem(request), pem(request, width=76), pem(request)[:-1], pem(request).replace(b"\n", b"\r\n"))
+    cases = [Case("own", True, one) for one in written]
+    assert with_stand_in(tmp_path, cases).approved == ["csr-00000"]
 
 
 def test_no_list_approves_nothing(tmp_path: Path) -> None:
