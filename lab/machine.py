@@ -66,6 +66,11 @@ def delete_disk(host: Host) -> None:
     shutil.rmtree(host.folder, ignore_errors=True)
 
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Supervisors that this process started. They outlive it on purpose, and Python warns when the last reference to a
+running child goes."""
+
+
 def is_on(host: Host) -> bool:
     """Return whether a host is powered."""
     return _supervisor(host) is not None
@@ -89,6 +94,7 @@ def power_on(host: Host) -> None:
             env={**os.environ, "PYTHONPATH": str(packages)},
         )
     _pid_file(host).write_text(str(supervisor.pid))
+    _STARTED.append(supervisor)
 
 
 def power_off(host: Host) -> None:

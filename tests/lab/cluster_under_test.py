@@ -79,7 +79,7 @@ class LabCluster:
         invoke = Path(sys.executable).with_name("invoke")
         cluster = [] if "--cluster" in words else ["--cluster", self.name]
         return self._run_in_lab(
-            [str(invoke), "--search-root", str(self.workspace), *words, *cluster],
+            [str(invoke), "--search-root", str(REPOSITORY), *words, *cluster],
             {"SLIPWAY_ROOT": str(self.workspace), **(environment or {})},
         )
 
