@@ -12,6 +12,7 @@ from generator.formats.flags import flag_words
 from generator.spec import load_text
 from generator.spec.model import Cluster, Pool
 
+NETWORK = "network: {podCIDR: 10.244.0.0/16, serviceCIDR: 10.96.0.0/16}"
 BASE = """
 apiVersion: slipway.io/v1
 kind: Cluster

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
+from generator.artifacts_lock import ArtifactLock
 from generator.components.items import HostFile, item_key
 from generator.errors import RenderError
 from generator.pki.request_material import RequestMaterial
+from generator.render.assembly import render
 from generator.render.levels import Levels, levels
+from generator.spec import load_text
 from generator.spec.model import Cluster
-from tests.render.small import Small, small_cluster
+from tests.render.small import BASE, NETWORK, Small, small_cluster
 
 UNIT = "/etc/systemd/system/kubelet.service"
 VERBOSITY = "/etc/kubelet/verbosity"
@@ -128,7 +132,12 @@ def test_a_component_that_no_host_runs_leaves_no_trace() -> None:
 
 
 def test_a_thousand_hosts_take_seconds() -> None:
-    cluster = small_cluster(workers=99)
+    ranges = "\n".join(f'  w{n}-[001:250]: {{pool: workers, address: "10.0.{n}.[1:250]"}}' for n in range(2, 6))
+    network = "network: {podCIDR: 10.128.0.0/12, serviceCIDR: 10.96.0.0/16}"
+    text = (BASE % {"workers": 1, "pool": "", "host": ranges, "rest": ""}).replace(NETWORK, network)
+    cluster = load_text(text, name="small")
+    assert len(cluster.hosts) == 1002
     started = time.process_time()
-    _levels(cluster, *(Small(f"c{number}") for number in range(10)))
-    assert time.process_time() - started < 3
+    tree = render(cluster, RequestMaterial(cluster), ArtifactLock(), Path("nowhere"))
+    assert time.process_time() - started < 5
+    assert sum(path.endswith("/manifest.yaml") and path.startswith("hosts/") for path in tree) == 1002

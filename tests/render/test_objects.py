@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import _jsonnet
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -126,6 +127,13 @@ def test_files_are_one_object_each_labelled_and_indexed_in_the_order_of_kinds() 
         assert (found["kind"], found["metadata"]["name"]) == (entry["kind"], entry["name"])
         assert found["metadata"]["labels"] == {SET_LABEL: RBAC}
         assert ":" not in entry["file"]
+
+
+@pytest.mark.parametrize("minor", ["1.25", "1.36"])
+def test_objects_fit_the_schemas_of_the_api(minor: str) -> None:
+    for members in _objects(small_cluster(rest="api: {anonymousPaths: [/livez]}")).values():
+        for member in members:
+            kubernetes_validate.validate(member, minor, strict=True)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,13 @@ def test_a_kubelet_flag_of_one_host_touches_that_hosts_folder_only(edited: Works
     ]
 
 
+def test_another_pool_changes_no_folder_that_was_there(edited: Workspace) -> None:
+    pool = {"roles": ["worker"], "os": "rocky-9", "arch": "arm64", "components": {"kubelet": {"flags": {"v": 4}}}}
+    edited.edit({"pools": {"arm": pool}, "hosts": {"w3": {**THIRD["w3"], "pool": "arm"}}})
+    others = [line for line in _changed(edited) if not re.match(r"\+ (components/[a-z-]+@arm|hosts/w3)/", line)]
+    assert others == ["~ bom.yaml", "~ components/bridge/rootfs/etc/bridge/routes", "~ inventory.yaml", f"~ {NODES}"]
+
+
 def test_an_own_file_is_activated_in_the_phase_of_the_unit_that_it_restarts(edited: Workspace) -> None:
     (edited.inputs / "files").mkdir(exist_ok=True)
     (edited.inputs / "files" / "nice.conf").write_text("[Service]\nNice=-5\n")
