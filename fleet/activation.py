@@ -35,7 +35,14 @@ class Activated:
 
 
 async def activate(
-    connection: Connection, tree: RenderedTree, host: Host, phase: Phase, work: Work, *, block: bool = True, owe: Iterable[str] = ()
+    connection: Connection,
+    tree: RenderedTree,
+    host: Host,
+    phase: Phase,
+    work: Work,
+    *,
+    block: bool = True,
+    owe: Iterable[str] = (),
 ) -> Activated:
     """Activate the staged items of a phase on one host; units in `owe` are restarted where they run.
 
@@ -48,7 +55,12 @@ async def activate(
     if not block:
         order.append("noblock")
     lines = await run_script(
-        connection, "activate", [host.digest], ("\n".join(order) + "\n").encode(), timeout=ACTIVATE_SECONDS, accept=(0, 3)
+        connection,
+        "activate",
+        [host.digest],
+        ("\n".join(order) + "\n").encode(),
+        timeout=ACTIVATE_SECONDS,
+        accept=(0, 3),
     )
     for word, *rest in lines:
         if word == "failed":
@@ -56,7 +68,8 @@ async def activate(
             journal = await journal_of(connection, unit)
             tail = f"; its last lines:\n{journal}" if journal else ""
             raise GateError(
-                f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed; put that right and run the same command again{tail}",
+                f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed; put that right "
+                f"and run the same command again{tail}",
                 host.name, unit, journal,
             )  # fmt: skip
     return Activated(

@@ -39,12 +39,12 @@ class ApplyRun:
     hosts: Sequence[str] = ()
     done: list[Activated] = field(default_factory=list)
     objects: int = 0
-    nodes_before: Mapping[str, bool] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Do everything that the plan names; the first gate that stays shut ends it.
 
-        Raises GateError, HostError, LockError, ApiError or RefusedError. What was done stays done: running again resumes.
+        Raises GateError, HostError, LockError, ApiError or RefusedError. What was done stays done: running again
+        resumes.
         """
         for phase in self.tree.phases:
             if not self.phases or phase.name in self.phases:
@@ -60,7 +60,9 @@ class ApplyRun:
 
     async def _phase(self, phase: Phase) -> None:
         names = [name for name in self.plan.hosts if name in self.hosts and phase.name in self.plan.hosts[name].work]
-        gated = names or ([name for name in self.hosts if self.plan.hosts[name].needed] if self._only_gates(phase) else [])
+        gated = names or (
+            [name for name in self.hosts if self.plan.hosts[name].needed] if self._only_gates(phase) else []
+        )
         objects = await self._object_work(phase)
         if not gated and not objects:
             await self._settle(phase)
@@ -75,12 +77,13 @@ class ApplyRun:
         if phase.formation and names and await self._formation(phase, names):
             names = []
         elif names:
+            await self._list_unready(phase)
             down = down_hosts(self.tree, phase, self.session.states, names)
             healthy = await self._healthy(phase, [name for name in names if name not in down])
             quiet = {name for name in names if self.plan.hosts[name].work[phase.name].quiet} - down
             for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down, quiet=quiet):
                 await self.ensure_lock()
-                await self._batch(phase, batch, healthy)
+                await self._batch(phase, batch, healthy, down)
         elif gated:
             await _all(self._gates(phase, name) for name in gated)
         for entry in phase.gates:
@@ -90,7 +93,11 @@ class ApplyRun:
 
     def _only_gates(self, phase: Phase) -> bool:
         """Whether the phase puts nothing anywhere: then its gates speak for every host that this run changes."""
-        return bool(phase.gates) and not phase.objects and not any(phase.name in host.phase_digests for host in self.tree.hosts.values())
+        return (
+            bool(phase.gates)
+            and not phase.objects
+            and not any(phase.name in host.phase_digests for host in self.tree.hosts.values())
+        )
 
     async def _object_work(self, phase: Phase) -> bool:
         if not phase.objects:
@@ -102,10 +109,19 @@ class ApplyRun:
         """Keep labels and taints of the phase's nodes as the inventory says."""
         if not phase.join:
             return
-        nodes = [name for name in self.hosts if self.tree.hosts[name].node and phase.roles & self.tree.hosts[name].pool.roles]
+        nodes = [
+            name for name in self.hosts if self.tree.hosts[name].node and phase.roles & self.tree.hosts[name].pool.roles
+        ]
         for change in await (await self.cluster_api()).settle_nodes(nodes):
             self.reporter.event("object", phase=phase.name, name=change.name, action=change.action)
             self.objects += change.action in {"create", "change", "delete"}
+
+    async def _list_unready(self, phase: Phase) -> None:
+        """Name the nodes that were not Ready before this run touched them; they are not counted against any slot."""
+        if phase.join:
+            ready = await (await self.cluster_api()).ready_nodes()
+            if unready := [name for name, is_ready in sorted(ready.items()) if not is_ready]:
+                self.reporter.event("note", text=f"not Ready before this run: {folded(unready)}")
 
     async def _healthy(self, phase: Phase, names: Sequence[str]) -> set[str]:
         """Return the hosts whose gates are open right now; only these are worth a gate before they are touched."""
@@ -118,7 +134,7 @@ class ApplyRun:
 
         return {name for name in await _all(one(name) for name in names) if name is not None}
 
-    async def _batch(self, phase: Phase, batch: Sequence[str], healthy: set[str]) -> None:
+    async def _batch(self, phase: Phase, batch: Sequence[str], healthy: set[str], down: set[str]) -> None:
         self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
         for name in batch:
             if name in healthy and not self.plan.hosts[name].work[phase.name].quiet:
@@ -129,7 +145,7 @@ class ApplyRun:
             content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
         try:
             await _all(self._bootstrap(phase, name, content) for name in joining)
-            await _all(self._host(phase, name) for name in batch)
+            await _all(self._host(phase, name, down=name in down) for name in batch)
         except BaseException:
             # What went wrong matters more than a token that ends by itself in minutes.
             with contextlib.suppress(SlipwayError):
@@ -137,7 +153,7 @@ class ApplyRun:
             raise
         await self._end_join(phase, joining)
 
-    async def _host(self, phase: Phase, name: str) -> None:
+    async def _host(self, phase: Phase, name: str, *, down: bool) -> None:
         host, work = self.tree.hosts[name], self.plan.hosts[name].work[phase.name]
         connection = await self.session.connect(name)
         state = self.session.states[name]
@@ -147,9 +163,18 @@ class ApplyRun:
             await (await self.cluster_api()).drain(name)
         # A kubelet that runs without a certificate reads its way in only at its start.
         owe = [unit.name for unit in host.units(phase.name) if unit.start] if work.join else []
-        done = await activate(connection, self.tree, host, phase, work, owe=owe)
+        # A member of a cluster without quorum is not ready before the next one has been started.
+        block = not (down and phase.formation)
+        done = await activate(connection, self.tree, host, phase, work, block=block, owe=owe)
         self.done.append(done)
-        self.reporter.event("host", phase=phase.name, host=name, text=done.words, changed=list(done.changed), units=[list(one) for one in done.units])
+        self.reporter.event(
+            "host",
+            phase=phase.name,
+            host=name,
+            text=done.words,
+            changed=list(done.changed),
+            units=[list(one) for one in done.units],
+        )
         await self._gates(phase, name)
         if work.drain or (phase.drain and state.cordoned):
             await (await self.cluster_api()).uncordon(name)
@@ -163,7 +188,11 @@ class ApplyRun:
     def _entries(self, entries: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
         """Return the gates that look at this host; an entry may name the roles that it is for."""
         roles = self.tree.hosts[name].pool.roles
-        return [entry for entry in entries if kind_of(entry).of_host and (not entry.get("roles") or roles & set(entry["roles"]))]
+        return [
+            entry
+            for entry in entries
+            if kind_of(entry).of_host and (not entry.get("roles") or roles & set(entry["roles"]))
+        ]
 
     async def _bootstrap(self, phase: Phase, name: str, content: bytes) -> None:
         await run_script(await self.session.connect(name), "bootstrap", ["write", phase.join["kubeconfig"]], content)
@@ -241,7 +270,11 @@ class ApplyRun:
         async def one(name: str) -> None:
             await run_script(await self.session.connect(name), "record", ["generation", self.tree.hosts[name].digest])
 
-        changed = [name for name in self.hosts if self.plan.hosts[name].needed or self.session.states[name].generation != self.tree.hosts[name].digest]
+        changed = [
+            name
+            for name in self.hosts
+            if self.plan.hosts[name].needed or self.session.states[name].generation != self.tree.hosts[name].digest
+        ]
         await _all(one(name) for name in changed)
 
     def _context(self, phase: Phase) -> GateContext:
@@ -253,6 +286,8 @@ class ApplyRun:
         context.connection = await self.session.connect(name)
         context.state = self.session.states[name]
         context.patient = patient
+        work = self.plan.hosts[name].work.get(phase.name)
+        context.unit_phases = work.phases if work else ()
         return context
 
 

@@ -26,10 +26,14 @@ class ArtifactSource:
     operator's machine reads the URL of bom.yaml into its cache, once.
     """
 
-    def __init__(self, tree: RenderedTree, cluster_dir: Path, folder: Path | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self, tree: RenderedTree, cluster_dir: Path, folder: Path | None = None, cache: Path | None = None
+    ) -> None:
         self._cluster = tree.cluster
         self._folder = folder
-        self._cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway" / "artifacts"
+        self._cache = (
+            cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slipway" / "artifacts"
+        )
         self._paths = _locked_paths(cluster_dir / "artifacts.lock")
         self._proved: dict[str, asyncio.Task[Path]] = {}
 
@@ -53,7 +57,10 @@ class ArtifactSource:
         if cached.is_file():
             return self._with_digest(cached, artifact)
         if self._folder is not None:
-            raise ArtifactError(f"{self._cluster}: {artifact.name} {artifact.version} {artifact.arch}: {self._folder}/{locked or artifact.name} is not there; put it there or run `invoke lock`")
+            raise ArtifactError(
+                f"{self._cluster}: {artifact.name} {artifact.version} {artifact.arch}: "
+                f"{self._folder}/{locked or artifact.name} is not there; put it there or run `invoke lock`"
+            )
         return self._downloaded(artifact, cached)
 
     def _downloaded(self, artifact: Artifact, cached: Path) -> Path:
@@ -66,7 +73,10 @@ class ArtifactSource:
             self._with_digest(part, artifact)
             part.replace(cached)
         except (OSError, ValueError, urllib.error.URLError) as error:
-            raise ArtifactError(f"{self._cluster}: {artifact.name} {artifact.version}: {artifact.url} cannot be read ({error}); name a folder with --artifacts or set artifacts.mirror") from None
+            raise ArtifactError(
+                f"{self._cluster}: {artifact.name} {artifact.version}: {artifact.url} cannot be read "
+                f"({error}); name a folder with --artifacts or set artifacts.mirror"
+            ) from None
         finally:
             part.unlink(missing_ok=True)
         return cached
@@ -77,14 +87,20 @@ class ArtifactSource:
             while chunk := file.read(_CHUNK):
                 total.update(chunk)
         if total.hexdigest() != artifact.sha256:
-            raise ArtifactError(f"{self._cluster}: {artifact.name} {artifact.version} {artifact.arch}: {path.name} has digest {total.hexdigest()}, artifacts.lock says {artifact.sha256}; find out which is right")
+            raise ArtifactError(
+                f"{self._cluster}: {artifact.name} {artifact.version} {artifact.arch}: {path.name} has "
+                f"digest {total.hexdigest()}, artifacts.lock says {artifact.sha256}; find out which is right"
+            )
         return path
 
 
 def require_locked(cluster: str, artifact: Artifact) -> None:
     """Raise ArtifactError for an artifact without a digest."""
     if artifact.sha256 == UNLOCKED:
-        raise ArtifactError(f"{cluster}: {artifact.name} {artifact.version} {artifact.arch} is not locked; run `invoke lock`, review and commit artifacts.lock, then `invoke render`")
+        raise ArtifactError(
+            f"{cluster}: {artifact.name} {artifact.version} {artifact.arch} is not locked; run `invoke "
+            f"lock`, review and commit artifacts.lock, then `invoke render`"
+        )
 
 
 async def chunks(path: Path) -> AsyncIterator[bytes]:
@@ -98,6 +114,11 @@ def _locked_paths(lock: Path) -> Mapping[tuple[str, str, str], str]:
     try:
         document: Any = yaml.safe_load(lock.read_text("utf-8")) if lock.is_file() else {}
         entries = (document or {}).get("artifacts") or ()
-        return {(str(entry["name"]), str(entry["version"]), str(entry["arch"])): str(entry.get("path", "")) for entry in entries}
+        return {
+            (str(entry["name"]), str(entry["version"]), str(entry["arch"])): str(entry.get("path", ""))
+            for entry in entries
+        }
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{lock.parent.name}: artifacts.lock cannot be read ({error!r}); run `invoke lock`") from None
+        raise ArtifactError(
+            f"{lock.parent.name}: artifacts.lock cannot be read ({error!r}); run `invoke lock`"
+        ) from None

@@ -33,8 +33,8 @@ def batches(
 
     `quiet` hosts, on which only gates are looked at, come first and together.
 
-    Hosts that are down come first and together, since nothing runs there that could be lost, except members of a
-    formed cluster, which are always one at a time. Then the sick, then the healthy: `one` at a time, or by the slots of
+    Hosts that are down come first and together: nothing runs there that could be lost, and members without a quorum
+    come up only with each other. Then the sick, then the healthy: `one` at a time, or by the slots of
     their pool, never two zones in one batch. Hosts of the role `phase.first` come before all others.
     """
     asked = list(names)
@@ -45,11 +45,11 @@ def batches(
     first = [host for host in hosts if phase.first and phase.first in host.pool.roles]
     for group in (first, [host for host in hosts if host not in first]):
         dead = [host.name for host in group if host.name in down]
-        if phase.formation:
-            found += [(name,) for name in dead]
-        elif dead:
+        if dead:
             found.append(tuple(dead))
-        alive = sorted((host for host in group if host.name not in down), key=lambda host: (host.name not in sick, host.name))
+        alive = sorted(
+            (host for host in group if host.name not in down), key=lambda host: (host.name not in sick, host.name)
+        )
         if phase.batch == "one":
             found += [(host.name,) for host in alive]
         else:

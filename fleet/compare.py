@@ -39,8 +39,8 @@ class UnitAction:
 class Work:
     """What one phase does on one host. `phases` are those whose items it activates (deferred ones come first).
 
-    `join`: the node has no client certificate that holds and gets one by TLS bootstrap. `unfinished` means that an earlier
-    run did not get this phase past its gates.
+    `join`: the node has no client certificate that holds and gets one by TLS bootstrap. `unfinished` means that an
+    earlier run did not get this phase past its gates.
     """
 
     host: str
@@ -56,7 +56,6 @@ class Work:
     def needed(self) -> bool:
         """Whether anything is to be done."""
         return bool(self.changes or self.units or self.drain or self.join or self.unfinished)
-
 
     @property
     def quiet(self) -> bool:
@@ -91,7 +90,7 @@ class HostPlan:
 
 
 def has_content(item: Item, state: HostState) -> bool:
-    """Return whether the item's path on the host has its content: by digest, or for secrets and binaries by our record."""
+    """Return whether a path has its item's content: by digest, or for secrets and binaries by our record."""
     facts = state.paths.get(item.path)
     if facts is None or facts.type != "file":
         return False
@@ -143,7 +142,9 @@ def _mode_change(item: Item, state: HostState, change: Change) -> Change | None:
     facts = state.paths[item.path]
     found = f"{facts.mode} {facts.owner}:{facts.group}"
     wanted = f"{item.mode:04o} {item.owner}:{item.group}"
-    return None if found == wanted else Change(change.key, change.kind, "mode", change.component, f"{found} -> {wanted}")
+    return (
+        None if found == wanted else Change(change.key, change.kind, "mode", change.component, f"{found} -> {wanted}")
+    )
 
 
 def _version(item: Item) -> str:
@@ -209,7 +210,9 @@ def host_plan(
             units=tuple(actions),
             drain=drain and phase.drain,
             join=bool(join_reason(phase, host, state, now or datetime.now(UTC))),
-            unfinished=any(name in host.phase_digests and state.phases.get(name) != host.phase_digests[name] for name in names)
+            unfinished=any(
+                name in host.phase_digests and state.phases.get(name) != host.phase_digests[name] for name in names
+            )
             or (phase.drain and state.cordoned),
         )
         if one.needed and (not phases or phase.name in phases):
@@ -250,7 +253,10 @@ def removals(tree: RenderedTree, host: Host, state: HostState) -> tuple[Removal,
         found.append(Removal(host.name, record.kind, key, record.phase, record.component, changed))
     # Deeper paths first, so that a folder is empty when its turn comes.
     return tuple(
-        sorted(found, key=lambda one: (-order.get(one.phase, -1), _REMOVAL_ORDER.index(one.kind), -one.key.count("/"), one.key))
+        sorted(
+            found,
+            key=lambda one: (-order.get(one.phase, -1), _REMOVAL_ORDER.index(one.kind), -one.key.count("/"), one.key),
+        )
     )
 
 

@@ -27,7 +27,7 @@ def etcd_gate(phase: Phase) -> Mapping[str, Any] | None:
 
 
 async def formation_due(tree: RenderedTree, phase: Phase, states: Mapping[str, HostState], connect: Connect) -> bool:
-    """Return whether etcd has yet to form: no mark anywhere, and no healthy member or a formation that was cut short."""
+    """Return whether etcd has yet to form: no mark anywhere, and no healthy member or a formation cut short."""
     if formed(tree, states):
         return False
     members = [name for name, state in states.items() if phase.roles & tree.hosts[name].pool.roles]
@@ -51,7 +51,10 @@ def require_all_members(tree: RenderedTree, phase: Phase, hosts: Sequence[str]) 
     """Raise RefusedError unless all members take part: a formation with some would be another cluster."""
     missing = [host.name for host in tree.hosts.values() if phase.roles & host.pool.roles and host.name not in hosts]
     if missing:
-        raise RefusedError(f"{tree.cluster}: etcd has not formed, and {', '.join(missing)} would not take part; form it with all of its hosts, without --limit and --skip-unreachable")
+        raise RefusedError(
+            f"{tree.cluster}: etcd has not formed, and {', '.join(missing)} would not take part; form it "
+            f"with all of its hosts, without --limit and --skip-unreachable"
+        )
 
 
 async def prepare(connection: Connection, phase: Phase) -> None:
@@ -91,7 +94,8 @@ async def refuse_membership_change(tree: RenderedTree, phase: Phase, connection:
     if new or gone:
         words = [f"{', '.join(new)} would be new" if new else "", f"{', '.join(gone)} would go" if gone else ""]
         raise RefusedError(
-            f"{tree.cluster}: etcd: its members are not those of the inventory: {' and '.join(word for word in words if word)}; "
+            f"{tree.cluster}: etcd: its members are not those of the inventory: "
+            f"{' and '.join(word for word in words if word)}; "
             "a change of etcd membership needs a verb of its own, which is not built yet: take the change back"
         )
 

@@ -1,7 +1,7 @@
 """Health gates: a registry of kinds, and the patience with which a run waits for one to open.
 
-A gate is a function that returns "" when it is open, else why it is shut. `fleet.host_gates` fills in what can be seen over
-SSH, the API side what only the API knows. Phases name kinds and parameters; fleet knows no phase by name.
+A gate is a function that returns "" when it is open, else why it is shut. `fleet.host_gates` fills in what can be seen
+over SSH, the API side what only the API knows. Phases name kinds and parameters; fleet knows no phase by name.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ POLL_SECONDS = 1.0
 class GateContext:
     """What a gate may look at. `host`, `connection` and `state` are None for a gate of the whole cluster.
 
-    `connect` gives the open connection to any host; `cluster_api` opens the API on first use. `patient` is False when the
-    question is only how things stand now. `memory` is kept while one gate is being waited for.
+    `connect` gives the open connection to any host; `cluster_api` opens the API on first use. `patient` is False when
+    the question is only how things stand now. `memory` is kept while one gate is being waited for.
     """
 
     tree: RenderedTree
@@ -39,18 +39,23 @@ class GateContext:
     connection: Connection | None = None
     state: HostState | None = None
     patient: bool = True
+    unit_phases: tuple[str, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
 
     @property
     def units(self) -> tuple[Item, ...]:
-        """The units of this phase on this host."""
-        return self.host.units(self.phase.name) if self.host is not None else ()
+        """The units of this phase on this host, and of the phases that were deferred to it."""
+        phases = self.unit_phases or (self.phase.name,)
+        return tuple(unit for name in phases for unit in self.host.units(name)) if self.host is not None else ()
 
     def on_host(self) -> tuple[Host, Connection]:
         """Return host and connection; raises FleetError for a gate that was given none."""
         if self.host is None or self.connection is None:
-            raise FleetError(f"{self.tree.cluster}: phase {self.phase.name} has a gate of hosts, and no host; render the cluster again")
+            raise FleetError(
+                f"{self.tree.cluster}: phase {self.phase.name} has a gate of hosts, and no host; render the "
+                f"cluster again"
+            )
         return self.host, self.connection
 
 
@@ -84,7 +89,10 @@ def kind_of(entry: Mapping[str, Any]) -> GateKind:
     """Return the kind that an entry of phases.yaml names; raises FleetError for one that is not known."""
     name = str(entry.get("kind", ""))
     if name not in KINDS:
-        raise FleetError(f"phases.yaml has a gate of kind {name!r}, which this Slipway does not know; use the Slipway that rendered the tree")
+        raise FleetError(
+            f"phases.yaml has a gate of kind {name!r}, which this Slipway does not know; use the Slipway "
+            f"that rendered the tree"
+        )
     return KINDS[name]
 
 
@@ -114,16 +122,17 @@ async def wait_open(
     kind = kind_of(entry)
     timeout = float(entry.get("timeout", kind.timeout))
     host = context.host.name if context.host else ""
+    name = f"{kind.name} {entry['port']}" if "port" in entry and "etcdctl" not in entry else kind.name
     began = clock()
     told = ""
     while reason := await shut_because(entry, context):
         if clock() - began >= timeout:
             raise await _gate_error(context, kind, reason, timeout)
         if reason != told:
-            reporter.event("waiting", phase=context.phase.name, host=host, gate=kind.name, reason=reason)
+            reporter.event("waiting", phase=context.phase.name, host=host, gate=name, reason=reason)
             told = reason
         await sleep(POLL_SECONDS)
-    reporter.event("gate", phase=context.phase.name, host=host, gate=kind.name, took=clock() - began)
+    reporter.event("gate", phase=context.phase.name, host=host, gate=name, took=clock() - began)
 
 
 async def _gate_error(context: GateContext, kind: GateKind, reason: str, timeout: float) -> GateError:
@@ -132,15 +141,23 @@ async def _gate_error(context: GateContext, kind: GateKind, reason: str, timeout
     lines = await journal_of(context.connection, unit) if unit and context.connection is not None else ""
     waited = f" after {timeout:.0f} s" if timeout else ""
     tail = f"; the last lines of {unit}:\n{lines}" if lines else ""
-    text = f"{where}: {context.phase.name}: gate {kind.name} is still shut{waited}: {reason}; put that right and run the same command again{tail}"
+    text = (
+        f"{where}: {context.phase.name}: gate {kind.name} is still shut{waited}: {reason}; "
+        f"put that right and run the same command again{tail}"
+    )
     return GateError(text, context.host.name if context.host else "", unit, lines)
 
 
 async def journal_of(connection: Connection, unit: str, count: int = 20) -> str:
     """Return the last lines of a unit's journal, "" where they cannot be had."""
     try:
-        result = await connection.run(["journalctl", "--no-pager", "--output=short-iso", "--lines", str(count), "--unit", unit])
+        result = await connection.run(
+            ["journalctl", "--no-pager", "--output=short-iso", "--lines", str(count), "--unit", unit]
+        )
     except HostError:
         return ""
     lines = result.text.splitlines()
-    return "\n".join("  " + "".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line) for line in lines)
+    return "\n".join(
+        "  " + "".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line)
+        for line in lines
+    )

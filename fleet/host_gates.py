@@ -45,7 +45,9 @@ def preflight_faults(host: Host, state: HostState, *, fetch: str) -> list[str]:
     if missing:
         faults.append(f"these programs are missing: {', '.join(missing)}")
     if abs(state.clock_ahead) > CLOCK_SECONDS:
-        faults.append(f"its clock is {abs(state.clock_ahead):.0f} s away from this machine's, certificates would not be valid")
+        faults.append(
+            f"its clock is {abs(state.clock_ahead):.0f} s away from this machine's, certificates would not be valid"
+        )
     return faults
 
 
@@ -69,7 +71,11 @@ async def units(context: GateContext, parameters: Mapping[str, Any]) -> str:
         context.memory["steady"] = (context.now(), restarts)
         since = context.now()
     # A program that dies at once is up at the first look; only time tells.
-    return "" if not context.patient or context.now() - since >= STEADY_SECONDS else f"{', '.join(names)}: up, watched for some seconds"
+    return (
+        ""
+        if not context.patient or context.now() - since >= STEADY_SECONDS
+        else f"{', '.join(names)}: up, watched for some seconds"
+    )
 
 
 def unit_fault(name: str, facts: UnitFacts) -> str:
@@ -80,12 +86,20 @@ def unit_fault(name: str, facts: UnitFacts) -> str:
     if facts.load in {"", "not-found"}:
         return f"{name} is not known to systemd"
     if facts.active == "active":
-        good = {"service": {"running", "exited"}, "timer": {"waiting", "running", "elapsed"}, "path": {"waiting", "running"}}
-        if facts.sub in good.get(name.rpartition(".")[2], {facts.sub}) and (facts.sub != "exited" or facts.type == "oneshot"):
+        good = {
+            "service": {"running", "exited"},
+            "timer": {"waiting", "running", "elapsed"},
+            "path": {"waiting", "running"},
+        }
+        if facts.sub in good.get(name.rpartition(".")[2], {facts.sub}) and (
+            facts.sub != "exited" or facts.type == "oneshot"
+        ):
             return ""
     if facts.type == "oneshot" and facts.active == "inactive" and facts.sub == "dead":
         return ""
-    return f"{name} is {facts.active or 'unknown'} ({facts.sub})" + (f", restarted {facts.restarts} times" if facts.restarts else "")
+    return f"{name} is {facts.active or 'unknown'} ({facts.sub})" + (
+        f", restarted {facts.restarts} times" if facts.restarts else ""
+    )
 
 
 @gate("port", timeout=60)
@@ -138,7 +152,10 @@ def cluster_ca(host: Host, path: str = CLUSTER_CA) -> bytes:
     """Return the CA certificate that the rendered tree puts at a path of the host, PEM."""
     item = host.by_key.get(path)
     if item is None or item.kind != "file":
-        raise FleetError(f"{host.name}: {path} is not among what the host is to have, so its TLS cannot be verified; render the cluster again")
+        raise FleetError(
+            f"{host.name}: {path} is not among what the host is to have, so its TLS cannot be verified; "
+            f"render the cluster again"
+        )
     return item.content
 
 
@@ -167,23 +184,33 @@ async def etcd_quorum(context: GateContext, parameters: Mapping[str, Any]) -> st
     return f"without this member {len(healthy)} of {len(members)} are healthy and {quorum} are needed; sick: {sick}"
 
 
-async def etcd_health_of(connection: Connection, parameters: Mapping[str, Any], addresses: Sequence[str]) -> Mapping[str, bool]:
+async def etcd_health_of(
+    connection: Connection, parameters: Mapping[str, Any], addresses: Sequence[str]
+) -> Mapping[str, bool]:
     """Return for each address whether etcdctl on the host finds the member there healthy."""
     port_ = int(parameters["port"])
     endpoints = {f"https://{_bracketed(address)}:{port_}": address for address in addresses}
-    result = await connection.run(etcdctl(parameters, ["endpoint", "health", f"--endpoints={','.join(endpoints)}", "--write-out=json"]), timeout=30)
+    result = await connection.run(
+        etcdctl(parameters, ["endpoint", "health", f"--endpoints={','.join(endpoints)}", "--write-out=json"]),
+        timeout=30,
+    )
     try:
         found = json.loads(result.stdout or b"[]")
     except ValueError:
         return {}
-    return {endpoints[str(one.get("endpoint"))]: bool(one.get("health")) for one in found if str(one.get("endpoint")) in endpoints}
+    return {
+        endpoints[str(one.get("endpoint"))]: bool(one.get("health"))
+        for one in found
+        if str(one.get("endpoint")) in endpoints
+    }
 
 
 def etcdctl(parameters: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     """Return the command line of etcdctl on a host; the certificates lie there, nothing secret is in it."""
     return [
-        "env", "ETCDCTL_API=3", str(parameters["etcdctl"]), f"--cacert={parameters['cacert']}", f"--cert={parameters['cert']}",
-        f"--key={parameters['key']}", "--dial-timeout=3s", "--command-timeout=5s", *words,
+        "env", "ETCDCTL_API=3", str(parameters["etcdctl"]), f"--cacert={parameters['cacert']}",
+        f"--cert={parameters['cert']}", f"--key={parameters['key']}",
+        "--dial-timeout=3s", "--command-timeout=5s", *words,
     ]  # fmt: skip
 
 

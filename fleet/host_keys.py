@@ -1,4 +1,4 @@
-"""SSH host keys: read from the hosts, compared with known_hosts, and the file's next text. Nothing is trusted unseen."""
+"""SSH host keys: read from the hosts, compared with known_hosts, and the file's next text. Nothing is trusted."""
 
 from __future__ import annotations
 
@@ -41,10 +41,25 @@ async def scan(tree: RenderedTree, known_hosts: Path, limit: Iterable[str] = ())
     names = selected(tree, limit)
     text = known_hosts.read_text("utf-8") if known_hosts.is_file() else ""
     found: dict[str, ScannedKey] = {}
-    chains = sorted({tree.hosts[name].ssh.jumps[: length + 1] for name in names for length in range(len(tree.hosts[name].ssh.jumps))}, key=len)
+    chains = sorted(
+        {
+            tree.hosts[name].ssh.jumps[: length + 1]
+            for name in names
+            for length in range(len(tree.hosts[name].ssh.jumps))
+        },
+        key=len,
+    )
     for chain in chains:
         last = chain[-1]
-        key = await _scanned(tree.cluster, f"jump {last.address}", last.address, last.port, chain[:-1], text, _lines(text, found.values()))
+        key = await _scanned(
+            tree.cluster,
+            f"jump {last.address}",
+            last.address,
+            last.port,
+            chain[:-1],
+            text,
+            _lines(text, found.values()),
+        )
         found.setdefault(key.address, key)
     known = _lines(text, found.values())
     slots = asyncio.Semaphore(AT_ONCE)
@@ -59,27 +74,40 @@ async def scan(tree: RenderedTree, known_hosts: Path, limit: Iterable[str] = ())
 
 
 def known_hosts_text(known_hosts: Path, found: Sequence[ScannedKey]) -> str:
-    """Return the next text of known_hosts: what it has, without the addresses whose key changed, plus what is new; sorted."""
+    """Return the next text of known_hosts: without the addresses whose key changed, plus what is new; sorted."""
     changed = {key.address for key in found if key.state == "changed"}
     old = known_hosts.read_text("utf-8").splitlines() if known_hosts.is_file() else []
-    kept = [line for line in old if line.strip() and (line.startswith("#") or not changed & set(line.split(" ", 1)[0].split(",")))]
+    kept = [
+        line
+        for line in old
+        if line.strip() and (line.startswith("#") or not changed & set(line.split(" ", 1)[0].split(",")))
+    ]
     lines = {line for line in kept if not line.startswith("#")} | {key.line for key in found if key.state != "known"}
     return "\n".join([*(line for line in kept if line.startswith("#")), *sorted(lines)]) + "\n"
 
 
-async def _scanned(cluster: str, host: str, address: str, port: int, jumps: tuple[Jump, ...], text: str, known: str) -> ScannedKey:
+async def _scanned(
+    cluster: str, host: str, address: str, port: int, jumps: tuple[Jump, ...], text: str, known: str
+) -> ScannedKey:
     ssh = SshFleet(cluster, known)
     try:
         tunnel = await ssh.tunnel(f"{cluster}/{host}", host, jumps) if jumps else None
         async with asyncio.timeout(CONNECT_SECONDS):
-            key = await asyncssh.get_server_host_key(address, port, tunnel=tunnel, config=None, server_host_key_algs=_KINDS)
+            key = await asyncssh.get_server_host_key(
+                address, port, tunnel=tunnel, config=None, server_host_key_algs=_KINDS
+            )
     except (OSError, asyncssh.Error, TimeoutError) as error:
         reason = str(error) or type(error).__name__
-        raise HostError(f"{cluster}/{host}: ssh: {address}:{port} cannot be reached ({reason}); check address, port and jump hosts", host) from None
+        raise HostError(
+            f"{cluster}/{host}: ssh: {address}:{port} cannot be reached ({reason}); check address, port and jump hosts",
+            host,
+        ) from None
     finally:
         await ssh.close()
     if key is None:
-        raise HostError(f"{cluster}/{host}: ssh: {address}:{port} shows no host key; check that an SSH server listens there", host)
+        raise HostError(
+            f"{cluster}/{host}: ssh: {address}:{port} shows no host key; check that an SSH server listens there", host
+        )
     public = key.export_public_key("openssh").decode("ascii").split()
     name = address if port == 22 else f"[{address}]:{port}"
     recorded = [found for group in asyncssh.import_known_hosts(text).match(address, "", port)[:2] for found in group]

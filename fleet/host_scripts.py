@@ -1,7 +1,8 @@
 """The POSIX sh scripts of fleet/scripts, run on a host, and the lines that they answer with.
 
 The command line is short and the same for every script: a shell that reads the script itself from standard input, then
-leaves the rest of the stream to it. So nothing depends on the login shell's quoting, and no data is in an argument list.
+leaves the rest of the stream to it. So nothing depends on the login shell's quoting, and no data is in an argument
+list.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ async def run_script(
     if result.exit not in accept:
         raise HostError(f"{connection.host}: {name}: {result.complaint}; look at the host", connection.host)
     if not lines or lines[-1] != ("end",):
-        raise HostError(f"{connection.host}: {name}: the answer is cut off ({result.complaint}); try again", connection.host)
+        raise HostError(
+            f"{connection.host}: {name}: the answer is cut off ({result.complaint}); try again", connection.host
+        )
     return lines[:-1]
 
 

@@ -137,8 +137,15 @@ def item_from(entry: Any, component: str, rootfs: Path, where: str) -> Item:
     mode = str(entry.get("mode", "0755"))
     if not _MODE.fullmatch(mode):
         raise _broken(where, f"{subject}: mode {mode!r} is not four octal digits")
-    texts = {word: str(entry.get(word, "")) for word in ("secret", "id", "target", "artifact", "version", "arch", "member", "drainKey")}
-    for word, text in [*texts.items(), ("owner", str(entry.get("owner", "root"))), ("group", str(entry.get("group", "root")))]:
+    texts = {
+        word: str(entry.get(word, ""))
+        for word in ("secret", "id", "target", "artifact", "version", "arch", "member", "drainKey")
+    }
+    for word, text in [
+        *texts.items(),
+        ("owner", str(entry.get("owner", "root"))),
+        ("group", str(entry.get("group", "root"))),
+    ]:
         if any(char < " " or char == "\x7f" for char in text):
             raise _broken(where, f"{subject}: control characters in {word}")
     lists = {word: tuple(str(one) for one in entry.get(word, ())) for word in ("restarts", "reloads", "groups")}
@@ -150,7 +157,9 @@ def item_from(entry: Any, component: str, rootfs: Path, where: str) -> Item:
         try:
             content = (rootfs / path[1:]).read_bytes()
         except OSError as error:
-            raise _broken(where, f"{subject}: its content beside the manifest cannot be read ({error.strerror})") from None
+            raise _broken(
+                where, f"{subject}: its content beside the manifest cannot be read ({error.strerror})"
+            ) from None
     secrets = {str(name): str(secret) for name, secret in (entry.get("secrets") or {}).items()}
     if kind == "file" and secrets and set(SLOT.findall(content.decode("utf-8", "replace"))) != set(secrets):
         raise _broken(where, f"{subject}: its slots and its list of secrets differ")

@@ -82,7 +82,8 @@ class Lock:
             await self._release()
             other = next((text for text in answers.values() if text), "")
             raise LockError(
-                f"{self._cluster}: the lock is not to be had on {self.majority} of {len(self._hosts)} etcd hosts: {other}; "
+                f"{self._cluster}: the lock is not to be had on {self.majority} of {len(self._hosts)} etcd "
+                f"hosts: {other}; "
                 "wait for that run to end, or see whose it is and use --break-lock",
                 other,
             )
@@ -99,7 +100,11 @@ class Lock:
         if not self._lost:
             await self._renew_once()
         if self._lost:
-            raise LockError(f"{self._cluster}: the lock was lost ({self._lost}); nothing more is activated, run the same command again", self._lost)
+            raise LockError(
+                f"{self._cluster}: the lock was lost ({self._lost}); nothing more is activated, run the "
+                f"same command again",
+                self._lost,
+            )
 
     async def _take(self, host: str) -> str:
         """Take one host; return whose it is where it cannot be had."""
@@ -122,7 +127,11 @@ class Lock:
             return "--break-lock"
         if state.age > STALE_SECONDS:
             return f"not renewed for {state.age} s"
-        if state.holder is not None and state.holder.machine == self._holder.machine and not process_lives(state.holder.process):
+        if (
+            state.holder is not None
+            and state.holder.machine == self._holder.machine
+            and not process_lives(state.holder.process)
+        ):
             return "its process on this machine is gone"
         return ""
 
@@ -135,7 +144,9 @@ class Lock:
         async def one(host: str) -> bool:
             try:
                 connection = await self._connect(host)
-                return _LockState.of(await run_script(connection, "lock", ["renew", self.run], timeout=15)).run == self.run
+                return (
+                    _LockState.of(await run_script(connection, "lock", ["renew", self.run], timeout=15)).run == self.run
+                )
             except HostError:
                 return False
 

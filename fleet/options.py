@@ -15,7 +15,8 @@ from generator.errors import WorkspaceError
 class Options:
     """Options of plan, push and apply.
 
-    `limit`: host names, pool names or shell patterns of host names; `phases`: names. `artifacts`: a folder laid out like a
+    `limit`: host names, pool names or shell patterns of host names; `phases`: names. `artifacts`: a folder laid out
+    like a
     mirror. `skip_unreachable` goes on without hosts that do not answer, never below etcd's quorum. `stale_ok` is only
     written into the journal here; the verb has checked the tree.
     """
@@ -41,6 +42,8 @@ def selected(tree: RenderedTree, limit: Iterable[str]) -> tuple[str, ...]:
     for word in words:
         found = {name for name, host in tree.hosts.items() if host.pool.name == word or fnmatchcase(name, word)}
         if not found:
-            raise WorkspaceError(f"{tree.cluster}: --limit {word} fits no host and no pool; hosts are in {tree.path.name}/inventory.yaml")
+            raise WorkspaceError(
+                f"{tree.cluster}: --limit {word} fits no host and no pool; hosts are in {tree.path.name}/inventory.yaml"
+            )
         names |= found
     return tuple(name for name in tree.hosts if name in names)

@@ -103,7 +103,8 @@ def empty_members(tree: RenderedTree, states: Mapping[str, HostState]) -> dict[s
         return {}
     data = f"{phase.formation['data']}/member"
     return {
-        name: f"etcd has formed and this host has no data in {data}: as a member it must be replaced, not started; it is left out of the run"
+        name: f"etcd has formed and this host has no data in {data}: as a member it must be replaced, not "
+        f"started; it is left out of the run"
         for name, state in sorted(states.items())
         if phase.roles & tree.hosts[name].pool.roles and data not in state.existing
     }
@@ -136,10 +137,20 @@ def _with_diff(change: Change, host: Host, texts: Mapping[str, bytes]) -> Change
         old, new = texts[change.key].decode("utf-8"), item.content.decode("utf-8")
     except UnicodeDecodeError:
         return change
-    lines = [line for line in difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="") if not line.startswith(("---", "+++", "@@"))]
+    lines = [
+        line
+        for line in difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
+        if not line.startswith(("---", "+++", "@@"))
+    ]
     if len(lines) > _DIFF_LINES:
         lines = [*lines[:_DIFF_LINES], f"… and {len(lines) - _DIFF_LINES} more lines"]
-    return replace(change, diff=tuple("".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line) for line in lines))
+    return replace(
+        change,
+        diff=tuple(
+            "".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line)
+            for line in lines
+        ),
+    )
 
 
 def _notes(tree: RenderedTree, states: Mapping[str, HostState], hosts: Mapping[str, HostPlan]) -> list[str]:
@@ -153,7 +164,10 @@ def _notes(tree: RenderedTree, states: Mapping[str, HostState], hosts: Mapping[s
         work = hosts[members[0].name].work.get(phase.name)
         restarts = [action.unit for action in work.units if action.action == "restart"] if work else []
         if restarts:
-            notes.append(f"{members[0].name} is alone in phase {phase.name}: {', '.join(restarts)} will be gone for the length of a restart")
+            notes.append(
+                f"{members[0].name} is alone in phase {phase.name}: {', '.join(restarts)} will be gone for "
+                f"the length of a restart"
+            )
     for name, state in sorted(states.items()):
         strangers = [key for key, record in state.owned.items() if not record.kind]
         if strangers:

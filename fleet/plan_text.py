@@ -29,7 +29,10 @@ def plan_lines(plan: Plan) -> list[str]:
             body += _shape_lines(shape, names)
         for change in plan.objects:
             if change.phase == phase:
-                body.append(f"  {_SIGNS.get(change.action, '?')} {change.name}" + (f" ({change.action})" if change.action not in _SIGNS else ""))
+                body.append(
+                    f"  {_SIGNS.get(change.action, '?')} {change.name}"
+                    + (f" ({change.action})" if change.action not in _SIGNS else "")
+                )
                 body += [f"      {line}" for line in change.diff]
         if body:
             lines += [f"phase {phase}", *body, ""]
@@ -41,7 +44,11 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append("removals, after the last gate")
         for entries, names in sorted(removals.items(), key=lambda entry: entry[1]):
             lines.append(f"  {folded(names)}")
-            lines += [f"  - {key.partition(':')[2] if not key.startswith('/') else key} ({kind})" + (" kept: somebody else has changed it" if changed else "") for kind, key, changed in entries]
+            lines += [
+                f"  - {key.partition(':')[2] if not key.startswith('/') else key} ({kind})"
+                + (" kept: somebody else has changed it" if changed else "")
+                for kind, key, changed in entries
+            ]
         lines.append("")
     for change in plan.objects:
         if change.phase not in plan.phases:
@@ -97,11 +104,16 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "cluster": plan.cluster,
         "needed": plan.needed,
         "hosts": {
-            name: {"phases": {phase: work(one) for phase, one in host.work.items()}, "removals": [removal(one) for one in host.removals]}
+            name: {
+                "phases": {phase: work(one) for phase, one in host.work.items()},
+                "removals": [removal(one) for one in host.removals],
+            }
             for name, host in plan.hosts.items()
             if host.needed
         },
-        "objects": [{"phase": one.phase, "name": one.name, "action": one.action, "diff": list(one.diff)} for one in plan.objects],
+        "objects": [
+            {"phase": one.phase, "name": one.name, "action": one.action, "diff": list(one.diff)} for one in plan.objects
+        ],
         "leftOut": dict(plan.left_out),
         "notes": list(plan.notes),
     }

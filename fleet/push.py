@@ -24,7 +24,7 @@ BINARY_SECONDS = 1800
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one host lacks: blobs to stage and artifacts to place; `manifest` whether its list of items is not staged."""
+    """What one host lacks: blobs to stage, artifacts to place; `manifest`: its list of items is not staged."""
 
     host: str
     digest: str
@@ -52,14 +52,21 @@ def delivery(tree: RenderedTree, host: Host, state: HostState, plan: HostPlan) -
     artifacts = []
     for key, items in sorted(missing.items()):
         if key not in tree.artifacts:
-            raise ArtifactError(f"{tree.cluster}/{host.name}: {key[0]} {key[1]} {key[2]} is not in bom.yaml; run `invoke render`")
+            raise ArtifactError(
+                f"{tree.cluster}/{host.name}: {key[0]} {key[1]} {key[2]} is not in bom.yaml; run `invoke render`"
+            )
         artifacts.append((tree.artifacts[key], tuple(items)))
     needed = state.staged != host.digest and (bool(plan.work) or state.generation != host.digest)
     return Delivery(host.name, host.digest, needed, tuple(blobs[name] for name in sorted(blobs)), tuple(artifacts))
 
 
 async def push_host(
-    connection: Connection, tree: RenderedTree, host: Host, wanted: Delivery, secrets: SecretStore, source: ArtifactSource
+    connection: Connection,
+    tree: RenderedTree,
+    host: Host,
+    wanted: Delivery,
+    secrets: SecretStore,
+    source: ArtifactSource,
 ) -> None:
     """Bring one host what it lacks. Nothing that runs sees it; a broken push is begun again where it stopped.
 
@@ -71,10 +78,14 @@ async def push_host(
             await run_script(connection, "binary", [artifact.sha256, artifact.url, *files], timeout=BINARY_SECONDS)
         else:
             local = await source.file(artifact)
-            await run_script(connection, "binary", [artifact.sha256, "-", *files], chunks(local), timeout=BINARY_SECONDS)
+            await run_script(
+                connection, "binary", [artifact.sha256, "-", *files], chunks(local), timeout=BINARY_SECONDS
+            )
     if wanted.manifest or wanted.blobs:
         # The whole stream is built in memory: filled secrets never reach a disk of this machine.
-        await run_script(connection, "stage", [host.digest], staged_stream(host, wanted.blobs, secrets), timeout=BINARY_SECONDS)
+        await run_script(
+            connection, "stage", [host.digest], staged_stream(host, wanted.blobs, secrets), timeout=BINARY_SECONDS
+        )
 
 
 def staged_stream(host: Host, blobs: Iterable[Item], secrets: SecretStore) -> bytes:
@@ -95,14 +106,16 @@ def staged_stream(host: Host, blobs: Iterable[Item], secrets: SecretStore) -> by
 
 
 def host_manifest(host: Host) -> bytes:
-    """Return the list of a host's items as its scripts read it: one line each, words separated by tabs, "-" for nothing.
+    """Return the list of a host's items as its scripts read it: a line each, words separated by tabs, "-" for nothing.
 
     kind key mode owner group phase component content-id blob extra restarts reloads; `extra` is a link's target, a
     user's groups, or whether a unit is started.
     """
     lines = []
     for item in host.items:
-        extra = {"link": item.target, "user": ",".join(item.groups), "unit": "start" if item.start else "idle"}.get(item.kind, "")
+        extra = {"link": item.target, "user": ",".join(item.groups), "unit": "start" if item.start else "idle"}.get(
+            item.kind, ""
+        )
         words = [
             "secret" if item.is_secret else item.kind, item.key, f"{item.mode:04o}", item.owner, item.group, item.phase,
             item.component, item.drain_key if item.kind == "unit" else item.content_id, item.blob, extra,

@@ -1,7 +1,7 @@
 """plan, push and apply from beginning to end: connect, ask, decide, and only then act.
 
-The functions here are what the verbs call. They take the tree as loaded, the cluster's folder (for sealed secrets, known
-hosts and the artifact lock), options and a reporter.
+The functions here are what the verbs call. They take the tree as loaded, the cluster's folder (for sealed secrets,
+known hosts and the artifact lock), options and a reporter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fleet.ssh import SshFleet
 from fleet.state import formation_paths
 from fleet.tree import RenderedTree, commit_of
 from generator.errors import FleetError, HostError, RefusedError, SlipwayError
-from generator.sealing import Identity, identity_once
+from generator.sealing import Identity
 
 PUSHES_AT_ONCE = 20
 Clock = Callable[[], datetime]
@@ -125,8 +125,8 @@ async def push_run(fleet: Fleet) -> int:
 async def apply_run(fleet: Fleet) -> Plan:
     """Push what is not staged, then activate it phase by phase, and return the plan that was carried out.
 
-    With `dry_run` nothing is changed. Raises GateError, HostError, LockError, ApiError, RefusedError or an error of what
-    goes to the hosts (ArtifactError, SealingError, PkiError), the latter before anything is activated.
+    With `dry_run` nothing is changed. Raises GateError, HostError, LockError, ApiError, RefusedError or an error of
+    what goes to the hosts (ArtifactError, SealingError, PkiError), the latter before anything is activated.
     """
     if fleet.options.dry_run:
         return await plan_run(fleet)
@@ -166,7 +166,14 @@ async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, vo
     _require_fit(fleet, session, needed)
     await _push(fleet, session, plan)
     run = ApplyRun(
-        fleet.tree, plan, session, fleet.reporter, api, lock.ensure, phases=fleet.options.phases, hosts=tuple(plan.hosts)
+        fleet.tree,
+        plan,
+        session,
+        fleet.reporter,
+        api,
+        lock.ensure,
+        phases=fleet.options.phases,
+        hosts=tuple(plan.hosts),
     )
     commit = commit_of(fleet.cluster_dir, fleet.tree.path)
     entry = Entry(
@@ -195,8 +202,8 @@ async def _plan(fleet: Fleet, session: Session, objects: Sequence[ObjectChange],
 
     def made(texts: Mapping[str, Mapping[str, bytes]]) -> Plan:
         return make_plan(
-            fleet.tree, states, texts=texts, objects=objects, phases=fleet.options.phases, left_out=left_out, now=fleet.clock(),
-            others={name: state for name, state in session.states.items() if name not in names},
+            fleet.tree, states, texts=texts, objects=objects, phases=fleet.options.phases, left_out=left_out,
+            now=fleet.clock(), others={name: state for name, state in session.states.items() if name not in names},
         )  # fmt: skip
 
     plan = made({})
@@ -206,13 +213,20 @@ async def _plan(fleet: Fleet, session: Session, objects: Sequence[ObjectChange],
 
 async def _object_changes(fleet: Fleet, session: Session, api: ApiOpener) -> tuple[tuple[ObjectChange, ...], str]:
     """Return what the API has otherwise; where it cannot be asked, nothing and the reason."""
-    sets = [name for phase in fleet.tree.phases for name in phase.objects if not fleet.options.phases or phase.name in fleet.options.phases]
+    sets = [
+        name
+        for phase in fleet.tree.phases
+        for name in phase.objects
+        if not fleet.options.phases or phase.name in fleet.options.phases
+    ]
     nodes = [name for name in selected(fleet.tree, fleet.options.limit) if fleet.tree.hosts[name].node]
     if not sets and not nodes:
         return (), ""
     phase = fleet.tree.etcd_phase
     if phase is not None and not formed(fleet.tree, session.states):
-        return tuple(ObjectChange(one.name, f"objects of {name}", "create") for one in fleet.tree.phases for name in one.objects), ""
+        return tuple(
+            ObjectChange(one.name, f"objects of {name}", "create") for one in fleet.tree.phases for name in one.objects
+        ), ""
     try:
         opened = await api()
         return (*await opened.object_changes(sets), *await opened.node_changes(nodes)), ""
@@ -232,7 +246,10 @@ def _unreachable(fleet: Fleet, session: Session, names: Sequence[str]) -> dict[s
     voters = [host.name for host in fleet.tree.with_role("etcd")]
     up = [name for name in voters if name not in failed]
     if len(up) < len(voters) // 2 + 1:
-        raise RefusedError(f"{fleet.tree.cluster}: only {len(up)} of {len(voters)} etcd hosts answer; --skip-unreachable never goes below etcd's quorum")
+        raise RefusedError(
+            f"{fleet.tree.cluster}: only {len(up)} of {len(voters)} etcd hosts answer; --skip-unreachable "
+            f"never goes below etcd's quorum"
+        )
     return {name: str(error) for name, error in failed.items() if name in names}
 
 
@@ -257,7 +274,10 @@ def _require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:
         if (found := preflight_faults(fleet.tree.hosts[name], session.states[name], fetch=fleet.tree.fetch))
     }
     if faults:
-        lines = [f"{fleet.tree.cluster}/{name}: preflight: {'; '.join(found)}; put that right first" for name, found in faults.items()]
+        lines = [
+            f"{fleet.tree.cluster}/{name}: preflight: {'; '.join(found)}; put that right first"
+            for name, found in faults.items()
+        ]
         raise HostError("\n".join(lines), next(iter(faults)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleet.items import SLOT, Item
 from generator.errors import PkiError, SealingError
-from generator.pki.issuing import load_certificates, key_id, private_key_id
+from generator.pki.issuing import key_id, load_certificates, private_key_id
 from generator.sealing import Identity, sealed_path, unseal_file
 
 
@@ -27,7 +27,10 @@ class SecretStore:
         if name not in self._opened:
             path = sealed_path(self._dir, name)
             if not path.is_file():
-                raise SealingError(f"{self._dir.name}: secret {name} is not sealed in {path.relative_to(self._dir)}; run `invoke render`")
+                raise SealingError(
+                    f"{self._dir.name}: secret {name} is not sealed in {path.relative_to(self._dir)}; run "
+                    f"`invoke render`"
+                )
             self._opened[name] = unseal_file(path, self._identity())
         value = self._opened[name]
         if name.startswith("pki/"):
@@ -45,14 +48,22 @@ class SecretStore:
         try:
             return self.value(name, item.secrets.get(name, "")).decode("utf-8").removesuffix("\n")
         except UnicodeDecodeError:
-            raise SealingError(f"{self._dir.name}: secret {name} is no text and cannot stand in {item.path}; seal a text") from None
+            raise SealingError(
+                f"{self._dir.name}: secret {name} is no text and cannot stand in {item.path}; seal a text"
+            ) from None
 
     def _prove_key(self, name: str, value: bytes, expected_id: str) -> None:
         found = private_key_id(value, f"{self._dir.name}: {name}")
         if expected_id and found != expected_id:
-            raise PkiError(f"{self._dir.name}: key {name} has id {found}, the rendered tree says {expected_id}; run `invoke render` and review")
+            raise PkiError(
+                f"{self._dir.name}: key {name} has id {found}, the rendered tree says {expected_id}; run "
+                f"`invoke render` and review"
+            )
         certificate = self._dir / f"{name}.crt"
         if certificate.is_file():
             first = load_certificates(certificate.read_bytes(), name)[0]
             if key_id(first.public_key()) != found:
-                raise PkiError(f"{self._dir.name}: key {name} does not belong to its certificate; restore both from git, or run `invoke certs.issue`")
+                raise PkiError(
+                    f"{self._dir.name}: key {name} does not belong to its certificate; restore both from "
+                    f"git, or run `invoke certs.issue`"
+                )

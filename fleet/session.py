@@ -46,7 +46,9 @@ class Session:
             async with self._slots:
                 try:
                     connection = await self.connect(name)
-                    lines = await run_script(connection, "question", stdin=question(self.tree, self.tree.hosts[name], deep=deep))
+                    lines = await run_script(
+                        connection, "question", stdin=question(self.tree, self.tree.hosts[name], deep=deep)
+                    )
                     self.states[name] = state_from(name, lines, now=time.time())
                     self.unreachable.pop(name, None)
                 except HostError as error:

@@ -1,7 +1,7 @@
-"""SSH connections to hosts (asyncssh): keys known beforehand, jump hosts in a row, root by sudo, TCP through the channel.
+"""SSH connections to hosts (asyncssh): keys known beforehand, jump hosts, root by sudo, TCP through the channel.
 
-Host keys come from clusters/<c>/known_hosts and nowhere else; the user's keys from the agent and ~/.ssh, or from the file
-that SLIPWAY_SSH_KEY names. The user's own ~/.ssh/config is not read: what the spec says is all there is.
+Host keys come from clusters/<c>/known_hosts and nowhere else; the user's keys from the agent and ~/.ssh, or from the
+file that SLIPWAY_SSH_KEY names. The user's own ~/.ssh/config is not read: what the spec says is all there is.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from weakref import WeakKeyDictionary
 import asyncssh
 
 from fleet.connection import Connection, Input, Result
+from fleet.sudo import AskPassword, SudoPassword, sudo_command
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Host, Jump
 from generator.errors import HostError
@@ -27,18 +27,23 @@ from generator.errors import HostError
 CONNECT_SECONDS = 20
 KEEPALIVE_SECONDS = 15
 # Ciphers that processors have instructions for come first: binaries of some hundred MB go through here.
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr", "aes128-ctr")
+CIPHERS = (
+    "aes128-gcm@openssh.com",
+    "aes256-gcm@openssh.com",
+    "chacha20-poly1305@openssh.com",
+    "aes256-ctr",
+    "aes128-ctr",
+)
 AT_ONCE = 50
 _RELAYS = ("socat - TCP:{address}:{port}", "nc {plain} {port}")
 _SSH_ERRORS = (OSError, asyncssh.Error, asyncio.TimeoutError)
-
-AskPassword = Callable[[str], str]
 
 
 class SshFleet:
     """Opens connections to the hosts of one cluster, at most `AT_ONCE` handshakes at a time; jump hosts are shared.
 
-    `ask_password` is called once, with a prompt, when sudo on a host wants a password; without it such a host is an error.
+    `ask_password` is called once, with a prompt, when sudo on a host wants a password; without it such a host is an
+    error.
     """
 
     def __init__(self, cluster: str, known_hosts: Path | str, ask_password: AskPassword | None = None) -> None:
@@ -70,9 +75,17 @@ class SshFleet:
         except asyncssh.HostKeyNotVerifiable:
             raise HostError(self._key_message(where, address, port), name) from None
         except asyncssh.PermissionDenied:
-            raise HostError(f"{where}: ssh: {user}@{address} accepts none of your keys; load the key into the agent or name it in SLIPWAY_SSH_KEY", name) from None
+            raise HostError(
+                f"{where}: ssh: {user}@{address} accepts none of your keys; load the key into the agent or "
+                f"name it in SLIPWAY_SSH_KEY",
+                name,
+            ) from None
         except _SSH_ERRORS as error:
-            raise HostError(f"{where}: ssh: {address}:{port} cannot be reached ({_words(error)}); check address, port and jump hosts, or use --skip-unreachable", name) from None
+            raise HostError(
+                f"{where}: ssh: {address}:{port} cannot be reached ({_words(error)}); check address, port "
+                f"and jump hosts, or use --skip-unreachable",
+                name,
+            ) from None
 
     async def tunnel(self, where: str, name: str, jumps: tuple[Jump, ...]) -> asyncssh.SSHClientConnection:
         """Return the connection to the last of some jump hosts, entered one through the other; raises HostError."""
@@ -109,10 +122,12 @@ class SshFleet:
         file = f"clusters/{self._cluster}/known_hosts"
         if recorded:
             return (
-                f"{where}: ssh: the key of {name} is not the one in {file}: the host was installed anew, or somebody stands between; "
+                f"{where}: ssh: the key of {name} is not the one in {file}: the host was installed anew, or "
+                f"somebody stands between; "
                 f"find out which, then `invoke hosts.scan --host` and review the change"
             )
-        return f"{where}: ssh: the key of {name} is not known; run `invoke hosts.scan`, compare the fingerprint, commit {file}"
+        unknown = f"{where}: ssh: the key of {name} is not known"
+        return f"{unknown}; run `invoke hosts.scan`, compare the fingerprint, commit {file}"
 
     async def close(self) -> None:
         """Close the jump hosts; connections to hosts are closed by those who opened them."""
@@ -129,31 +144,12 @@ class _Shared:
     jumps: dict[tuple[Jump, ...], asyncio.Task[asyncssh.SSHClientConnection]] = field(default_factory=dict)
 
 
-class SudoPassword:
-    """The password for sudo, asked for at most once and only when a host wants it."""
-
-    def __init__(self, ask: AskPassword | None) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._password: bytes | None = None
-
-    async def value(self, where: str, host: str) -> bytes:
-        """Return the password as the line that sudo reads; raises HostError where nobody can be asked."""
-        return await asyncio.to_thread(self._asked, where, host) + b"\n"
-
-    def _asked(self, where: str, host: str) -> bytes:
-        with self._lock:
-            if self._password is None:
-                if self._ask is None:
-                    raise HostError(f"{where}: sudo: it wants a password and there is no terminal to ask; allow sudo without one, or run on a terminal", host)
-                self._password = self._ask(f"sudo password on the hosts (first asked by {where}): ").encode()
-            return self._password
-
-
 class SshConnection:
     """One host by SSH; fills the protocol `Connection`."""
 
-    def __init__(self, where: str, host: str, connection: asyncssh.SSHClientConnection, sudo: SudoPassword | None) -> None:
+    def __init__(
+        self, where: str, host: str, connection: asyncssh.SSHClientConnection, sudo: SudoPassword | None
+    ) -> None:
         self._where = where
         self._host = host
         self._connection = connection
@@ -175,12 +171,18 @@ class SshConnection:
             if self._with_password:
                 if b"password" not in probe.stderr and b"terminal" not in probe.stderr:
                     raise HostError(f"{self._where}: sudo: {probe.complaint}; this user needs sudo to root", self._host)
-                answer = await self._command(_sudo_command(["true"]), await self._sudo.value(self._where, self._host), timeout)
+                answer = await self._command(
+                    sudo_command(["true"]), await self._sudo.value(self._where, self._host), timeout
+                )
                 if answer.exit != 0:
-                    raise HostError(f"{self._where}: sudo: the password is refused ({answer.complaint}); try again", self._host)
+                    raise HostError(
+                        f"{self._where}: sudo: the password is refused ({answer.complaint}); try again", self._host
+                    )
         if not self._with_password:
             return await self._command(shlex.join(["sudo", "-n", "--", *argv]), stdin, timeout)
-        return await self._command(_sudo_command(argv), _after(await self._sudo.value(self._where, self._host), stdin), timeout)
+        return await self._command(
+            sudo_command(argv), _after(await self._sudo.value(self._where, self._host), stdin), timeout
+        )
 
     async def _command(self, command: str, stdin: Input, timeout: float) -> Result:
         try:
@@ -195,9 +197,13 @@ class SshConnection:
                         feeder.cancel()
                     status = process.exit_status
         except TimeoutError:
-            raise HostError(f"{self._where}: a program took longer than {timeout:.0f} s; look at the host", self._host) from None
+            raise HostError(
+                f"{self._where}: a program took longer than {timeout:.0f} s; look at the host", self._host
+            ) from None
         except _SSH_ERRORS as error:
-            raise HostError(f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host) from None
+            raise HostError(
+                f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host
+            ) from None
         if status is None:
             raise HostError(f"{self._where}: ssh: the connection broke; run the same command again", self._host)
         return Result(status, out, err)
@@ -214,7 +220,9 @@ class SshConnection:
         except TimeoutError:
             raise ConnectionError(f"{address}:{port}: no answer") from None
         except _SSH_ERRORS as error:
-            raise HostError(f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host) from None
+            raise HostError(
+                f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host
+            ) from None
         return await self._relay(address, port)
 
     async def _relay(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
@@ -225,7 +233,11 @@ class SshConnection:
             if found.exit == 0:
                 process = await self._connection.create_process(words, encoding=None)
                 return process.stdout, process.stdin
-        raise HostError(f"{self._where}: ssh: sshd forbids TCP forwarding, and neither socat nor nc is there to relay; allow one of them", self._host)
+        raise HostError(
+            f"{self._where}: ssh: sshd forbids TCP forwarding, and neither socat nor nc is there to relay; "
+            f"allow one of them",
+            self._host,
+        )
 
     async def close(self) -> None:
         """Close the connection."""
@@ -272,11 +284,6 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes] | Any) -> AsyncIterato
     yield first
     async for chunk in rest:
         yield chunk
-
-
-def _sudo_command(argv: Sequence[str]) -> str:
-    # -k makes sudo read the password even where it remembers one; else the password would land in the program's input.
-    return shlex.join(["env", "LC_ALL=C", "sudo", "-k", "-S", "-p", "", "--", *argv])
 
 
 def _words(error: BaseException) -> str:

@@ -10,7 +10,19 @@ from fleet.host_scripts import Lines
 from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import HostError
 
-PROGRAMS = ("systemctl", "systemd-sysusers", "stat", "sha256sum", "sort", "join", "cut", "head", "base64", "tar", "gzip")
+PROGRAMS = (
+    "systemctl",
+    "systemd-sysusers",
+    "stat",
+    "sha256sum",
+    "sort",
+    "join",
+    "cut",
+    "head",
+    "base64",
+    "tar",
+    "gzip",
+)
 """What every host must have (DESIGN §4: systemd, a POSIX shell, coreutils, tar, gzip)."""
 
 
@@ -81,7 +93,11 @@ class HostState:
 def formation_paths(phase: Phase) -> tuple[str, str, str]:
     """Return mark, data and drop-in of a phase that forms a cluster of members."""
     unit = phase.formation["unit"]
-    return phase.formation["mark"], f"{phase.formation['data']}/member", f"/run/systemd/system/{unit}.d/50-slipway-formation.conf"
+    return (
+        phase.formation["mark"],
+        f"{phase.formation['data']}/member",
+        f"/run/systemd/system/{unit}.d/50-slipway-formation.conf",
+    )
 
 
 def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:

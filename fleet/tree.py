@@ -1,109 +1,25 @@
-"""The rendered tree of one cluster as fleet works with it: hosts with everything that each is to have, and the phases."""
+"""The rendered tree of one cluster as fleet works with it: hosts with all that each is to have, and the phases."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fleet.inventory import Host, Jump, Phase, Pool, Ssh, phase_from, pool_from, ssh_from
 from fleet.items import KINDS, Item, item_from
 from generator.errors import StaleTreeError, WorkspaceError
 
+__all__ = [
+    "UNLOCKED", "Artifact", "Commit", "Host", "Jump", "Phase", "Pool", "RenderedTree", "Ssh", "commit_of", "load",
+]  # fmt: skip
+
 UNLOCKED = "unlocked"
-
-
-@dataclass(frozen=True, slots=True)
-class Jump:
-    """One jump host on the way to a host."""
-
-    address: str
-    port: int = 22
-    user: str = "root"
-
-
-@dataclass(frozen=True, slots=True)
-class Ssh:
-    """How a host is entered; jumps in the order of travel."""
-
-    user: str = "root"
-    port: int = 22
-    jumps: tuple[Jump, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """How the hosts of a pool are run; `max_unavailable` as written ("1", "10%")."""
-
-    name: str
-    roles: frozenset[str]
-    components: tuple[str, ...]
-    os: str
-    arch: str
-    max_unavailable: str
-    labels: Mapping[str, str]
-    taints: tuple[Mapping[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Host:
-    """One host; `items` in the order of kinds, then keys; `node` is its name in the API ("" where it is no node)."""
-
-    name: str
-    pool: Pool
-    address: str
-    node: str
-    zone: str
-    labels: Mapping[str, str]
-    ssh: Ssh
-    items: tuple[Item, ...]
-
-    @cached_property
-    def digest(self) -> str:
-        """The name of the host's generation: SHA-256 over paths, modes, owners, content and secret ids, in order."""
-        return _digest(self.items)
-
-    @cached_property
-    def phase_digests(self) -> Mapping[str, str]:
-        """The same for each phase alone; a phase whose gates have passed is recorded under it."""
-        return {phase: _digest([item for item in self.items if item.phase == phase]) for phase in {item.phase for item in self.items}}
-
-    @cached_property
-    def by_key(self) -> Mapping[str, Item]:
-        """Its items by key."""
-        return {item.key: item for item in self.items}
-
-    def units(self, phase: str | None = None) -> tuple[Item, ...]:
-        """Return its units, of one phase or of all."""
-        return tuple(item for item in self.items if item.kind == "unit" and phase in (None, item.phase))
-
-    @property
-    def drain_key(self) -> str:
-        """The text whose change needs a drained node, "" for a host that is no node."""
-        return "; ".join(unit.drain_key for unit in self.units() if unit.drain_key)
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One phase as phases.yaml gives it; a gate is a mapping with its kind and parameters."""
-
-    name: str
-    title: str = ""
-    roles: frozenset[str] = frozenset()
-    batch: str = "all"
-    gates: tuple[Mapping[str, Any], ...] = ()
-    before: tuple[Mapping[str, Any], ...] = ()
-    objects: tuple[str, ...] = ()
-    first: str = ""
-    drain: bool = False
-    defer_drained: str = ""
-    formation: Mapping[str, str] = field(default_factory=dict)
-    join: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +58,9 @@ class RenderedTree:
         for phase in self.phases:
             if phase.name == name:
                 return phase
-        raise WorkspaceError(f"{self.cluster}: there is no phase {name}; it has {', '.join(phase.name for phase in self.phases)}")
+        raise WorkspaceError(
+            f"{self.cluster}: there is no phase {name}; it has {', '.join(phase.name for phase in self.phases)}"
+        )
 
     @property
     def etcd_phase(self) -> Phase | None:
@@ -164,7 +82,7 @@ def load(rendered_dir: Path) -> RenderedTree:
     loader = _Manifests(rendered_dir, artifacts)
     base = inventory.get("ssh") or {}
     try:
-        pools = {name: _pool(name, entry) for name, entry in sorted(inventory["pools"].items())}
+        pools = {name: pool_from(name, entry) for name, entry in sorted(inventory["pools"].items())}
         hosts = {
             name: Host(
                 name=name,
@@ -173,20 +91,25 @@ def load(rendered_dir: Path) -> RenderedTree:
                 node=str(entry.get("node", "")),
                 zone=str(entry.get("zone", "")),
                 labels=dict(entry.get("labels") or {}),
-                ssh=_ssh({**base, **(entry.get("ssh") or {})}),
+                ssh=ssh_from({**base, **(entry.get("ssh") or {})}),
                 items=loader.host(name, pools[entry["pool"]]),
             )
             for name, entry in sorted(inventory["hosts"].items())
         }
         document = _mapping(rendered_dir / "phases.yaml")
-        phases = tuple(_phase(entry) for entry in document["phases"])
+        phases = tuple(phase_from(entry) for entry in document["phases"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise StaleTreeError(f"{cluster}: inventory.yaml or phases.yaml is not as render writes it ({error!r}); run `invoke render`") from None
+        raise StaleTreeError(
+            f"{cluster}: inventory.yaml or phases.yaml is not as render writes it ({error!r}); run `invoke render`"
+        ) from None
     known = {phase.name for phase in phases}
     for host in hosts.values():
         for item in host.items:
             if item.phase not in known:
-                raise StaleTreeError(f"{cluster}/{host.name}: {item.component}: {item.key} is of phase {item.phase}, which phases.yaml has not; run `invoke render`")
+                raise StaleTreeError(
+                    f"{cluster}/{host.name}: {item.component}: {item.key} is of phase {item.phase}, "
+                    "which phases.yaml has not; run `invoke render`"
+                )
     return RenderedTree(
         path=rendered_dir,
         cluster=cluster,
@@ -212,9 +135,11 @@ class Commit:
 def commit_of(*folders: Path) -> Commit:
     """Return the commit of the work tree that holds the folders, and whether they are committed as they are."""
     try:
-        answer = subprocess.run(["git", "-C", str(folders[0]), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            ["git", "-C", str(folders[0]), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
         status = subprocess.run(
-            ["git", "-C", str(folders[0]), "status", "--porcelain", "--", *[str(folder.resolve()) for folder in folders]],
+            ["git", "-C", str(folders[0]), "status", "--porcelain", "--", *map(str, map(Path.resolve, folders))],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
@@ -256,52 +181,19 @@ class _Manifests:
             path = self._root / folder / "manifest.yaml"
             document = _mapping(path) if path.is_file() else {}
             where = f"{self._root.name}/{folder}/manifest.yaml"
-            items = [item_from(entry, component, path.parent / "rootfs", where) for entry in document.get("items") or ()]
+            items = [
+                item_from(entry, component, path.parent / "rootfs", where) for entry in document.get("items") or ()
+            ]
             located = [self._located(item) if item.kind == "binary" else item for item in items]
-            self._read[folder] = ({item.key: item for item in located}, frozenset(map(str, document.get("absent") or ())))
+            self._read[folder] = (
+                {item.key: item for item in located},
+                frozenset(map(str, document.get("absent") or ())),
+            )
         return self._read[folder]
 
     def _located(self, item: Item) -> Item:
         artifact = self._artifacts.get((item.artifact, item.version, item.arch))
         return replace(item, sha256=artifact.sha256 if artifact else UNLOCKED)
-
-
-def _pool(name: str, entry: Mapping[str, Any]) -> Pool:
-    return Pool(
-        name=name,
-        roles=frozenset(entry["roles"]),
-        components=tuple(entry.get("components") or ()),
-        os=str(entry["os"]),
-        arch=str(entry["arch"]),
-        max_unavailable=str(entry.get("maxUnavailable", "1")),
-        labels=dict(entry.get("labels") or {}),
-        taints=tuple(dict(taint) for taint in entry.get("taints") or ()),
-    )
-
-
-def _ssh(entry: Mapping[str, Any]) -> Ssh:
-    jumps = tuple(Jump(str(jump["address"]), int(jump.get("port", 22)), str(jump.get("user", "root"))) for jump in entry.get("jumps") or ())
-    return Ssh(str(entry.get("user", "root")), int(entry.get("port", 22)), jumps)
-
-
-def _phase(entry: Mapping[str, Any]) -> Phase:
-    batch = str(entry.get("batch", "all"))
-    if batch not in {"all", "one", "slots"}:
-        raise ValueError(f"phase {entry['name']}: unknown batch {batch}")
-    return Phase(
-        name=str(entry["name"]),
-        title=str(entry.get("title", "")),
-        roles=frozenset(entry.get("roles") or ()),
-        batch=batch,
-        gates=tuple(entry.get("gates") or ()),
-        before=tuple(entry.get("before") or ()),
-        objects=tuple(entry.get("objects") or ()),
-        first=str(entry.get("first", "")),
-        drain=bool(entry.get("drain", False)),
-        defer_drained=str(entry.get("deferDrained", "")),
-        formation=dict(entry.get("formation") or {}),
-        join=dict(entry.get("join") or {}),
-    )
 
 
 def _artifacts(path: Path) -> dict[tuple[str, str, str], Artifact]:
@@ -319,14 +211,12 @@ def _mapping(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_bytes(), Loader=_LOADER)
     except (OSError, yaml.YAMLError) as error:
-        raise StaleTreeError(f"{path.parent.name}/{path.name} cannot be read ({error}); run `invoke render`", [path.name]) from None
+        raise StaleTreeError(
+            f"{path.parent.name}/{path.name} cannot be read ({error}); run `invoke render`", [path.name]
+        ) from None
     if not isinstance(document, dict):
         raise StaleTreeError(f"{path.parent.name}/{path.name} is empty or no mapping; run `invoke render`", [path.name])
     return document
-
-
-def _digest(items: Sequence[Item]) -> str:
-    return hashlib.sha256("\n".join(item.statement for item in items).encode()).hexdigest()
 
 
 def _tree_digest(root: Path) -> str:

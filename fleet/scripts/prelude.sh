@@ -60,6 +60,7 @@ record_line() {
 keep_records() {
     [ -f "$STATE/installed" ] || : >"$STATE/installed"
     sort -s -u -t "$TAB" -k 1,1 "$1" "$STATE/installed" >"$STATE/installed.new" || fail "the records cannot be written"
+    chmod 0600 "$STATE/installed.new"
     sync "$STATE/installed.new"
     mv -f "$STATE/installed.new" "$STATE/installed"
     rm -f "$1"

@@ -1,4 +1,4 @@
-"""A host without SSH: fleet's scripts run on this machine below a scratch folder, with a systemctl that only remembers."""
+"""A host without SSH: fleet's scripts run here below a scratch folder, with a systemctl that only remembers."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ for unit in $units; do
         if [ -e "$FAKE_ROOT/etc/systemd/system/$unit" ]; then load=loaded; else enabled=''; fi
         [ "$state" != active ] || sub=running
         [ ! -e "$FAKE/sick.$unit" ] || { state=activating; sub=auto-restart; }
-        printf 'Id=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\nNRestarts=0\nType=simple\nNeedDaemonReload=no\n\n' \
-            "$unit" $load $state $sub "$enabled" ;;
+        printf 'Id=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\n' \
+            "$unit" $load $state $sub "$enabled"
+        printf 'NRestarts=0\nType=simple\nNeedDaemonReload=no\n\n'
+        ;;
     esac
 done
 exit 0
@@ -91,9 +93,18 @@ class LocalHost:
             words[0] = "dash"
             words[5] = str(self.root)
         data = stdin if isinstance(stdin, bytes) else await _joined(stdin)
-        environment = {**os.environ, "PATH": f"{self.fake / 'bin'}:{os.environ['PATH']}", "FAKE": str(self.fake), "FAKE_ROOT": str(self.root)}
+        environment = {
+            **os.environ,
+            "PATH": f"{self.fake / 'bin'}:{os.environ['PATH']}",
+            "FAKE": str(self.fake),
+            "FAKE_ROOT": str(self.root),
+        }
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
         )
         out, err = await process.communicate(data)
         assert process.returncode is not None

@@ -23,7 +23,9 @@ from generator.errors import ArtifactError, GateError, HostError, LockError, Ref
 from tests.fleet.local_host import LocalHosts
 from tests.fleet.small_tree import CONTENTS, ITEMS, write_tree
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
+)
 
 PROGRAM = b"#!/bin/sh\nexec sleep 1000000\n"
 DIGEST = hashlib.sha256(PROGRAM).hexdigest()
@@ -47,11 +49,12 @@ class Place:
 
     def tree(self, **more: Any) -> RenderedTree:
         (self.cluster_dir / "artifacts.lock").write_text(
-            f"artifacts:\n- {{name: idle, version: '1.0', arch: amd64, path: idle, sha256: {self.locked}, size: 1, source: directory}}\n"
+            "artifacts:\n- {name: idle, version: '1.0', arch: amd64, path: idle, size: 1, source: directory, "
+            f"sha256: {self.locked}}}\n"
         )
         return write_tree(
             self.folder, hosts=self.names, items=self.items, contents=self.contents,
-            artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "url": "", "sha256": self.locked, "size": 1}], **more,
+            artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "url": "", "sha256": self.locked}], **more,
         )  # fmt: skip
 
     def fleet(self, options: Options | None = None, **more: Any) -> Fleet:
@@ -59,7 +62,9 @@ class Place:
             raise AssertionError("nothing here needs the API")
 
         given = replace(options or Options(), artifacts=self.folder / "art")
-        return Fleet(self.tree(**more), self.cluster_dir, given, SilentReporter(), self.hosts.connect, no_api, _no_identity)
+        return Fleet(
+            self.tree(**more), self.cluster_dir, given, SilentReporter(), self.hosts.connect, no_api, _no_identity
+        )
 
     def run(self, verb: Callable[[Fleet], Awaitable[Any]], options: Options | None = None, **more: Any) -> Any:
         async def main() -> Any:
@@ -126,7 +131,13 @@ def test_a_file_edited_by_hand_is_shown_and_put_back(place: Place) -> None:
     place.run(apply_run)
     (place.hosts["n2"].root / "etc/idle/idle.conf").write_text("level: 9\n")
     lines = place.plan()
-    assert lines[1:6] == ["  n2", "    ~ /etc/idle/idle.conf", "        -level: 9", "        +level: 1", "    ! restart idle.service"]
+    assert lines[1:6] == [
+        "  n2",
+        "    ~ /etc/idle/idle.conf",
+        "        -level: 9",
+        "        +level: 1",
+        "    ! restart idle.service",
+    ]
     place.run(apply_run)
     assert (place.hosts["n2"].root / "etc/idle/idle.conf").read_text() == "level: 1\n"
     assert len(place.plan()) == 1
@@ -210,7 +221,9 @@ def test_a_gate_that_stays_shut_names_host_unit_and_reason(place: Place) -> None
         {"name": "runtime", "batch": "one", "gates": [{"kind": "units", "timeout": 0}]},
     ]  # fmt: skip
     (place.hosts["n1"].fake / "sick.idle.service").touch()
-    with pytest.raises(GateError, match=r"demo/n1: runtime: gate units is still shut: idle.service is activating \(auto-restart\)"):
+    with pytest.raises(
+        GateError, match=r"demo/n1: runtime: gate units is still shut: idle.service is activating \(auto-restart\)"
+    ):
         place.run(apply_run, phases=phases)
     (place.hosts["n1"].fake / "sick.idle.service").unlink()
     assert "  n1" in place.plan(phases=phases), "the phase is not recorded, so the next run looks again"
@@ -227,7 +240,13 @@ def test_what_left_the_manifest_goes_units_before_files(place: Place) -> None:
     (host.root / "etc/idle/own.conf").write_text("of the operator\n")
     place.run(apply_run)
     assert host.log[0] == "disable idle.service"
-    for path in ("etc/idle/idle.conf", "etc/systemd/system/idle.service", "usr/local/bin/idle", "opt/idle/1.0/idle", "opt/idle/1.0"):
+    for path in (
+        "etc/idle/idle.conf",
+        "etc/systemd/system/idle.service",
+        "usr/local/bin/idle",
+        "opt/idle/1.0/idle",
+        "opt/idle/1.0",
+    ):
         assert not os.path.lexists(host.root / path), path
     assert (host.root / "etc/idle/own.conf").exists()
     assert len(place.plan()) == 1
