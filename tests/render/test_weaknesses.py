@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from generator.spec import flag_tables
 from tests.render.rendered_cluster import (
     CASES,
     Edit,
@@ -404,6 +405,26 @@ def units_are_sandboxed_and_start_again_for_ever(one: RenderedCluster) -> None:
         if "oneshot" not in unit.get("Type", ()):
             assert unit["Restart"] == ["always"] and unit["RestartSec"] == ["5"], item.name
             assert unit["StartLimitIntervalSec"] == ["0"], item.name
+
+
+_MEASURED = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+
+
+@rules_out(
+    "flags",
+    unit_replaced("kubelet", "--v=2", "--no-such-flag=2"),
+    unit_replaced("kube-apiserver", "--v=2", "--insecure-allow-any-token=x"),
+    unit_replaced("etcd", "--data-dir", "--data-directory"),
+)
+def every_flag_is_known_to_its_program(one: RenderedCluster) -> None:
+    versions = one.model.versions
+    good = {flag_tables.Knowledge.KNOWN, flag_tables.Knowledge.HIDDEN}
+    for host, items in one.items.items():
+        for name in _MEASURED:
+            if f"/etc/systemd/system/{name}.service" in items:
+                minor = ".".join(versions.etcd.split(".")[:2]) if name == "etcd" else versions.minor_text
+                for flag in one.flags(host, name):
+                    assert flag_tables.known(name, minor, flag) in good, f"{name} {minor} --{flag}"
 
 
 @cache
