@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from generator.artifacts_lock import ArtifactLock
+from generator.components.registry import COMPONENTS
 from generator.components.view import Component, Material
 from generator.errors import RenderError
 from generator.render.bom import bom_text
 from generator.render.inventory import inventory_text
-from generator.render.levels import Levels, known_components, levels
+from generator.render.levels import Levels, levels
 from generator.render.manifest import folder_files
 from generator.render.objects import images, object_files, objects
 from generator.render.phases import phases_text, unknown_phases
@@ -27,7 +28,7 @@ def render(
     `root` is the workspace, of which only clusters/<c>/addons.jsonnet is read; `components` are all known ones unless
     given. Raises RenderError where the model cannot become a tree.
     """
-    found = levels(cluster, material, known_components() if components is None else components)
+    found = levels(cluster, material, COMPONENTS if components is None else components)
     strange = unknown_phases(found.phases())
     if strange:
         raise RenderError(

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from generator.artifacts_lock import UNLOCKED, Artifact, ArtifactLock
 from generator.components.items import HostBinary, HostItem, HostPackage
+from generator.components.registry import COMPONENTS
 from generator.errors import RenderError
 from generator.pki.request_material import RequestMaterial
 from generator.render.flow import flow
 from generator.render.inventory import HEADER
-from generator.render.levels import Levels, known_components, levels
+from generator.render.levels import Levels, levels
 from generator.spec.artifacts import PUBLICATIONS, official_url
 from generator.spec.model import Cluster
 
@@ -43,7 +44,7 @@ def bom_text(cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterab
 
 def needed_artifacts(cluster: Cluster) -> tuple[Artifact, ...]:
     """Return the artifacts that a cluster needs, sorted, known before anything was issued."""
-    return artifacts(cluster, levels(cluster, RequestMaterial(cluster), known_components()).all_items())
+    return artifacts(cluster, levels(cluster, RequestMaterial(cluster), COMPONENTS).all_items())
 
 
 def artifacts(cluster: Cluster, items: Iterable[HostItem]) -> tuple[Artifact, ...]:

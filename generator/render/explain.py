@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from generator.components.registry import COMPONENTS
 from generator.components.settings import Settings
 from generator.components.view import Component, View
 from generator.errors import RenderError
@@ -14,7 +15,6 @@ from generator.formats.flags import flag_text
 from generator.formats.merge import Origin
 from generator.pki.request_material import RequestMaterial
 from generator.render.flow import flow
-from generator.render.levels import known_components
 from generator.render.whereabouts import file_lines
 from generator.spec import load
 from generator.spec.model import Cluster, Host, Pool
@@ -31,7 +31,7 @@ def explain(root: Path, cluster: str, what: str, *, host: str | None = None, poo
     its settings ("kubelet.config.maxPods", "kube-apiserver.flags", "kubelet --v"). Without host and pool, what pools
     and hosts set differently follows. Raises RenderError for what is not known, with the nearest name.
     """
-    return explained(load(root, cluster), what, known_components(), host=host, pool=pool)
+    return explained(load(root, cluster), what, COMPONENTS, host=host, pool=pool)
 
 
 def explained(

@@ -66,13 +66,6 @@ def levels(cluster: Cluster, material: Material, components: Sequence[Component]
     return _Evaluation(cluster, material, components).levels()
 
 
-def known_components() -> Sequence[Component]:
-    """Return every component there is."""
-    from generator.components.registry import COMPONENTS
-
-    return COMPONENTS
-
-
 class _Evaluation:
     def __init__(self, cluster: Cluster, material: Material, components: Sequence[Component]) -> None:
         self._cluster = cluster

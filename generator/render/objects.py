@@ -81,7 +81,15 @@ def objects(cluster: Cluster, root: Path) -> Objects:
     except RuntimeError as error:
         what = f"jsonnet does not evaluate: {_reason(error)}"
         raise RenderError(f"{cluster.name}: addons: {what}; correct addons.jsonnet") from None
-    return {name: _checked_set(cluster, name, members) for name, members in sorted(json.loads(text).items())}
+    sets = {name: _checked_set(cluster, name, members) for name, members in sorted(json.loads(text).items())}
+    owners: dict[str, str] = {}
+    for name, members in sets.items():
+        for file in map(file_name, members):
+            if file in owners:
+                what = f"{file.removesuffix('.yaml')} is in the sets {owners[file]} and {name}"
+                raise RenderError(f"{cluster.name}: addons: {what}; give it in one of them")
+            owners[file] = name
+    return sets
 
 
 def object_files(sets: Objects) -> Iterator[tuple[str, bytes]]:

@@ -79,6 +79,7 @@ API_SERVER_READY: Gate = {"kind": "https", "port": api_port, "path": "/readyz", 
 CONTROLLER_MANAGER_HEALTHY: Gate = {
     "kind": "https", "address": "127.0.0.1", "port": CONTROLLER_MANAGER_PORT, "path": "/healthz",
 }  # fmt: skip
+OTHER_SETS = "every set that no phase names"
 SCHEDULER_HEALTHY: Gate = {"kind": "https", "address": "127.0.0.1", "port": SCHEDULER_PORT, "path": "/healthz"}
 
 
@@ -88,7 +89,7 @@ class Phase:
 
     `batch` is all hosts at once, one at a time, or slots (as many as each pool's maxUnavailable allows). `before`
     must hold for what remains before a healthy host is touched, `gates` after each batch. `objects` names the sets of
-    API objects of which those that exist are applied.
+    API objects of which those that exist are applied, OTHER_SETS those that no phase names.
     """
 
     name: str
@@ -185,6 +186,12 @@ PHASES: tuple[Phase, ...] = (
         },
         gates=(UNITS, {"kind": "node-ready"}),
     ),
+    Phase(
+        "addons",
+        "what runs in the cluster is applied",
+        objects=(OTHER_SETS,),
+        gates=({"kind": "accepted"},),
+    ),
 )
 
 
@@ -201,7 +208,7 @@ def phases_text(cluster: Cluster, used: Collection[str], object_sets: Sequence[s
     )
     lines.append("phases:")
     for phase in PHASES:
-        objects = [name for name in phase.objects if name in object_sets]
+        objects = _objects(phase, object_sets)
         if not (phase.always or phase.name in used or objects):
             continue
         lines.extend(_phase_lines(cluster, phase, phase.name in used or phase.always, objects))
@@ -211,6 +218,13 @@ def phases_text(cluster: Cluster, used: Collection[str], object_sets: Sequence[s
 def unknown_phases(used: Collection[str]) -> tuple[str, ...]:
     """Return the phases that items name and PHASES does not have."""
     return tuple(sorted(set(used) - {phase.name for phase in PHASES}))
+
+
+def _objects(phase: Phase, object_sets: Sequence[str]) -> list[str]:
+    named = {name for other in PHASES for name in other.objects}
+    if OTHER_SETS in phase.objects:
+        return [name for name in object_sets if name not in named]
+    return [name for name in phase.objects if name in object_sets]
 
 
 def _phase_lines(cluster: Cluster, phase: Phase, has_items: bool, objects: list[str]) -> list[str]:

@@ -157,6 +157,10 @@ def test_the_users_own_jsonnet_is_added(tmp_path: Path, text: str) -> None:
         ("{ '20-x': [] }", "set 20-x is no map"),
         ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: {} } } }", "20-x.a is no API object"),
         (
+            "{ '20-x': $['00-cluster-rbac'] }",
+            "ClusterRole-slipway_cluster-reader is in the sets 00-cluster-rbac and 20-x",
+        ),
+        (
             "{ '20-x': { [n]: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' } } for n in ['a', 'b'] } }",
             "set 20-x has Pod-p twice",
         ),

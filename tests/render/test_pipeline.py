@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from fleet.tree import load as load_tree
 from generator.errors import RenderError, SpecError
+from generator.pki.listing import certificate_list
+from generator.pki.store import PkiStore
 from generator.render import changes, current_tree, diff
 from generator.spec import load
-from tests.render.workspace import Workspace
+from tests.render.workspace import NOW, Workspace
 
 THIRD: dict[str, Any] = {"w3": {"pool": "workers", "address": "10.0.1.3", "podSubnet": "10.244.13.0/24"}}
 NODES = "objects/00-cluster-rbac/ConfigMap-kube-system-slipway-nodes.yaml"
@@ -137,6 +140,29 @@ def test_a_jsonnet_fault_leaves_the_old_tree_whole(edited: Workspace) -> None:
         assert edited.tree() == before
     finally:
         (edited.inputs / "addons.jsonnet").unlink()
+
+
+def test_sets_of_the_users_own_are_applied_after_the_nodes(edited: Workspace) -> None:
+    own = "{ '20-x': { a: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'x' } } } }"
+    (edited.inputs / "addons.jsonnet").write_text(own)
+    try:
+        tree = current_tree(edited.root, load(edited.root, "prod"))
+    finally:
+        (edited.inputs / "addons.jsonnet").unlink()
+    last = yaml.safe_load(tree["phases.yaml"])["phases"][-1]
+    assert (last["name"], last["objects"], last["gates"]) == ("addons", ["20-x"], [{"kind": "accepted"}])
+    assert "objects/20-x/Namespace-x.yaml" in tree
+
+
+def test_the_page_of_certificates_says_what_was_issued(rendered: Workspace) -> None:
+    page = {entry["name"]: entry for entry in yaml.safe_load(rendered.tree()["pki.yaml"])["certificates"]}
+    issued = certificate_list(load(rendered.root, "prod"), PkiStore(rendered.inputs), NOW)
+    assert set(page) == {one.name for one in issued}
+    for one in issued:
+        entry = page[one.name]
+        assert (entry["subject"], entry["fingerprint"], entry["keyId"]) == (one.subject, one.fingerprint, one.key_id)
+        assert tuple(entry.get("sans", ())) == one.sans
+        assert str(entry["notAfter"]) in {one.not_after.strftime("%Y-%m-%dT%H:%M:%SZ"), str(one.not_after)}
 
 
 def test_check_finds_what_was_edited_by_hand_and_writes_nothing(workspace: Workspace) -> None:
