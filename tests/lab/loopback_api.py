@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fleet.admin import Signer
 from fleet.tls import ByteReader, ByteWriter
+from generator.formats.yaml_text import yaml_text
 from generator.pki.issuing import (
     Authority,
     authority,
@@ -163,12 +164,17 @@ def _controller_manager_flags(made: LoopbackApi) -> Mapping[str, str]:
     certificate, key = made.leaf("controller-manager", (("CN", "system:kube-controller-manager"),))
     _private(folder / "controller-manager.pem", certificate + key)
     kubeconfig = folder / "controller-manager.kubeconfig"
-    kubeconfig.write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: x\n"
-        f"clusters: [{{name: x, cluster: {{server: 'https://127.0.0.1:{made.port}', certificate-authority: {folder}/ca.crt}}}}]\n"
-        f"users: [{{name: x, user: {{client-certificate: {folder}/controller-manager.pem, client-key: {folder}/controller-manager.pem}}}}]\n"
-        "contexts: [{name: x, context: {cluster: x, user: x}}]\n"
-    )
+    pem = str(folder / "controller-manager.pem")
+    server = {"server": f"https://127.0.0.1:{made.port}", "certificate-authority": str(folder / "ca.crt")}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "x", "cluster": server}],
+        "users": [{"name": "x", "user": {"client-certificate": pem, "client-key": pem}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "current-context": "x",
+    }
+    kubeconfig.write_text(yaml_text(document))
     return {
         "kubeconfig": str(kubeconfig),
         "bind-address": "127.0.0.1",
@@ -176,7 +182,11 @@ def _controller_manager_flags(made: LoopbackApi) -> Mapping[str, str]:
         "port": "0",
         "cert-dir": str(folder),
         "leader-elect": "false",
-        "controllers": "csrsigning,csrapproving,csrcleaner,serviceaccount,namespace,garbagecollector",
+        # Pods of the tests have owners that do not exist, and nodes without a kubelet.
+        "controllers": "*,-garbagecollector,-disruption,-replicaset,-daemonset,-nodelifecycle,-podgc",
+        "use-service-account-credentials": "true",
+        "service-account-private-key-file": str(folder / "sa.key"),
+        "root-ca-file": str(folder / "ca.crt"),
         "cluster-signing-cert-file": str(folder / "ca.crt"),
         "cluster-signing-key-file": str(folder / "ca.key"),
     }
