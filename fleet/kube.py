@@ -266,7 +266,9 @@ class Api:
     def _refusal(self, method: str, about: str, status: int, value: Mapping[str, Any] | None) -> ApiError:
         told = value if value is not None and value.get("kind") == "Status" else {}
         reason = str(told.get("reason") or _REASONS.get(status, ""))
-        said = str(told.get("message") or f"HTTP status {status}").rstrip(". ")
+        said = str(
+            told.get("message") or ("an answer that is no JSON" if status == 200 else f"HTTP status {status}")
+        ).rstrip(". ")
         todo = _TODO.get(status, "see the journal of kube-apiserver")
         return ApiError(f"{self.cluster}: kube-apiserver: {about}: {said}; {todo}", status, reason)
 

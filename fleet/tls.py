@@ -62,7 +62,7 @@ def client_context(ca_pem: bytes, credential: Credential | None = None) -> ssl.S
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cadata=_certificates(ca_pem))
-    except ssl.SSLError as error:
+    except (ssl.SSLError, ValueError) as error:
         raise PkiError(
             f"the cluster's CA certificate cannot be read: {_reason(error)}; render the cluster again"
         ) from None
@@ -159,5 +159,5 @@ def _certificates(pem: bytes) -> str:
     return "\n".join(block.decode("ascii") for block in _CERTIFICATE.findall(pem))
 
 
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or str(error)).lower().replace("_", " ")
+def _reason(error: Exception) -> str:
+    return (getattr(error, "reason", "") or str(error)).lower().replace("_", " ")
