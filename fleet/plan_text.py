@@ -62,7 +62,8 @@ def plan_lines(plan: Plan) -> list[str]:
 def summary(plan: Plan) -> str:
     """Return one line: how many hosts change, restarts, drains, removals, objects."""
     if not plan.needed:
-        return f"{plan.cluster}: nothing to do, {len(plan.hosts)} hosts are as rendered"
+        hosts = "1 host is" if len(plan.hosts) == 1 else f"{len(plan.hosts)} hosts are"
+        return f"{plan.cluster}: nothing to do, {hosts} as rendered"
     work = [one for host in plan.hosts.values() for one in host.work.values()]
     counts = {
         "hosts": sum(host.needed for host in plan.hosts.values()),

@@ -104,6 +104,7 @@ class LocalHost:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
             env=environment,
         )
         out, err = await process.communicate(data)

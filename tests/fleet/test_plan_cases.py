@@ -83,7 +83,9 @@ def test_there_are_cases() -> None:
 @pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
 def test_case(folder: Path, tmp_path: Path) -> None:
     case = yaml.safe_load((folder / "case.yaml").read_text())
-    hosts = {name: {key: value for key, value in entry.items() if key != "has"} for name, entry in case["hosts"].items()}
+    hosts = {
+        name: {key: value for key, value in entry.items() if key != "has"} for name, entry in case["hosts"].items()
+    }
     tree = write_tree(
         tmp_path,
         hosts=hosts,
@@ -95,7 +97,9 @@ def test_case(folder: Path, tmp_path: Path) -> None:
         artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "sha256": "a" * 64}],
     )
     states = {name: state_of(tree, tree.hosts[name], entry.get("has")) for name, entry in case["hosts"].items()}
-    texts = {host: {path: text.encode() for path, text in files.items()} for host, files in case.get("texts", {}).items()}
+    texts = {
+        host: {path: text.encode() for path, text in files.items()} for host, files in case.get("texts", {}).items()
+    }
     plan = make_plan(tree, states, texts=texts, now=NOW)
     assert plan.exit_code == (2 if plan_json(plan)["needed"] else 0)
     text = "\n".join(plan_lines(plan)) + "\n"

@@ -116,7 +116,9 @@ def test_an_unknown_key_says_how_to_know_it(server: Server, tmp_path: Path) -> N
 def test_a_changed_key_is_told_from_an_unknown_one(server: Server, tmp_path: Path) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     ssh = SshFleet("demo", known_file(tmp_path, f"[127.0.0.1]:{server.port} {other}"))
-    with pytest.raises(HostError, match=r"is not the one in clusters/demo/known_hosts: the host was installed anew, or"):
+    with pytest.raises(
+        HostError, match=r"is not the one in clusters/demo/known_hosts: the host was installed anew, or"
+    ):
         asyncio.run(ssh.connect(server.host()))
 
 
