@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.serving import cases as serving
 
 REPOSITORY = Path(__file__).parents[2]
 Completed = subprocess.CompletedProcess[str]
@@ -204,12 +207,11 @@ class LabCluster:
 
     def create_forged_csrs(self, node: str) -> list[str]:
         """Forged requests, sent with the node's own client certificate: the strongest position that a thief can have."""
-        from tests.csr_cases import FORGED, csr_pem
-
         names = []
-        for case in FORGED:
-            request = base64.b64encode(csr_pem(case, node=node, address=self.addresses[node])).decode()
-            name = f"forged-{case.name}"
+        for what, pem_text in forged_requests(node, self.addresses[node]).items():
+            request = base64.b64encode(pem_text).decode()
+            # Named as a kubelet's are, so that it is the content for which they stay pending.
+            name = f"csr-{what}"
             body = {
                 "apiVersion": "certificates.k8s.io/v1",
                 "kind": "CertificateSigningRequest",
@@ -242,6 +244,23 @@ class LabCluster:
             if line.startswith(("vm.", "kernel.", "fs.")) and not line.startswith(moving)
         ]
         return "\n".join(kept)
+
+
+def forged_requests(node: str, address: str) -> dict[str, bytes]:
+    """Requests for a node that ask for more than it is listed with, by what is wrong with them."""
+    own = (serving.dns(node), serving.ip(*ip_address(address).packed))
+    foreign = serving.ip(10, 99, 0, 1)
+    trick = serving.dns(f"{node}, IP Address:{address}\n    X509v3 Subject Alternative Name: \n DNS:{node}")
+    mine = serving.subject(node)
+    twice = serving.extension_request(serving.names_extension(*own), serving.names_extension(foreign))
+    return {
+        "foreignaddress": serving.forged(*own, foreign, name=mine),
+        "foreignname": serving.forged(serving.dns("kubernetes"), *own, name=mine),
+        "othernode": serving.forged(*own, name=serving.subject("w2" if node != "w2" else "w1")),
+        "secondextension": serving.pem(serving.der(twice, name=mine)),
+        "commaandnewline": serving.forged(trick, foreign, name=mine),
+        "nonames": serving.pem(serving.der(name=mine)),
+    }
 
 
 def web_pod(worker: str) -> dict[str, Any]:

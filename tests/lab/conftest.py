@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ NAME = "lab"
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
+def lab() -> Iterator[LabCluster]:
     directory = artifacts.build()
     hosts = Lab()
     before = LabCluster.kernel_settings()
@@ -34,7 +36,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
     if known:
         hosts.reset(*(known & set(names)))
     addresses = {host.name: str(host.address) for host in hosts.hosts}
-    base = tmp_path_factory.mktemp("lab")
+    base = Path(tempfile.mkdtemp(prefix="slipway-lab-"))
     workspace = base / "workspace"
     (workspace / "clusters").mkdir(parents=True)
     identity = base / "identity"
@@ -84,3 +86,4 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
     yield cluster
     if not os.environ.get("SLIPWAY_LAB_KEEP"):
         hosts.down()
+        shutil.rmtree(base)
