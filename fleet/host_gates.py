@@ -66,16 +66,15 @@ async def units(context: GateContext, parameters: Mapping[str, Any]) -> str:
             context.memory.pop("steady", None)
             return reason
     restarts = {name: shown[name].restarts for name in names}
-    since, before = context.memory.get("steady", (context.now(), None))
+    now = context.now()
+    since, before = context.memory.get("steady", (now, None))
     if before != restarts:
-        context.memory["steady"] = (context.now(), restarts)
-        since = context.now()
+        since = now
+        context.memory["steady"] = (now, restarts)
     # A program that dies at once is up at the first look; only time tells.
-    return (
-        ""
-        if not context.patient or context.now() - since >= STEADY_SECONDS
-        else f"{', '.join(names)}: up, watched for some seconds"
-    )
+    if context.patient and now - since < STEADY_SECONDS:
+        return f"{', '.join(names)}: up, watched for some seconds"
+    return ""
 
 
 def unit_fault(name: str, facts: UnitFacts) -> str:

@@ -46,6 +46,7 @@ class Place:
         self.items: list[dict[str, Any]] = [dict(item) for item in ITEMS]
         self.contents = dict(CONTENTS)
         self.names = dict(HOSTS)
+        self.url = ""
 
     def tree(self, **more: Any) -> RenderedTree:
         (self.cluster_dir / "artifacts.lock").write_text(
@@ -54,7 +55,7 @@ class Place:
         )
         return write_tree(
             self.folder, hosts=self.names, items=self.items, contents=self.contents,
-            artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "url": "", "sha256": self.locked}], **more,
+            artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "url": self.url, "sha256": self.locked}], **more,
         )  # fmt: skip
 
     def fleet(self, options: Options | None = None, **more: Any) -> Fleet:

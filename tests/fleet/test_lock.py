@@ -1,0 +1,125 @@
+"""The cluster's lock on a majority of hosts, with the real script below scratch folders."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.lock import Holder, Lock, holder_here, process_id, process_lives
+from fleet.runs import utc_now
+from generator.errors import LockError
+from tests.fleet.local_host import LocalHosts
+
+NAMES = ("e1", "e2", "e3")
+
+
+class Cluster:
+    def __init__(self, folder: Path) -> None:
+        self.hosts = LocalHosts(folder)
+        self.notes: list[str] = []
+
+    def lock(self, holder: Holder, **more: Any) -> Lock:
+        async def connect(name: str) -> Any:
+            return self.hosts[name]
+
+        return Lock("demo", NAMES, connect, holder, note=self.notes.append, **more)
+
+    def age(self, seconds: int) -> None:
+        for name in NAMES:
+            path = self.hosts[name].state("lock/renewed")
+            if path.exists():
+                past = path.stat().st_mtime - seconds
+                os.utime(path, (past, past))
+
+
+HERE = holder_here("ann@desk", "invoke apply", utc_now(), "a" * 64)
+ELSEWHERE = replace(HERE, operator="bob@train", machine="0123456789abcdef", process="1@1")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path)
+
+
+def test_it_is_taken_renewed_and_given_back(cluster: Cluster) -> None:
+    async def main() -> None:
+        async with cluster.lock(HERE) as lock:
+            assert all(cluster.hosts[name].state("lock/holder").exists() for name in NAMES)
+            cluster.age(100)
+            await lock.ensure()
+            cluster.age(100)
+            with pytest.raises(LockError, match="ann@desk since"):
+                await cluster.lock(ELSEWHERE).__aenter__()
+        assert not any(cluster.hosts[name].state("lock").exists() for name in NAMES)
+
+    asyncio.run(main())
+
+
+def test_a_majority_is_enough_and_a_minority_is_given_back(cluster: Cluster) -> None:
+    async def main() -> None:
+        cluster.hosts["e2"].reachable = False
+        async with cluster.lock(HERE) as lock:
+            await lock.ensure()
+            cluster.hosts["e3"].reachable = False
+            with pytest.raises(LockError, match="the lock was lost"):
+                await lock.ensure()
+        cluster.hosts["e3"].reachable = True
+        cluster.hosts["e1"].reachable = False
+        with pytest.raises(LockError, match="2 of 3 etcd hosts"):
+            await cluster.lock(ELSEWHERE).__aenter__()
+        assert not cluster.hosts["e2"].state("lock").exists(), "what a minority took is given back"
+
+    asyncio.run(main())
+
+
+def test_one_that_is_not_renewed_is_taken_over_after_two_minutes(cluster: Cluster) -> None:
+    async def main() -> None:
+        first = cluster.lock(ELSEWHERE)
+        await first.__aenter__()
+        cluster.age(119)
+        with pytest.raises(LockError, match="bob@train"):
+            await cluster.lock(HERE).__aenter__()
+        cluster.age(10)
+        async with cluster.lock(HERE):
+            assert "not renewed for" in cluster.notes[0] and "bob@train" in cluster.notes[0]
+            with pytest.raises(LockError, match="the lock was lost"):
+                await first.ensure()
+        await first.__aexit__()
+
+    asyncio.run(main())
+
+
+def test_one_of_a_process_that_is_gone_is_taken_over_at_once_on_the_same_machine(cluster: Cluster) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    gone = replace(HERE, process=process_id(dead.pid))
+    assert process_lives(gone.process)
+    dead.communicate(b"\n")
+    assert not process_lives(gone.process) and process_lives(HERE.process)
+
+    async def main() -> None:
+        first = cluster.lock(gone)
+        await first.__aenter__()
+        async with cluster.lock(HERE):
+            assert "its process on this machine is gone" in cluster.notes[0]
+        await first.__aexit__()
+
+    asyncio.run(main())
+
+
+def test_break_lock_shows_whose_it_was(cluster: Cluster) -> None:
+    async def main() -> None:
+        first = cluster.lock(ELSEWHERE)
+        await first.__aenter__()
+        async with cluster.lock(HERE, break_lock=True):
+            assert all("bob@train" in note and "--break-lock" in note for note in cluster.notes)
+            assert len(cluster.notes) == 3
+        await first.__aexit__()
+
+    asyncio.run(main())

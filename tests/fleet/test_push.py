@@ -1,0 +1,189 @@
+"""What goes to hosts: archives, downloads by the host, secrets, each proved before it is placed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import http.server
+import io
+import os
+import stat
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fleet.host_gates as host_gates
+from fleet.runs import Fleet, apply_run, plan_run
+from fleet.secrets import SecretStore
+from generator.errors import HostError, PkiError, SealingError
+from generator.pki.issuing import key_id, key_pem, new_key
+from generator.sealing import cluster_recipients, create_identity, load_identity, seal, sealed_path
+from tests.fleet.small_tree import ITEMS
+from tests.fleet.test_runs import HOSTS, Place
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
+)
+TOKEN = b"the token that nobody may read"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
+    one = Place(tmp_path)
+    one.names = {"n1": HOSTS["n1"]}
+    return one
+
+
+def archive(members: dict[str, bytes]) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return raw.getvalue()
+
+
+def binary(path: str, member: str) -> dict[str, Any]:
+    return {
+        "path": path, "kind": "binary", "artifact": "idle", "version": "1.0", "arch": "amd64", "member": member,
+        "phase": "binaries",
+    }  # fmt: skip
+
+
+def with_archive(place: Place, content: bytes, members: dict[str, str]) -> None:
+    (place.folder / "art" / "idle").write_bytes(content)
+    place.locked = hashlib.sha256(content).hexdigest()
+    rest = [item for item in ITEMS if item["kind"] != "binary"]
+    place.items = [*rest, *(binary(path, member) for path, member in members.items())]
+
+
+def test_members_of_an_archive_land_in_the_version_folder(place: Place) -> None:
+    content = archive({"./bin/idle": b"#!/bin/sh\n", "idle-1.0/ctl": b"#!/bin/sh\n# ctl\n", "README": b"no"})
+    with_archive(place, content, {"/opt/idle/1.0/idle": "bin/idle", "/opt/idle/1.0/ctl": "idle-1.0/ctl"})
+    place.run(apply_run)
+    folder = place.hosts["n1"].root / "opt/idle/1.0"
+    assert sorted(path.name for path in folder.iterdir()) == ["ctl", "idle"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o755}
+    assert place.plan() == ["demo: nothing to do, 1 host is as rendered"]
+    (folder / "ctl").write_bytes(b"#!/bin/sh\nevil\n")
+    assert "    ~ /opt/idle/1.0/ctl  idle 1.0" in place.plan()
+    place.run(apply_run)
+    assert (folder / "ctl").read_bytes() == b"#!/bin/sh\n# ctl\n"
+
+
+def test_an_archive_without_the_member_leaves_nothing_behind(place: Place) -> None:
+    with_archive(place, archive({"other": b"x"}), {"/opt/idle/1.0/idle": "bin/idle"})
+    with pytest.raises(HostError, match="the archive has no member bin/idle"):
+        place.run(apply_run)
+    assert not list((place.hosts["n1"].root / "opt").rglob("*idle*slipway"))
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            return
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "art"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_host_fetches_for_itself_and_proves_what_came(place: Place, mirror: str) -> None:
+    place.url = f"{mirror}/idle"
+    right = place.locked
+    place.locked = "1" * 64
+    with pytest.raises(HostError, match=r"the artifact has digest [0-9a-f]{64}, artifacts\.lock says 1111"):
+        place.run(apply_run, fetch="host")
+    assert not (place.hosts["n1"].root / "opt/idle/1.0/idle").exists()
+    place.locked = right
+    place.run(apply_run, fetch="host")
+    assert (place.hosts["n1"].root / "opt/idle/1.0/idle").exists()
+    place.url = f"{mirror}/gone"
+    (place.hosts["n1"].root / "opt/idle/1.0/idle").unlink()
+    with pytest.raises(HostError, match="/gone cannot be fetched"):
+        place.run(apply_run, fetch="host")
+
+
+class Sealed:
+    """A cluster folder with sealed secrets and the identity that opens them."""
+
+    def __init__(self, cluster_dir: Path, identity: Path) -> None:
+        self.dir = cluster_dir
+        (cluster_dir / "recipients.txt").write_text(create_identity(identity) + "\n")
+        self.identity = lambda: load_identity({"SLIPWAY_IDENTITY": str(identity)})
+
+    def put(self, name: str, value: bytes) -> None:
+        path = sealed_path(self.dir, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(seal(value, cluster_recipients(self.dir)))
+
+
+def test_secrets_arrive_with_their_mode_and_are_nowhere_else(place: Place, tmp_path: Path) -> None:
+    sealed = Sealed(place.cluster_dir, tmp_path / "identity")
+    key = new_key("ecdsa-p256")
+    sealed.put("pki/idle", key_pem(key))
+    sealed.put("tokens/1", TOKEN)
+    common = {"phase": "runtime", "restarts": ["idle.service"]}
+    place.items += [
+        {
+            "path": "/etc/idle/idle.key",
+            "kind": "secret",
+            "secret": "pki/idle",
+            "id": key_id(key),
+            "mode": "0400",
+            **common,
+        },
+        {"path": "/etc/idle/token.conf", "kind": "file", "secrets": {"tokens/1": "aaaa"}, "mode": "0600", **common},
+    ]
+    place.contents["/etc/idle/token.conf"] = "token: {{secret:tokens/1}}\n"
+    said: list[str] = []
+
+    def fleet() -> Fleet:
+        made = place.fleet()
+        made.identity = sealed.identity
+        made.reporter = type("Listening", (), {"event": lambda self, kind, **facts: said.append(f"{kind} {facts}")})()
+        return made
+
+    async def main() -> None:
+        await apply_run(fleet())
+        assert not (await plan_run(fleet(), objects=False)).needed
+
+    asyncio.run(main())
+    host = place.hosts["n1"]
+    assert (host.root / "etc/idle/token.conf").read_bytes() == b"token: " + TOKEN + b"\n"
+    assert stat.S_IMODE((host.root / "etc/idle/idle.key").stat().st_mode) == 0o400
+    state = host.root / "var/lib/slipway"
+    assert not [path for path in state.rglob("*") if path.is_file() and TOKEN in path.read_bytes()]
+    assert TOKEN.decode() not in "".join(said)
+    # An edited secret shows as changed, without its content.
+    (host.root / "etc/idle/token.conf").write_bytes(b"token: another\n")
+    plan = asyncio.run(plan_run(fleet(), objects=False))
+    changes = plan.hosts["n1"].work["runtime"].changes
+    assert [(change.key, change.diff) for change in changes] == [("/etc/idle/token.conf", ())]
+    asyncio.run(apply_run(fleet()))
+    assert TOKEN in (host.root / "etc/idle/token.conf").read_bytes()
+
+
+def test_a_key_that_is_not_the_one_of_the_tree_is_refused(tmp_path: Path) -> None:
+    sealed = Sealed(tmp_path, tmp_path / "identity")
+    sealed.put("pki/idle", key_pem(new_key("ecdsa-p256")))
+    store = SecretStore(tmp_path, sealed.identity)
+    with pytest.raises(PkiError, match="the rendered tree says 0000"):
+        store.value("pki/idle", "0" * 16)
+    with pytest.raises(SealingError, match="is not sealed"):
+        store.value("pki/other")
+    sealed.put("pki/broken", b"no key")
+    with pytest.raises(PkiError):
+        store.value("pki/broken")
