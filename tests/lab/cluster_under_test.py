@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.serving import cases as serving
 
@@ -162,7 +165,13 @@ class LabCluster:
 
     def planned_restarts(self, plan_json: str) -> set[tuple[str, str]]:
         plan = json.loads(plan_json)
-        return {(row["host"], unit) for phase in plan["phases"] for row in phase["hosts"] for unit in row.get("restarts", [])}
+        return {
+            (host, action["unit"])
+            for host, entry in plan["hosts"].items()
+            for work in entry["phases"].values()
+            for action in work["units"]
+            if action["action"] == "restart"
+        }
 
     def unit_starts(self, hosts: Sequence[str]) -> dict[tuple[str, str], str]:
         """When each unit of ours last became active, by host and unit: differs after any restart."""
@@ -236,7 +245,7 @@ class LabCluster:
     @staticmethod
     def kernel_settings() -> str:
         """The machine's own sysctls outside net.*, without those that count or draw lots."""
-        moving = ("kernel.random.", "fs.dentry-state", "fs.file-nr", "fs.inode-", "kernel.ns_last_pid", "fs.aio-nr", "kernel.pty.nr")
+        moving = ("kernel.random.", "fs.quota.", "fs.dentry-state", "fs.file-nr", "fs.inode-", "kernel.ns_last_pid", "fs.aio-nr", "kernel.pty.nr")
         listed = subprocess.run(["sysctl", "-a"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False)
         kept = [
             line
@@ -247,20 +256,35 @@ class LabCluster:
 
 
 def forged_requests(node: str, address: str) -> dict[str, bytes]:
-    """Requests for a node that ask for more than it is listed with, by what is wrong with them."""
+    """Requests for a node that ask for more than it is listed with, by what is wrong with them; truly signed."""
     own = (serving.dns(node), serving.ip(*ip_address(address).packed))
     foreign = serving.ip(10, 99, 0, 1)
     trick = serving.dns(f"{node}, IP Address:{address}\n    X509v3 Subject Alternative Name: \n DNS:{node}")
-    mine = serving.subject(node)
+    mine, other = serving.subject(node), serving.subject("w2" if node != "w2" else "w1")
+
+    def asking(*names: bytes) -> bytes:
+        return serving.extension_request(serving.names_extension(*names))
+
     twice = serving.extension_request(serving.names_extension(*own), serving.names_extension(foreign))
     return {
-        "foreignaddress": serving.forged(*own, foreign, name=mine),
-        "foreignname": serving.forged(serving.dns("kubernetes"), *own, name=mine),
-        "othernode": serving.forged(*own, name=serving.subject("w2" if node != "w2" else "w1")),
-        "secondextension": serving.pem(serving.der(twice, name=mine)),
-        "commaandnewline": serving.forged(trick, foreign, name=mine),
-        "nonames": serving.pem(serving.der(name=mine)),
+        "foreignaddress": signed(mine, asking(*own, foreign)),
+        "foreignname": signed(mine, asking(serving.dns("kubernetes"), *own)),
+        "othernode": signed(other, asking(*own)),
+        "secondextension": signed(mine, twice),
+        "commaandnewline": signed(mine, asking(trick, foreign)),
+        "nonames": signed(mine),
     }
+
+
+def signed(subject: bytes, *attributes: bytes) -> bytes:
+    """Return a request in PEM with a signature that holds; the API takes no other."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    tlv = serving.tlv
+    information = tlv(0x30, tlv(0x02, b"\0"), subject, public, tlv(0xA0, *attributes))
+    algorithm = tlv(0x30, bytes.fromhex("06082a8648ce3d040302"))
+    signature = key.sign(information, ec.ECDSA(SHA256()))
+    return serving.pem(tlv(0x30, information, algorithm, tlv(0x03, b"\0" + signature)))
 
 
 def web_pod(worker: str) -> dict[str, Any]:
