@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.locked
 
-.PHONY: help setup demo test lint golden docs lock lab-test clean
+.PHONY: help setup demo test lint golden docs lock lab-build lab-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lock: ## Pin requirements-dev.in with hashes into requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check pip-tools
 	@$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --no-header --output-file requirements.lock requirements-dev.in
+
+lab-build: setup ## Build once what the lab needs: Kubernetes, images, a bare host (Linux, root)
+	@$(BIN)/python -m lab.build
 
 lab-test: setup ## The end-to-end tests on real systemd hosts (Linux, root)
 	@$(BIN)/pytest -m lab -p no:xdist tests/lab
