@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -179,8 +178,8 @@ def _unit(cluster: Cluster) -> UnitSections:
 
 
 def _wildcard(cluster: Cluster) -> str:
-    """Return the wildcard of the primary family; the one of IPv6 takes IPv4 connections too."""
-    return "::" if ipaddress.ip_network(cluster.network.service_cidrs[0]).version == 6 else "0.0.0.0"
+    """Return the wildcard that hears every family of the cluster: the one of IPv6 takes IPv4 connections too."""
+    return "::" if any(":" in cidr for cidr in cluster.network.service_cidrs) else "0.0.0.0"
 
 
 def _encryption_keys(view: View) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def _config(cluster: Cluster) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": "::" if ":" in network.pod_cidrs[0] else "0.0.0.0",
+        "address": "::" if any(":" in cidr for cidr in network.pod_cidrs) else "0.0.0.0",
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True, "cacheTTL": "2m0s"},

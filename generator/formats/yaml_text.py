@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-
 _WIDTH = 10**9
 """Wide enough that YAML never folds a line: a fold would make a diff larger than the change."""
 
