@@ -96,6 +96,10 @@ class Signer:
             self._contexts[group] = (context, self._now() + LIFETIME)
         return context
 
+    def forget(self, group: str) -> None:
+        """Let go of the certificate of a group and its key."""
+        self._contexts.pop(group, None)
+
     def _read(self, name: str) -> bytes:
         try:
             return (self._dir / "pki" / name).read_bytes()

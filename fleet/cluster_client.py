@@ -187,6 +187,7 @@ class OperatorApi:
             await masters.apply(binding, force=True)
         finally:
             await masters.close()
+            self._signer.forget(MASTERS)
         action: objects.Action = "create" if was is None else "change"
         return (Difference(one.name, ref_of(binding), action, text_diff(was, binding)),)
 
