@@ -164,6 +164,7 @@ async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, vo
         fleet.reporter.event("note", text=note)
     needed = [name for name, host in plan.hosts.items() if host.needed]
     _require_fit(fleet, session, needed)
+    await _require_whole_formation(fleet, session, plan)
     await _push(fleet, session, plan)
     run = ApplyRun(
         fleet.tree,
@@ -264,6 +265,16 @@ async def _guard_members(fleet: Fleet, session: Session) -> None:
         if data in state.existing and unit is not None and unit.active == "active":
             await formation.refuse_membership_change(fleet.tree, phase, await session.connect(name))
             return
+
+
+async def _require_whole_formation(fleet: Fleet, session: Session, plan: Plan) -> None:
+    """Refuse to form etcd with a part of its hosts before anything is touched."""
+    phase = fleet.tree.etcd_phase
+    if phase is None:
+        return
+    members = [name for name, host in plan.hosts.items() if phase.name in host.work]
+    if members and await formation.formation_due(fleet.tree, phase, session.states, session.connect):
+        formation.require_all_members(fleet.tree, phase, members)
 
 
 def _require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:

@@ -39,6 +39,7 @@ for unit in $units; do
     stop) echo inactive >"$file" ;;
     start | restart | reload-or-restart)
         if [ -e "$FAKE/broken.$unit" ]; then echo failed >"$file"; echo "Job for $unit failed." >&2; exit 1; fi
+        [ ! -e "$FAKE/data" ] || mkdir -p "$FAKE_ROOT$(cat "$FAKE/data")/member"
         echo active >"$file" ;;
     show)
         load=not-found sub=dead
@@ -52,6 +53,25 @@ for unit in $units; do
     esac
 done
 exit 0
+"""
+ETCDCTL = r"""#!/bin/sh
+# Healthy where the unit runs, unless the host has the file `unhealthy`; members come from the file `members`.
+case "$*" in
+*"member list"*) cat "$FAKE/members" 2>/dev/null; exit ;;
+esac
+for word; do case $word in --endpoints=*) endpoints=${word#--endpoints=} ;; esac; done
+state=inactive
+[ ! -e "$FAKE/units/idle.service" ] || read -r state <"$FAKE/units/idle.service"
+healthy=false
+[ "$state" != active ] || [ -e "$FAKE/unhealthy" ] || healthy=true
+IFS=,
+comma=''
+printf '['
+for endpoint in $endpoints; do
+    printf '%s{"endpoint": "%s", "health": %s}' "$comma" "$endpoint" $healthy
+    comma=', '
+done
+printf ']'
 """
 OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
 
@@ -69,7 +89,8 @@ class LocalHost:
         (self.root / "etc" / "passwd").touch()
         bin_ = self.fake / "bin"
         bin_.mkdir(parents=True, exist_ok=True)
-        for program, text in (("systemctl", SYSTEMCTL), ("journalctl", "#!/bin/sh\necho the last words of the unit\n")):
+        words = "#!/bin/sh\necho the last words of the unit\n"
+        for program, text in (("systemctl", SYSTEMCTL), ("etcdctl", ETCDCTL), ("journalctl", words)):
             (bin_ / program).write_text(text)
             (bin_ / program).chmod(0o755)
 

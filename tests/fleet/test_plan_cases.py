@@ -1,7 +1,8 @@
 """Facts in, plan out: every folder of cases/ holds what hosts answered (case.yaml) and the plan as people read it.
 
 `case.yaml`: `hosts` (inventory entries and `has`, what differs from a host that is as rendered), `items`, `contents`,
-`phases`, `pools` instead of those of the small tree, `texts` (present content of files). Set SLIPWAY_UPDATE=1 to write plan.txt anew.
+`phases`, `pools` instead of those of the small tree, `texts` (present content of files). Set SLIPWAY_UPDATE=1 to write
+plan.txt anew.
 """
 
 from __future__ import annotations

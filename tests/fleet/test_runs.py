@@ -55,7 +55,10 @@ class Place:
         )
         return write_tree(
             self.folder, hosts=self.names, items=self.items, contents=self.contents,
-            artifacts=[{"name": "idle", "version": "1.0", "arch": "amd64", "url": self.url, "sha256": self.locked}], **more,
+            artifacts=[
+                {"name": "idle", "version": "1.0", "arch": "amd64", "url": self.url, "sha256": self.locked, "size": 1},
+            ],
+            **more,
         )  # fmt: skip
 
     def fleet(self, options: Options | None = None, **more: Any) -> Fleet:

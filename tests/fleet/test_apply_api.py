@@ -1,0 +1,227 @@
+"""Apply where it needs the API: objects, joins, drains, labels; the API itself only remembers what it was asked."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fleet.host_gates as host_gates
+from fleet.gates import KINDS, GateContext, GateKind
+from fleet.plan import ObjectChange
+from fleet.runs import Fleet, apply_run, plan_run
+from fleet.tree import Phase
+from generator.errors import ApiError, GateError
+from tests.fleet.local_host import LocalHost
+from tests.fleet.small_tree import ITEMS
+from tests.fleet.test_runs import HOSTS, Place
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
+)
+
+BOOTSTRAP = "/run/slipway/bootstrap.kubeconfig"
+CLIENT = "/var/lib/agent/client.pem"
+PHASES: list[dict[str, Any]] = [
+    {"name": "host-base", "batch": "all"},
+    {"name": "binaries", "batch": "all"},
+    {"name": "runtime", "roles": ["worker"], "batch": "slots", "deferDrained": "nodes", "gates": [{"kind": "units"}]},
+    {"name": "rbac", "objects": ["00-rbac"], "gates": [{"kind": "accepted-here"}]},
+    {
+        "name": "nodes",
+        "roles": ["worker"],
+        "batch": "slots",
+        "drain": True,
+        "join": {"kubeconfig": BOOTSTRAP, "server": "https://127.0.0.1:8443", "clientCertificate": CLIENT, "ca": "/no"},
+        "gates": [{"kind": "units"}, {"kind": "joined-here", "timeout": 0}],
+    },
+]
+AGENT = [
+    {"path": "/etc/systemd/system/agent.service", "kind": "file", "mode": "0644", "phase": "nodes"},
+    {"name": "agent.service", "kind": "unit", "phase": "nodes", "drainKey": "runtime 1"},
+]
+
+
+class Remembering:
+    """Fills ClusterApi; `asked` is what was asked of it, in order."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.pending: tuple[ObjectChange, ...] = (ObjectChange("rbac", "Role a", "create"),)
+        self.labels: tuple[ObjectChange, ...] = (ObjectChange("nodes", "Node n1", "change"),)
+
+    def admin_context(self) -> ssl.SSLContext:
+        raise AssertionError("nobody speaks TLS here")
+
+    async def object_changes(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
+        return self.pending
+
+    async def apply_objects(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
+        self.asked.append(f"apply {' '.join(sets)}")
+        done, self.pending = self.pending, ()
+        return done
+
+    async def ready_nodes(self) -> Mapping[str, bool]:
+        return {"n1": True}
+
+    async def bootstrap_kubeconfig(self, phase: Phase, hosts: Sequence[str]) -> bytes:
+        self.asked.append(f"token for {' '.join(hosts)}")
+        return b"kind: Config\n"
+
+    async def end_bootstrap(self) -> None:
+        self.asked.append("tokens deleted")
+
+    async def node_changes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
+        return self.labels
+
+    async def settle_nodes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
+        done, self.labels = self.labels, ()
+        return done
+
+    async def drain(self, host: str) -> None:
+        self.asked.append(f"drain {host}")
+
+    async def uncordon(self, host: str) -> None:
+        self.asked.append(f"uncordon {host}")
+
+    async def close(self) -> None:
+        self.asked.append("closed")
+
+
+class Nodes(Place):
+    """Two nodes whose agent joins by bootstrap; the gate joined-here is open where the join was possible."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(folder)
+        self.api = Remembering()
+        self.names = {name: {**HOSTS[name], "node": name} for name in ("n1", "n2")}
+        self.items = [*map(dict, ITEMS), *map(dict, AGENT)]
+        self.contents["/etc/systemd/system/agent.service"] = "[Service]\n"
+        self.join_fails = False
+
+        async def joined(context: GateContext, _: Mapping[str, Any]) -> str:
+            host, connection = context.on_host()
+            assert isinstance(connection, LocalHost)
+            bootstrap = connection.root / BOOTSTRAP[1:]
+            if bootstrap.exists():
+                assert bootstrap.read_bytes() == b"kind: Config\n" and bootstrap.stat().st_mode & 0o777 == 0o600
+                assert bootstrap.parent.stat().st_mode & 0o777 == 0o700
+                (connection.root / "var/lib/agent").mkdir(parents=True, exist_ok=True)
+                (connection.root / CLIENT[1:]).write_text(CERTIFICATE)
+            self.api.asked.append(f"gate {host.name}")
+            return "it does not come" if self.join_fails else ""
+
+        async def accepted(context: GateContext, _: Mapping[str, Any]) -> str:
+            assert context.host is None
+            return ""
+
+        monkeypatch.setitem(KINDS, "joined-here", GateKind("joined-here", joined, 0))
+        monkeypatch.setitem(KINDS, "accepted-here", GateKind("accepted-here", accepted, 0, of_host=False))
+
+    def fleet(self, *args: Any, **more: Any) -> Fleet:
+        made = super().fleet(*args, phases=PHASES, **more)
+
+        async def api(_: object) -> Remembering:
+            return self.api
+
+        made.open_api = api
+        return made
+
+
+def make_certificate() -> str:
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([]), datetime.now(UTC)
+    built = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1)
+    )
+    return built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+CERTIFICATE = make_certificate()
+
+
+@pytest.fixture
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nodes:
+    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
+    return Nodes(tmp_path, monkeypatch)
+
+
+def test_new_nodes_join_together_with_one_token_that_does_not_stay(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+    asked = nodes.api.asked
+    assert asked[:2] == ["apply 00-rbac", "token for n1 n2"]
+    assert sorted(asked[2:4]) == ["gate n1", "gate n2"] and asked[4:] == ["tokens deleted", "closed"]
+    assert not (nodes.hosts["n1"].root / BOOTSTRAP[1:]).exists()
+    asked.clear()
+    nodes.run(apply_run)
+    assert asked == ["closed"], "no token, no object, no gate"
+    assert nodes.run(plan_run).exit_code == 0
+
+
+def test_a_join_that_fails_leaves_no_token_behind(nodes: Nodes) -> None:
+    nodes.join_fails = True
+    with pytest.raises(GateError, match="gate joined-here is still shut: it does not come"):
+        nodes.run(apply_run)
+    assert nodes.api.asked[-2:] == ["tokens deleted", "closed"]
+    assert not any((nodes.hosts[name].root / BOOTSTRAP[1:]).exists() for name in nodes.names)
+
+
+def test_a_node_without_its_certificate_joins_again_and_its_agent_is_restarted(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+    nodes.api.asked.clear()
+    host = nodes.hosts["n2"]
+    (host.root / CLIENT[1:]).unlink()
+    host.forget_log()
+    nodes.run(apply_run)
+    assert nodes.api.asked == ["gate n2", "token for n2", "gate n2", "tokens deleted", "closed"]
+    assert host.log == ["restart agent.service"]
+
+
+def test_a_changed_drain_key_drains_one_node_after_the_other(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+    nodes.api.asked.clear()
+    for name in nodes.names:
+        nodes.hosts[name].forget_log()
+    nodes.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    nodes.items = [{**item, "drainKey": "runtime 2"} if item.get("drainKey") else item for item in nodes.items]
+    nodes.run(apply_run)
+    kept = [one for one in nodes.api.asked if not one.startswith("gate")]
+    assert kept == ["drain n1", "uncordon n1", "drain n2", "uncordon n2", "closed"]
+    assert nodes.hosts["n1"].log == ["restart idle.service"], "the runtime's change waited for the drained node"
+    assert not nodes.hosts["n1"].state("cordoned").exists()
+    nodes.api.asked.clear()
+    nodes.contents["/etc/idle/idle.conf"] = "level: 3\n"
+    nodes.run(apply_run)
+    assert not [one for one in nodes.api.asked if one.startswith("drain")], "drained for nothing else"
+
+
+def test_a_node_that_a_killed_run_left_cordoned_is_let_free(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+    nodes.hosts["n1"].state("cordoned").touch()
+    nodes.api.asked.clear()
+    nodes.run(apply_run)
+    assert "uncordon n1" in nodes.api.asked and not nodes.hosts["n1"].state("cordoned").exists()
+    assert not nodes.run(plan_run).needed
+
+
+def test_plan_says_why_objects_are_not_compared(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+
+    async def refuses(*_: object) -> Any:
+        raise ApiError("demo: kube-apiserver: no credentials; name a kubeconfig")
+
+    nodes.api.object_changes = refuses  # type: ignore[method-assign]
+    plan = nodes.run(plan_run)
+    assert plan.exit_code == 0 and plan.notes == (
+        "objects not compared: demo: kube-apiserver: no credentials; name a kubeconfig",
+    )

@@ -1,0 +1,149 @@
+"""The first formation of a cluster of members, what interrupts it, and what is never started again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fleet.host_gates as host_gates
+from fleet.options import Options
+from fleet.runs import apply_run
+from generator.errors import GateError, RefusedError
+from tests.fleet.test_runs import HOSTS, Place
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
+)
+
+ACCESS = {"etcdctl": "etcdctl", "port": 2379, "cacert": "ca", "cert": "crt", "key": "key", "timeout": 0}
+MARK, DATA = "/var/lib/slipway/etcd-formed", "/var/lib/members"
+PHASES: list[dict[str, Any]] = [
+    {"name": "host-base", "batch": "all"},
+    {"name": "binaries", "batch": "all"},
+    {
+        "name": "runtime",
+        "roles": ["etcd"],
+        "batch": "one",
+        "formation": {"unit": "idle.service", "data": DATA, "mark": MARK},
+        "before": [{"kind": "etcd-quorum", **ACCESS}],
+        "gates": [{"kind": "units", "timeout": 0}, {"kind": "etcd-health", **ACCESS}],
+    },
+]
+DROP_IN = "run/systemd/system/idle.service.d/50-slipway-formation.conf"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
+    one = Place(tmp_path)
+    for name in HOSTS:
+        (one.hosts[name].fake / "data").write_text(DATA)
+        (one.hosts[name].fake / "members").write_text(members([f"10.0.0.{number}" for number in (1, 2, 3)]))
+    return one
+
+
+def members(addresses: list[str]) -> str:
+    return json.dumps({"members": [{"peerURLs": [f"https://{address}:2380"]} for address in addresses]})
+
+
+def marks(place: Place) -> list[bool]:
+    return [(place.hosts[name].root / MARK[1:]).exists() for name in HOSTS]
+
+
+def drop_ins(place: Place) -> list[bool]:
+    return [(place.hosts[name].root / DROP_IN).exists() for name in HOSTS]
+
+
+def test_all_members_start_together_and_are_marked(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    assert marks(place) == [True] * 3 and drop_ins(place) == [False] * 3
+    assert place.hosts["n1"].log == [
+        "daemon-reload", "daemon-reload", "enable idle.service", "start idle.service", "daemon-reload",
+    ]  # fmt: skip
+    assert place.plan(phases=PHASES) == ["demo: nothing to do, 3 hosts are as rendered"]
+
+
+def test_a_formation_cut_short_is_taken_up_again(place: Place) -> None:
+    for name in HOSTS:
+        (place.hosts[name].fake / "unhealthy").touch()
+    with pytest.raises(GateError, match="gate etcd-health is still shut"):
+        place.run(apply_run, phases=PHASES)
+    assert marks(place) == [False] * 3 and drop_ins(place) == [True] * 3
+    text = (place.hosts["n1"].root / DROP_IN).read_text()
+    assert "AssertPathExists=\n" in text and "Environment=ETCD_INITIAL_CLUSTER_STATE=new\n" in text
+    for name in HOSTS:
+        (place.hosts[name].fake / "unhealthy").unlink()
+    place.run(apply_run, phases=PHASES)
+    assert marks(place) == [True] * 3 and drop_ins(place) == [False] * 3
+
+
+def test_a_run_that_ended_between_marks_and_clean_up_is_cleaned_up(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    host = place.hosts["n3"]
+    (host.root / MARK[1:]).unlink()
+    (host.root / DROP_IN).parent.mkdir(parents=True)
+    (host.root / DROP_IN).write_text("[Unit]\nAssertPathExists=\n")
+    host.state("phases").unlink()
+    place.run(apply_run, phases=PHASES)
+    assert marks(place) == [True] * 3 and drop_ins(place) == [False] * 3
+
+
+def test_a_member_without_data_is_named_left_out_and_never_started(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    host = place.hosts["n2"]
+    (host.root / DATA[1:] / "member").rmdir()
+    (host.fake / "units/idle.service").write_text("failed\n")
+    host.forget_log()
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    lines = place.plan(phases=PHASES)
+    assert any(line.startswith("left out: n2: etcd has formed and this host has no data") for line in lines)
+    place.run(apply_run, phases=PHASES)
+    assert host.log == [] and (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
+    for name in ("n1", "n3"):
+        assert (place.hosts[name].root / "etc/idle/idle.conf").read_text() == "level: 2\n"
+
+
+def test_a_healthy_member_is_not_touched_without_the_quorum_of_the_others(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    for name in HOSTS:
+        place.hosts[name].forget_log()
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    ctl = place.hosts["n1"].fake / "bin/etcdctl"
+    # Its own member is healthy, the others are not: as they look from this host.
+    ctl.write_text(
+        '#!/bin/sh\ncase "$*" in\n*\'member list\'*) cat "$FAKE/members" ;;\n'
+        '*127.0.0.1*) echo \'[{"endpoint": "https://127.0.0.1:2379", "health": true}]\' ;;\n*) echo \'[]\' ;;\nesac\n'
+    )
+    with pytest.raises(
+        GateError, match=r"demo/n1: runtime: gate etcd-quorum is still shut: without this member 0 of 3"
+    ):
+        place.run(apply_run, phases=PHASES)
+    assert [place.hosts[name].log for name in HOSTS] == [[], [], []]
+
+
+def test_members_that_are_down_come_up_together_even_without_quorum(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    for name in ("n1", "n2"):
+        (place.hosts[name].fake / "units/idle.service").write_text("failed\n")
+        place.hosts[name].forget_log()
+    place.run(apply_run, phases=PHASES)
+    assert [place.hosts[name].log for name in ("n1", "n2")] == [["start idle.service"]] * 2
+
+
+def test_a_part_of_the_members_forms_nothing(place: Place) -> None:
+    with pytest.raises(RefusedError, match="etcd has not formed, and n2, n3 would not take part"):
+        place.run(apply_run, Options(limit=("n1",)), phases=PHASES)
+    assert marks(place) == [False] * 3 and not (place.hosts["n1"].root / "etc/idle").exists(), "nothing was touched"
+
+
+def test_a_change_of_membership_is_refused_with_the_reason(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    for name in HOSTS:
+        (place.hosts[name].fake / "members").write_text(members(["10.0.0.1", "10.0.0.2", "10.0.0.9"]))
+    with pytest.raises(RefusedError, match=r"n3 would be new and 10\.0\.0\.9 would go"):
+        place.run(apply_run, phases=PHASES)
