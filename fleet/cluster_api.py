@@ -52,6 +52,10 @@ class ClusterApi(Protocol):
         """Return labels and taints that the API has otherwise than the inventory, and foreign nodes."""
         ...
 
+    async def foreign_control_plane(self) -> tuple[str, ...]:
+        """Return the control-plane nodes that the API knows and the inventory does not, by name."""
+        ...
+
     async def settle_nodes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
         """Set labels and taints of the hosts' nodes as the inventory says, and return what changed."""
         ...

@@ -131,6 +131,15 @@ class OperatorApi:
         found.extend(ObjectChange(phase, f"Node {name}", "foreign") for name in sorted(set(live) - known))
         return tuple(found)
 
+    async def foreign_control_plane(self) -> tuple[str, ...]:
+        """Return the control-plane nodes that the API knows and the inventory does not, by name."""
+        known = {host.node for host in self._tree.hosts.values()}
+        live = {str(node["metadata"]["name"]): node["metadata"] for node in await self.api.list("v1", "Node")}
+        roles = {f"node-role.kubernetes.io/{role}" for role in ("control-plane", "master")}
+        return tuple(
+            name for name, meta in sorted(live.items()) if name not in known and roles & set(meta.get("labels") or {})
+        )
+
     async def settle_nodes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
         """Set labels and taints of the hosts' nodes as the inventory says, and return what changed."""
         live = {str(node["metadata"]["name"]): node for node in await self.api.list("v1", "Node")}

@@ -32,10 +32,11 @@ from fleet.session import Connector, Session
 from fleet.ssh import SshFleet
 from fleet.state import formation_paths
 from fleet.tree import RenderedTree, commit_of
-from generator.errors import FleetError, HostError, RefusedError, SlipwayError
+from generator.errors import ApiError, FleetError, HostError, RefusedError, SlipwayError
 from generator.sealing import Identity
 
 PUSHES_AT_ONCE = 20
+API_SECONDS = 10
 Clock = Callable[[], datetime]
 
 
@@ -165,6 +166,7 @@ async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, vo
     needed = [name for name, host in plan.hosts.items() if host.needed]
     _require_fit(fleet, session, needed)
     await _require_whole_formation(fleet, session, plan)
+    await _refuse_lost_control_plane(fleet, session, api)
     await _push(fleet, session, plan)
     run = ApplyRun(
         fleet.tree,
@@ -275,6 +277,23 @@ async def _require_whole_formation(fleet: Fleet, session: Session, plan: Plan) -
     members = [name for name, host in plan.hosts.items() if phase.name in host.work]
     if members and await formation.formation_due(fleet.tree, phase, session.states, session.connect):
         formation.require_all_members(fleet.tree, phase, members)
+
+
+async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpener) -> None:
+    """Refuse an inventory from which a control-plane host was taken, as far as the API can tell."""
+    if not any(phase.join for phase in fleet.tree.phases) or not formed(fleet.tree, session.states):
+        return
+    try:
+        async with asyncio.timeout(API_SECONDS):
+            lost = await (await api()).foreign_control_plane()
+    except (ApiError, TimeoutError):
+        # Without an API server nothing can be told, and the run may be what brings it back.
+        return
+    if lost:
+        raise RefusedError(
+            f"{fleet.tree.cluster}: {', '.join(lost)} is a control-plane node and no longer in the inventory; "
+            "the removal of a control-plane host needs a verb of its own, which is not built yet: take the change back"
+        )
 
 
 def _require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from fleet.gates import KINDS, GateContext, GateKind
 from fleet.plan import ObjectChange
 from fleet.runs import Fleet, apply_run, plan_run
 from fleet.tree import Phase
-from generator.errors import ApiError, GateError
+from generator.errors import ApiError, GateError, RefusedError
 from tests.fleet.local_host import LocalHost
 from tests.fleet.small_tree import ITEMS
 from tests.fleet.test_runs import HOSTS, Place
@@ -51,6 +51,7 @@ class Remembering:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.lost: tuple[str, ...] = ()
         self.pending: tuple[ObjectChange, ...] = (ObjectChange("rbac", "Role a", "create"),)
         self.labels: tuple[ObjectChange, ...] = (ObjectChange("nodes", "Node n1", "change"),)
 
@@ -77,6 +78,9 @@ class Remembering:
 
     async def node_changes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
         return self.labels
+
+    async def foreign_control_plane(self) -> tuple[str, ...]:
+        return self.lost
 
     async def settle_nodes(self, hosts: Collection[str]) -> tuple[ObjectChange, ...]:
         done, self.labels = self.labels, ()
@@ -225,3 +229,15 @@ def test_plan_says_why_objects_are_not_compared(nodes: Nodes) -> None:
     assert plan.exit_code == 0 and plan.notes == (
         "objects not compared: demo: kube-apiserver: no credentials; name a kubeconfig",
     )
+
+
+def test_an_inventory_without_one_of_its_control_plane_nodes_is_refused(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.run(apply_run)
+    nodes.api.lost = ("cp9",)
+    nodes.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    monkeypatch.setattr("fleet.runs.formed", lambda *_: True)
+    with pytest.raises(RefusedError, match="cp9 is a control-plane node and no longer in the inventory"):
+        nodes.run(apply_run)
+    assert (nodes.hosts["n1"].root / "etc/idle/idle.conf").read_text() == "level: 1\n"
