@@ -81,7 +81,8 @@ def wait_until_booted(host: Host, seconds: float = 120) -> None:
     while time.monotonic() < deadline:
         if not is_on(host):
             raise LabError(f"{host.name} went off while it booted", f"read {host.console}")
-        asked = run_on(host, ["systemctl", "is-system-running", "--wait"])
+        # Not --wait: an etcd without its quorum starts for ever, and with it the boot.
+        asked = run_on(host, ["systemctl", "is-system-running"], timeout=20)
         if asked.stdout.strip() in ("running", "degraded"):
             return
         time.sleep(0.5)

@@ -76,8 +76,8 @@ def launch(workspace: Path, environment: Mapping[str, str]) -> None:
     heading("boot two bare hosts in the lab (the first time this builds Kubernetes, about 15 minutes)")
     directory = artifacts.build()
     lab = Lab()
+    lab.destroy(*(host.name for host in lab.hosts if host.name in (CONTROL, WORKER)))
     lab.up(2, [CONTROL, WORKER])
-    lab.reset(CONTROL, WORKER)
     write_spec(
         workspace / "clusters" / NAME / "cluster.yaml",
         lab_spec(

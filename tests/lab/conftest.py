@@ -29,12 +29,8 @@ def lab() -> Iterator[LabCluster]:
     hosts = Lab()
     before = LabCluster.kernel_settings()
     names = (*CONTROL, *WORKERS)
-    known = {host.name for host in hosts.hosts}
-    if known - set(names):
-        hosts.destroy(*(known - set(names)))
+    hosts.destroy(*(host.name for host in hosts.hosts))
     hosts.up(len(names), list(names))
-    if known:
-        hosts.reset(*(known & set(names)))
     addresses = {host.name: str(host.address) for host in hosts.hosts}
     base = Path(tempfile.mkdtemp(prefix="slipway-lab-"))
     workspace = base / "workspace"
