@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from generator.spec.faults import Findings
-from generator.spec.model import Cluster, ExtraFile, Source
+from generator.spec.model import Cluster, ExtraFile, Host, Source
 from generator.spec.scalars import days
 from generator.spec.schema import ClusterSpec
 from generator.spec.versions import incompatibilities, unsupported
@@ -24,13 +25,19 @@ _OUR_FOLDERS = (
     "/sys",
     "/dev",
 )
-_RESOURCE = re.compile(r"(\*|[a-z][a-z0-9]*)(\.(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?))?")
+_RESOURCE = re.compile(r"\*\.(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?|[a-z][a-z0-9]*(\.[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?")
 _SYSCTL = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_*-]+)+")
 _SECRET_TEXT = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY|AGE-SECRET-KEY-1")
-_FORWARDING = {"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": "1"}
+_FORWARDING = {
+    4: {"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": "1"},
+    6: {"net.ipv6.conf.all.forwarding": "1", "net.bridge.bridge-nf-call-ip6tables": "1"},
+}
+# What the kubelet compares at its start, number by number (setupKernelTunables in pkg/kubelet/cm).
 _KUBELET_WANTS = {
     "vm.overcommit_memory": "1",
     "vm.panic_on_oom": "0",
+    "kernel.keys.root_maxbytes": "25000000",
+    "kernel.keys.root_maxkeys": "1000000",
     "kernel.panic": "10",
     "kernel.panic_on_oops": "1",
 }
@@ -73,7 +80,12 @@ def check_settings(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> N
 
 def _encryption(cluster: Cluster, findings: Findings) -> None:
     path: Path = ("encryption", "resources")
-    for resource in cluster.encryption.resources:
+    resources = cluster.encryption.resources
+    for resource in resources:
+        covering = _covering(resource, resources)
+        if covering is not None:
+            what = f"{resource} is covered by {covering} already, and the API server refuses both in one list"
+            findings.fault(path, what, "keep one of the two")
         if not _RESOURCE.fullmatch(resource):
             findings.fault(
                 path,
@@ -93,6 +105,13 @@ def _encryption(cluster: Cluster, findings: Findings) -> None:
             "aesgcm is safe only while its key is rotated every 200,000 writes",
             "use secretbox",
         )
+
+
+def _covering(resource: str, resources: Sequence[str]) -> str | None:
+    """Return the wildcard of the same list that covers a resource, as validateResourceOverlap of the API server."""
+    name, _, group = resource.partition(".")
+    wildcards = ("*.*",) if name == "*" else ("*.*", f"*.{group}")
+    return next((one for one in wildcards if one != resource and one in resources), None)
 
 
 def _certificates(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:
@@ -174,25 +193,33 @@ def _runtime(cluster: Cluster, findings: Findings) -> None:
 
 def _sysctl(cluster: Cluster, findings: Findings) -> None:
     first, last = cluster.network.node_port_range
-    protects = any(
-        layer["kubelet"].config.get("protectKernelDefaults") is True
-        for layer in (cluster.components, *(pool.components for pool in cluster.pools.values()))
-        if "kubelet" in layer
-    )
+    protects = any(_protects_kernel_defaults(cluster, host) for host in cluster.nodes)
+    families = {ipaddress.ip_network(cidr).version for cidr in cluster.network.pod_cidrs}
+    forwarding = {key: value for family in families for key, value in _FORWARDING[family].items()}
     for key, value in cluster.sysctl.items():
         at: Path = ("sysctl", key)
         if not _SYSCTL.fullmatch(key):
             findings.fault(at, f"{key!r} is not a kernel parameter", "write it as sysctl does, like vm.max_map_count")
         if value is not None and (value == "" or "\n" in value):
             findings.fault(at, "is empty or holds a line break", "write its value on one line, or null")
-        if key in _FORWARDING and value != _FORWARDING[key]:
-            findings.fault(at, f"must be {_FORWARDING[key]}: without it no pod reaches another host", "take it out")
-        if key in _KUBELET_WANTS and protects and value != _KUBELET_WANTS[key]:
-            what = f"must be {_KUBELET_WANTS[key]}: with protectKernelDefaults the kubelet exits otherwise"
-            findings.fault(at, what, "take it out, or take protectKernelDefaults out")
-        if key == "net.ipv4.ip_local_reserved_ports" and not _covers(value, first, last):
+        # sysctl.d(5) takes slashes for dots.
+        plain = key.replace("/", ".")
+        if plain in forwarding and value != forwarding[plain]:
+            findings.fault(at, f"must be {forwarding[plain]}: without it no pod reaches another host", "take it out")
+        if plain in _KUBELET_WANTS and protects and value != _KUBELET_WANTS[plain]:
+            what = f"must be {_KUBELET_WANTS[plain]}: with protectKernelDefaults the kubelet exits otherwise"
+            findings.fault(at, what, "take it out, or set protectKernelDefaults: false in the kubelet's config")
+        if plain == "net.ipv4.ip_local_reserved_ports" and not _covers(value, first, last):
             what = f"does not hold the node ports {first}-{last}, which outgoing connections would then take"
             findings.fault(at, what, f"add {first}-{last}, or take it out")
+
+
+def _protects_kernel_defaults(cluster: Cluster, host: Host) -> bool:
+    """Return whether the kubelet of a host stops on other kernel settings, which ours does unless the spec says not."""
+    for layer in (host.components, host.pool.components, cluster.components):
+        if "kubelet" in layer and "protectKernelDefaults" in layer["kubelet"].config:
+            return layer["kubelet"].config["protectKernelDefaults"] is True
+    return True
 
 
 def _covers(value: str | None, first: int, last: int) -> bool:

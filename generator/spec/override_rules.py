@@ -82,19 +82,23 @@ def _flags(cluster: Cluster, component: str, values: Mapping[str, Any], path: Pa
             what = f"--{flag} of {component} belongs to Slipway"
             findings.fault(here, what, f"{owned[flag]}; or write it under unsafeFlags")
             continue
-        _value(value, here, findings)
-        if _exists(component, minor, flag, here, findings):
+        fits = _value(value, here, findings)
+        if _exists(component, minor, flag, here, findings) and fits:
             _content(component, minor, flag, value, here, findings)
 
 
-def _value(value: Any, path: Path, findings: Findings) -> None:
+def _value(value: Any, path: Path, findings: Findings) -> bool:
+    """Check the shape of a flag's value; returns False where it has none that a flag can have."""
     parts = value if isinstance(value, list) else [value]
     if any(isinstance(part, (dict, list)) or (part is None and parts is value) for part in parts):
-        findings.fault(
-            path, "is not a value that a flag can take", "write text, a number, true, false, a list of those, or null"
-        )
-    elif any(isinstance(part, str) and any(char in part for char in "\n\r\0") for part in parts):
+        todo = "write text, a number, true, false, a list of those, or null"
+        if isinstance(value, dict):
+            todo = "write a list of name=value"
+        findings.fault(path, "is not a value that a flag can take", todo)
+        return False
+    if any(isinstance(part, str) and any(char in part for char in "\n\r\0") for part in parts):
         findings.fault(path, "holds a line break", "write it on one line")
+    return True
 
 
 def _exists(component: str, minor: str, flag: str, path: Path, findings: Findings) -> bool:
