@@ -73,7 +73,7 @@ class SshFleet:
         try:
             return await asyncssh.connect(address, port, username=user, tunnel=tunnel, **self.options())
         except asyncssh.HostKeyNotVerifiable:
-            raise HostError(self._key_message(where, address, port), name) from None
+            raise HostError(self._key_message(where, name, address, port), name) from None
         except asyncssh.PermissionDenied:
             raise HostError(
                 f"{where}: ssh: {user}@{address} accepts none of your keys; load the key into the agent or "
@@ -115,7 +115,7 @@ class SshFleet:
             options["client_keys"] = [str(Path(key).expanduser())]
         return options
 
-    def _key_message(self, where: str, address: str, port: int) -> str:
+    def _key_message(self, where: str, host: str, address: str, port: int) -> str:
         known = asyncssh.import_known_hosts(self._known)
         name = address if port == 22 else f"[{address}]:{port}"
         recorded = any(known.match(address, "", port)[:2])
@@ -124,7 +124,7 @@ class SshFleet:
             return (
                 f"{where}: ssh: the key of {name} is not the one in {file}: the host was installed anew, or "
                 f"somebody stands between; "
-                f"find out which, then `invoke hosts.scan --host` and review the change"
+                f"find out which, then `invoke hosts.scan --limit {host}` and review the change"
             )
         unknown = f"{where}: ssh: the key of {name} is not known"
         return f"{unknown}; run `invoke hosts.scan`, compare the fingerprint, commit {file}"
