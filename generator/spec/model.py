@@ -178,8 +178,12 @@ class Network:
 
     @property
     def allocates_node_cidrs(self) -> bool:
-        """Whether the controller manager hands out pod ranges; the bridge plugin states its own."""
-        return self.plugin not in {"bridge", "none"}
+        """Whether the controller manager hands out pod ranges, as a network of the user's own may need it to.
+
+        Flannel and others take their node's range from it, and those with an address pool of their own pass over it.
+        Only the bridge plugin states its own.
+        """
+        return self.plugin != "bridge"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ class NetworkSpec(Section):
     )
     node_mask_size: MaskSizes | None = Field(
         None,
-        description="Prefix length of each node's part of podCIDR: 24 for IPv4, 64 for IPv6 unless said.",
+        description="Prefix length of each node's part of podCIDR, which the controller manager hands out, but not to "
+        "plugin bridge: 24 for IPv4, 64 for IPv6 unless said.",
     )
     node_port_range: PortRange = Field("30000-32767", description="Ports of NodePort Services, first-last.")
     domain: Domain = Field("cluster.local", description="DNS domain of the cluster, without a dot at the end.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -279,12 +280,34 @@ def test_new_leaves_restart_nothing() -> None:
                 assert (item.restarts, item.reloads) == ((), ())
 
 
-def test_only_the_controller_manager_that_allocates_names_pod_ranges() -> None:
+def test_the_controller_manager_hands_out_pod_ranges_where_the_network_may_need_them() -> None:
     found = flags(kube_controller_manager.COMPONENT)
-    assert found["allocate-node-cidrs"] == "false"
-    assert not [name for name in found if "cidr-mask" in name or name == "cluster-cidr"]
+    assert found["allocate-node-cidrs"] == "true"
+    assert found["cluster-cidr"] == "10.244.0.0/16"
+    assert found["node-cidr-mask-size"] == "24"
     assert found["controllers"] == "*,bootstrapsigner,tokencleaner"
     assert found["service-cluster-ip-range"] == flags(kube_apiserver.COMPONENT)["service-cluster-ip-range"]
+
+
+@pytest.mark.parametrize("minor", ["1.20", "1.36"])
+def test_each_family_of_pod_ranges_has_a_mask_of_its_own(minor: str) -> None:
+    found = controller_manager_flags(minor, pod_cidrs=("10.244.0.0/16", "fd00:1::/56"), node_mask_sizes=(24, 64))
+    assert found["cluster-cidr"] == "10.244.0.0/16,fd00:1::/56"
+    assert (found["node-cidr-mask-size-ipv4"], found["node-cidr-mask-size-ipv6"]) == ("24", "64")
+    assert "node-cidr-mask-size" not in found
+
+
+def test_beside_the_bridge_plugin_the_controller_manager_hands_out_nothing() -> None:
+    found = controller_manager_flags("1.36", plugin="bridge")
+    assert found["allocate-node-cidrs"] == "false"
+    assert not [name for name in found if "cidr-mask" in name or name == "cluster-cidr"]
+
+
+def controller_manager_flags(minor: str, **network: Any) -> dict[str, str]:
+    cluster = sample_cluster(minor)
+    cluster = replace(cluster, network=replace(cluster.network, **network))
+    component = kube_controller_manager.COMPONENT
+    return flags_of(text_of(host_items(component, cluster)[UNIT.format(component.name)]))
 
 
 @pytest.mark.parametrize("minor", ["1.20", "1.21"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from generator.components import etcd, kube_apiserver, kube_controller_manager, kube_scheduler
@@ -18,14 +21,20 @@ SPECS = {
     "plain": "",
     "no audit, no encryption": "audit: {enabled: false}\nencryption: {provider: none}",
 }
-DUAL = {"pods": "[10.244.0.0/16, 'fd00:1::/48']", "services": "[10.96.0.0/16, 'fd00:2::/112']"}
+TWO_FAMILIES: dict[str, Any] = {
+    "pod_cidrs": ("10.244.0.0/16", "fd00:1::/56"),
+    "service_cidrs": ("10.96.0.0/16", "fd00:2::/112"),
+    "node_mask_sizes": (24, 64),
+}
 
 
 @pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("network", [{}, TWO_FAMILIES], ids=["one family", "two families"])
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("component", CONTROL_PLANE, ids=lambda component: component.name)
-def test_control_plane_flags_are_known(component: Component, spec: str, minor: str) -> None:
+def test_control_plane_flags_are_known(component: Component, spec: str, network: dict[str, Any], minor: str) -> None:
     cluster = sample_cluster(minor, SPECS[spec])
+    cluster = replace(cluster, network=replace(cluster.network, **network))
     unit = text_of(host_items(component, cluster)[f"/etc/systemd/system/{component.name}.service"])
     flags = flags_of(unit)
     assert len(flags) > 10
