@@ -75,7 +75,7 @@ class ArtifactSource:
         except (OSError, ValueError, urllib.error.URLError) as error:
             raise ArtifactError(
                 f"{self._cluster}: {artifact.name} {artifact.version}: {artifact.url} cannot be read "
-                f"({error}); name a folder with --artifacts or set artifacts.mirror"
+                f"({error}); name a folder of binaries with --source, or set artifacts.mirror in the spec"
             ) from None
         finally:
             part.unlink(missing_ok=True)

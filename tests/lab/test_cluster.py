@@ -206,7 +206,7 @@ def test_a_sixth_host_joins_by_one_line(lab: LabCluster) -> None:
     }
     assert all(added == 1 and removed == 0 for added, removed in lab.changed_lines("rendered", outside="hosts/w3/"))
     lab.accept_host_key("w3")
-    joined = lab.invoke("apply", "--yes")
+    joined = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
     assert joined.returncode == 0, joined.stdout + joined.stderr
     assert lab.all_ready((*NODES, "w3"))
     after = lab.unit_starts(NODES)
