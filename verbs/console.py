@@ -39,9 +39,17 @@ def diff(text: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings, aligned."""
+    """Print rows under headings, aligned; nothing is cut, and without a terminal each row is one line."""
+    cells = [tuple(headings), *(tuple(row) for row in rows)]
+    if not out.is_terminal:
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for row in cells:
+            raw("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        return
     shown = Table(*headings, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
+    for column in shown.columns:
+        column.overflow = "fold"
+    for row in cells[1:]:
         shown.add_row(*(Text(cell) for cell in row))
     out.print(shown)
 

@@ -16,8 +16,8 @@ from invoke.exceptions import Exit
 
 from generator.sealing import create_identity
 from lab import artifacts, remote
-from lab.lab import Lab
 from lab.cluster import lab_spec, versions_in, write_spec
+from lab.lab import Lab
 from verbs.console import diff, say, tree
 from verbs.verb import verb
 

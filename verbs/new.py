@@ -54,7 +54,9 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
             accept_hooks=True,
         )
     except CookiecutterException as error:
-        raise WorkspaceError(f"clusters/{name}: the answers were refused, nothing was written; see above ({error})") from error
+        raise WorkspaceError(
+            f"clusters/{name}: the answers were refused, nothing was written; see above ({error})"
+        ) from error
     if not (root / "tasks.py").exists():
         (root / "tasks.py").write_text(TASKS)
     return folder
@@ -83,7 +85,7 @@ def write_recipient(folder: Path) -> None:
     },
     iterable=["set"],
 )
-def new(context: Context, name: str, no_input: bool = False, full: bool = False, set: list[str] | None = None) -> None:  # noqa: A002
+def new(context: Context, name: str, no_input: bool = False, full: bool = False, set: list[str] | None = None) -> None:
     """Start a cluster: a commented cluster.yaml that renders at once, and the files beside it.
 
     Example: invoke new --name first --no-input

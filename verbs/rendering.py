@@ -99,7 +99,9 @@ def show_diff(context: Context, cluster: str | None = None) -> int:
     Example: invoke diff --cluster prod
     """
     place = place_of(cluster)
-    lines = list(diff(rendered_dir(place.root, place.cluster), current_tree(place.root, load(place.root, place.cluster))))
+    lines = list(
+        diff(rendered_dir(place.root, place.cluster), current_tree(place.root, load(place.root, place.cluster)))
+    )
     console.diff("\n".join(lines))
     return 2 if lines else 0
 
@@ -149,4 +151,6 @@ def lock(context: Context, source: str = "official", cluster: str | None = None)
     partial = path.with_name(f".{path.name}.new")
     partial.write_text(lock_text(found))
     partial.replace(path)
-    console.say(f"clusters/{place.cluster}/{LOCK_FILE}: {len(found.entries)} artifacts locked; render again and commit both")
+    console.say(
+        f"clusters/{place.cluster}/{LOCK_FILE}: {len(found.entries)} artifacts locked; render again and commit both"
+    )

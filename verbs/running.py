@@ -165,7 +165,9 @@ def push(
     count = asyncio.run(push_run(fleet_of(place, options, as_json=json)))
     if not json:
         done = "would get something" if dry_run else "got something"
-        console.say(f"{place.cluster}: {count} hosts {done}" if count else f"{place.cluster}: every host has everything")
+        console.say(
+            f"{place.cluster}: {count} hosts {done}" if count else f"{place.cluster}: every host has everything"
+        )
 
 
 @verb(
@@ -237,12 +239,18 @@ def ask_before_removal(fleet: Fleet, *, assumed: bool) -> None:
         for removal in removals:
             console.say(f"{name}: {removal.kind} {removal.key} will be removed")
     if not agreed("remove these?", assumed):
-        raise RefusedError(f"{found.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes")
+        raise RefusedError(
+            f"{found.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes"
+        )
 
 
 @verb(
     name="scan",
-    help={"cluster": WHICH, "limit": LIMIT, "yes": "write without asking; compare the fingerprints afterwards in the diff"},
+    help={
+        "cluster": WHICH,
+        "limit": LIMIT,
+        "yes": "write without asking; compare the fingerprints afterwards in the diff",
+    },
 )
 def scan_hosts(context: Context, cluster: str | None = None, limit: str | None = None, yes: bool = False) -> None:
     """Read the SSH host keys, show their fingerprints and write known_hosts, to be compared and committed.
@@ -253,7 +261,10 @@ def scan_hosts(context: Context, cluster: str | None = None, limit: str | None =
     tree = load_tree(place.rendered)
     path = place.inputs / "known_hosts"
     found = asyncio.run(scan(tree, path, words(limit)))
-    console.table(("host", "address", "key", "fingerprint", ""), ((k.host, k.address, k.kind, k.fingerprint, k.state) for k in found))
+    console.table(
+        ("host", "address", "key", "fingerprint", ""),
+        ((k.host, k.address, k.kind, k.fingerprint, k.state) for k in found),
+    )
     new = [key for key in found if key.state != "known"]
     if not new:
         console.say("every key is known")
@@ -263,7 +274,9 @@ def scan_hosts(context: Context, cluster: str | None = None, limit: str | None =
     partial = path.with_name(f".{path.name}.new")
     partial.write_text(known_hosts_text(path, found))
     partial.replace(path)
-    console.say(f"clusters/{place.cluster}/known_hosts: {len(new)} keys written; compare them with the consoles and commit")
+    console.say(
+        f"clusters/{place.cluster}/known_hosts: {len(new)} keys written; compare them with the consoles and commit"
+    )
 
 
 @verb(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,6 +29,10 @@ def verb(**options: Any) -> Callable[[F], Any]:
                 code = function(*args, **kwargs)
             except SlipwayError as error:
                 raise Exit(f"error: {error}", code=1) from error
+            except BrokenPipeError as error:
+                # Whoever read the output has left; Python would complain once more when it flushes at its end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise Exit(code=141) from error
             except KeyboardInterrupt as error:
                 raise Exit("interrupted; run the same command again to go on", code=130) from error
             if isinstance(code, int) and code:

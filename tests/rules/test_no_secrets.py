@@ -5,12 +5,17 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MARKER = re.compile(rb"-----BEGIN ((RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE" + rb" KEY-----|AGE-SECRET" + rb"-KEY-1[0-9A-Z]")
+MARKER = re.compile(
+    rb"-----BEGIN ((RSA|EC|DSA|OPENSSH|ENCRYPTED) )?PRIVATE" + rb" KEY-----|AGE-SECRET" + rb"-KEY-1[0-9A-Z]"
+)
 
 
 def tracked() -> list[Path]:
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     return [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
 

@@ -57,8 +57,10 @@ def test_every_verb_explains_itself_with_an_example() -> None:
 
 def test_the_only_cluster_is_meant_where_none_is_named(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        with pytest.raises(WorkspaceError, match="no cluster|several"):
-            place_of(None, {"SLIPWAY_ROOT": str(tmp_path)} if (tmp_path / "clusters").mkdir(exist_ok=True) is None else {})
+        with pytest.raises(WorkspaceError, match=r"no cluster|several"):
+            place_of(
+                None, {"SLIPWAY_ROOT": str(tmp_path)} if (tmp_path / "clusters").mkdir(exist_ok=True) is None else {}
+            )
         (tmp_path / "clusters" / name).mkdir()
         (tmp_path / "clusters" / name / "cluster.yaml").touch()
         if name == "one":
@@ -129,7 +131,7 @@ def test_a_missing_identity_says_what_to_do_and_writes_nothing(workspace: Path, 
     assert len(sorted(path for path in root.rglob("*"))) == len(before) - 1
 
 
-def test_push_refuses_what_is_not_locked_and_unknown_host_keys(workspace: Path) -> None:
+def test_a_plan_for_hosts_that_cannot_be_entered_is_a_message_with_their_names(workspace: Path) -> None:
     done = invoke(workspace, "plan")
     assert done.returncode == 1
     assert "first/" in done.stderr
@@ -140,6 +142,23 @@ def test_certificates_are_listed_and_the_exit_code_tells_of_the_end(workspace: P
     listed = invoke(workspace, "certs.list", "--json")
     assert listed.returncode == 0, listed.stderr
     assert '"hosts/cp1/apiserver"' in listed.stdout
+    spec = workspace / "clusters" / "first" / "cluster.yaml"
+    text = spec.read_text()
+    try:
+        spec.write_text(f"{text}\npki: {{validity: {{leaf: 3y}}, warnBefore: 2y}}\n")
+        near = invoke(workspace, "certs.list")
+    finally:
+        spec.write_text(text)
+    assert near.returncode == 2, near.stderr
+    assert "clusters/first/pki/hosts/cp1/apiserver.crt: 364 days left" in near.stderr
+
+
+def test_a_table_for_other_programs_has_every_word_and_one_line_for_each_row(workspace: Path) -> None:
+    lines = invoke(workspace, "certs.list", COLUMNS="40").stdout.splitlines()
+    (row,) = [line for line in lines if line.startswith("hosts/cp1/apiserver ")]
+    assert "DNS:kubernetes.default.svc.cluster.local" in row
+    assert "clusters/first/pki/hosts/cp1/apiserver.crt" in row
+    assert "cp1:/etc/kubernetes/pki/apiserver.crt" in row
 
 
 def test_a_second_new_of_one_name_is_refused_and_leaves_the_first(workspace: Path) -> None:
