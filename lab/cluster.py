@@ -27,7 +27,12 @@ def pod_subnet(address: str) -> str:
 
 
 def lab_spec(
-    name: str, *, control: Mapping[str, str], workers: Mapping[str, str], versions: Mapping[str, str], ssh_user: str = "root"
+    name: str,
+    *,
+    control: Mapping[str, str],
+    workers: Mapping[str, str],
+    versions: Mapping[str, str],
+    ssh_user: str = "root",
 ) -> dict[str, Any]:
     """Return the content of cluster.yaml for lab hosts; `control` and `workers` map host names to addresses."""
     hosts = {

@@ -1,7 +1,9 @@
 """What the lab raises when something is wrong that a person can put right."""
 
+from generator.errors import SlipwayError
 
-class LabError(Exception):
+
+class LabError(SlipwayError):
     """A fault of the lab, worded ``lab: what is wrong; what to do``."""
 
     def __init__(self, wrong: str, remedy: str) -> None:

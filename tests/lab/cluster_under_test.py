@@ -1,4 +1,4 @@
-"""The cluster that the lab tests share: lab hosts, a workspace outside the repository, and Slipway's own verbs on it."""
+"""The cluster that the lab tests share: lab hosts, a workspace outside the repository, Slipway's verbs on it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ class LabCluster:
     def kubectl_after(self, kind: str, name: str, seconds: float = 15) -> str:
         """The resourceVersion of an object in kube-system once it has changed, which a live leader's lease does."""
         first = self.kubectl_json("get", kind, "-n", "kube-system", name)["metadata"]["resourceVersion"]
-        until(lambda: self.kubectl_json("get", kind, "-n", "kube-system", name)["metadata"]["resourceVersion"] != first, seconds)
+        until(
+            lambda: self.kubectl_json("get", kind, "-n", "kube-system", name)["metadata"]["resourceVersion"] != first,
+            seconds,
+        )
         return str(self.kubectl_json("get", kind, "-n", "kube-system", name)["metadata"]["resourceVersion"])
 
     # The workspace
@@ -180,7 +183,8 @@ class LabCluster:
             script = (
                 "for unit in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy"
                 " apiserver-balancer bridge-routes; do"
-                " echo $unit.service $(systemctl show -P ExecMainStartTimestampMonotonic -p MainPID $unit.service); done"
+                " echo $unit.service"
+                " $(systemctl show -P ExecMainStartTimestampMonotonic -p MainPID $unit.service); done"
             )
             for line in self.sh(host, script).splitlines():
                 unit, _, start = line.partition(" ")
@@ -215,7 +219,7 @@ class LabCluster:
         return base64.b64decode(text)
 
     def create_forged_csrs(self, node: str) -> list[str]:
-        """Forged requests, sent with the node's own client certificate: the strongest position that a thief can have."""
+        """Send forged requests with the node's own client certificate: the strongest position that a thief can have."""
         names = []
         for what, pem_text in forged_requests(node, self.addresses[node]).items():
             request = base64.b64encode(pem_text).decode()
@@ -245,8 +249,19 @@ class LabCluster:
     @staticmethod
     def kernel_settings() -> str:
         """The machine's own sysctls outside net.*, without those that count or draw lots."""
-        moving = ("kernel.random.", "fs.quota.", "fs.dentry-state", "fs.file-nr", "fs.inode-", "kernel.ns_last_pid", "fs.aio-nr", "kernel.pty.nr")
-        listed = subprocess.run(["sysctl", "-a"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False)
+        moving = (
+            "kernel.random.",
+            "fs.quota.",
+            "fs.dentry-state",
+            "fs.file-nr",
+            "fs.inode-",
+            "kernel.ns_last_pid",
+            "fs.aio-nr",
+            "kernel.pty.nr",
+        )
+        listed = subprocess.run(
+            ["sysctl", "-a"], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}, check=False
+        )
         kept = [
             line
             for line in listed.stdout.splitlines()
@@ -301,7 +316,9 @@ def web_pod(worker: str) -> dict[str, Any]:
                     "image": "slipway.lab/busybox:1",
                     "imagePullPolicy": "Never",
                     "command": ["/bin/busybox", "sh", "-c"],
-                    "args": [f"mkdir -p /www; echo {worker} >/www/index.html; echo listening; exec httpd -f -p 8080 -h /www"],
+                    "args": [
+                        f"mkdir -p /www; echo {worker} >/www/index.html; echo listening; exec httpd -f -p 8080 -h /www"
+                    ],
                     "ports": [{"containerPort": 8080}],
                     "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 2},
                 }

@@ -1,6 +1,6 @@
 """One cluster, from bare hosts to Ready, and what it must show: three hosts with etcd and control plane, two workers.
 
-The tests run in the order in which they stand: they share one bring-up (conftest.py), and later ones change the cluster.
+The tests run in the order in which they stand: they share one bring-up (conftest.py), and later ones change it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def test_etcd_refuses_a_client_without_a_certificate(lab: LabCluster) -> None:
     refused = lab.try_sh("cp1", f"curl -sS --max-time 5 --cacert /etc/etcd/pki/ca.crt {url}")
     assert refused.returncode != 0
     assert "certificate" in refused.stderr or "alert" in refused.stderr
-    peer = lab.try_sh("cp1", f"curl -sS --max-time 5 --cacert /etc/etcd/pki/ca.crt https://{lab.addresses['cp2']}:2380/version")
+    peer = lab.try_sh(
+        "cp1", f"curl -sS --max-time 5 --cacert /etc/etcd/pki/ca.crt https://{lab.addresses['cp2']}:2380/version"
+    )
     assert peer.returncode != 0
 
 
@@ -82,7 +84,9 @@ def test_all_five_nodes_are_ready(lab: LabCluster) -> None:
 
 
 def test_no_bootstrap_token_is_left(lab: LabCluster) -> None:
-    left = lab.kubectl_json("get", "secrets", "-n", "kube-system", "--field-selector", "type=bootstrap.kubernetes.io/token")
+    left = lab.kubectl_json(
+        "get", "secrets", "-n", "kube-system", "--field-selector", "type=bootstrap.kubernetes.io/token"
+    )
     assert left["items"] == []
     for host in NODES:
         assert lab.try_sh(host, "test -e /run/slipway/bootstrap-kubelet.kubeconfig").returncode != 0
@@ -90,7 +94,9 @@ def test_no_bootstrap_token_is_left(lab: LabCluster) -> None:
 
 def test_no_worker_holds_a_key_that_we_made(lab: LabCluster) -> None:
     for host in WORKERS:
-        keys = lab.sh(host, "find /etc /opt /var/lib/slipway -xdev -name '*.key' -not -path '/etc/ssl/*' -not -path '/etc/ssh/*'")
+        keys = lab.sh(
+            host, "find /etc /opt /var/lib/slipway -xdev -name '*.key' -not -path '/etc/ssl/*' -not -path '/etc/ssh/*'"
+        )
         assert keys == ""
 
 
@@ -104,8 +110,9 @@ def test_pods_start_and_logs_and_exec_work(lab: LabCluster) -> None:
 def test_the_kubelet_serving_certificate_is_of_the_cluster_ca(lab: LabCluster) -> None:
     for host in NODES:
         address = lab.addresses[host]
-        check = f"openssl s_client -connect {address}:10250 -CAfile /etc/kubernetes/pki/ca.crt -verify_return_error -verify_ip {address}"
-        assert "Verification: OK" in lab.sh("cp1", f"{check} </dev/null 2>/dev/null")
+        trusted = "-CAfile /etc/kubernetes/pki/ca.crt -verify_return_error"
+        check = f"openssl s_client -connect {address}:10250 -verify_ip {address} {trusted} </dev/null 2>/dev/null"
+        assert "Verification: OK" in lab.sh("cp1", check)
 
 
 def test_a_pod_reaches_the_pod_of_the_other_worker(lab: LabCluster) -> None:
@@ -120,13 +127,19 @@ def test_a_pod_reaches_the_pod_of_the_other_worker(lab: LabCluster) -> None:
 def test_a_service_answers_from_every_node(lab: LabCluster) -> None:
     address = lab.service_ip()
     for host in NODES:
-        until(lambda host=host: lab.try_sh(host, f"curl -sS --max-time 5 http://{address}/").stdout.strip() in WORKERS, 60)
+        until(
+            lambda host=host: lab.try_sh(host, f"curl -sS --max-time 5 http://{address}/").stdout.strip() in WORKERS, 60
+        )
 
 
 def test_a_secret_is_encrypted_in_etcd(lab: LabCluster) -> None:
     word = secrets.token_hex(12)
     lab.kubectl("create", "secret", "generic", "sealed", f"--from-literal=word={word}")
-    stored = lab.sh("cp1", f"{ETCDCTL} --endpoints=https://127.0.0.1:2379 get /registry/secrets/default/sealed --print-value-only | base64")
+    stored = lab.sh(
+        "cp1",
+        f"{ETCDCTL} --endpoints=https://127.0.0.1:2379"
+        " get /registry/secrets/default/sealed --print-value-only | base64",
+    )
     raw = lab.decoded(stored)
     assert raw.startswith(b"k8s:enc:secretbox:v1:")
     assert word.encode() not in raw
@@ -160,7 +173,8 @@ def test_the_api_answers_through_each_local_balancer_with_one_control_plane_host
     try:
         for host in ("cp1", "cp2", *WORKERS):
             probe = (
-                "curl -sS --max-time 5 --cacert /etc/kubernetes/pki/ca.crt --cert /var/lib/kubelet/pki/kubelet-client-current.pem"
+                "curl -sS --max-time 5 --cacert /etc/kubernetes/pki/ca.crt"
+                " --cert /var/lib/kubelet/pki/kubelet-client-current.pem"
                 " --key /var/lib/kubelet/pki/kubelet-client-current.pem https://127.0.0.1:8443/readyz"
             )
             until(lambda host=host, probe=probe: lab.try_sh(host, probe).stdout == "ok", 30)
@@ -173,7 +187,11 @@ def test_the_api_answers_through_each_local_balancer_with_one_control_plane_host
 
 def test_one_kubelet_flag_is_one_file_and_rolls_the_kubelets_only(lab: LabCluster) -> None:
     lab.commit("before the flag")
-    lab.edit_spec(lambda spec: spec.setdefault("components", {}).setdefault("kubelet", {}).setdefault("flags", {}).update({"v": 3}))
+    lab.edit_spec(
+        lambda spec: (
+            spec.setdefault("components", {}).setdefault("kubelet", {}).setdefault("flags", {}).update({"v": 3})
+        )
+    )
     assert lab.invoke("render").returncode == 0
     assert lab.changed("rendered") == ["components/kubelet/rootfs/etc/systemd/system/kubelet.service"]
     plan = lab.invoke("plan", "--json")
@@ -185,7 +203,13 @@ def test_one_kubelet_flag_is_one_file_and_rolls_the_kubelets_only(lab: LabCluste
     assert {key for key in before if before[key] != after.get(key)} == {(host, "kubelet.service") for host in NODES}
     lab.commit("the flag, everywhere")
     lab.edit_spec(
-        lambda spec: spec["hosts"]["w1"].setdefault("components", {}).setdefault("kubelet", {}).setdefault("flags", {}).update({"v": 4})
+        lambda spec: (
+            spec["hosts"]["w1"]
+            .setdefault("components", {})
+            .setdefault("kubelet", {})
+            .setdefault("flags", {})
+            .update({"v": 4})
+        )
     )
     assert lab.invoke("render").returncode == 0
     assert {path.split("/")[1] for path in lab.changed("rendered")} == {"w1"}
@@ -215,7 +239,10 @@ def test_a_sixth_host_joins_by_one_line(lab: LabCluster) -> None:
 
 def test_rendering_anew_leaves_git_clean(lab: LabCluster) -> None:
     lab.commit("six hosts")
-    for environment in ({"PYTHONHASHSEED": "1", "LC_ALL": "C"}, {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"}):
+    for environment in (
+        {"PYTHONHASHSEED": "1", "LC_ALL": "C"},
+        {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
+    ):
         shutil.rmtree(lab.rendered)
         assert lab.invoke("render", environment=environment).returncode == 0
         assert lab.git("status", "--porcelain") == ""
