@@ -1,4 +1,4 @@
-"""YAML out: sorted or given order, block style, LF, never an alias; quoted where it would read as another type."""
+"""YAML out: sorted or given order, block style, LF, no alias; texts are quoted that would read as another type."""
 
 from __future__ import annotations
 
