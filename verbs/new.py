@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -42,6 +43,7 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
     folder = root / "clusters" / name
     if folder.exists():
         raise WorkspaceError(f"clusters/{name} exists already; choose another name or edit it")
+    check_answers(answers)
     (root / "clusters").mkdir(parents=True, exist_ok=True)
     # The hooks say what they refuse; cookiecutter's log would add a traceback to it.
     logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)
@@ -60,6 +62,18 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
     if not (root / "tasks.py").exists():
         (root / "tasks.py").write_text(TASKS)
     return folder
+
+
+def check_answers(answers: dict[str, str]) -> None:
+    """Raise WorkspaceError for the answer to a question that nobody asks, and for one that is not among its choices."""
+    questions = json.loads((template() / "cookiecutter.json").read_text(encoding="utf-8"))
+    known = sorted(key for key in questions if not key.startswith("_") and key != "name")
+    for key, answer in sorted(answers.items()):
+        if key not in known:
+            raise WorkspaceError(f"--set {key}: there is no such question; there are {', '.join(known)}")
+        choices = questions[key]
+        if isinstance(choices, list) and answer not in choices:
+            raise WorkspaceError(f"--set {key}: {answer!r} is no choice; write {' or '.join(choices)}")
 
 
 def write_recipient(folder: Path) -> None:

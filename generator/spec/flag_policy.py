@@ -105,6 +105,10 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "service-cluster-ip-range": "set network.serviceCIDR",
         "service-node-port-range": "set network.nodePortRange",
         "secure-port": "set api.port",
+        **dict.fromkeys(
+            ("bind-address", "advertise-address"),
+            "balancers and gates enter by the address of each host, ${SLIPWAY_NODE_IP}",
+        ),
         "encryption-provider-config": "set encryption",
         "audit-policy-file": "set audit.policy",
         "audit-log-path": "set directories.auditLog",

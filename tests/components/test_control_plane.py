@@ -125,14 +125,14 @@ def test_talks_to_the_api_server_of_its_own_host(component: Component) -> None:
         assert config["users"][0]["user"].keys() == {"client-certificate", "client-key"}
         return config["clusters"][0]["cluster"]["server"], path in shared
 
-    bound = 'components: {kube-apiserver: {flags: {bind-address: "%s"}}}'
+    bound = 'components: {kube-apiserver: {unsafeFlags: {bind-address: "%s"}}}'
     assert server("cp2", "api: {port: 7443}") == ("https://127.0.0.1:7443", True)
     assert server("cp2", bound % "${SLIPWAY_NODE_IP}") == ("https://10.0.0.2:6443", False)
     assert server("cp2", bound % "0.0.0.0") == ("https://127.0.0.1:6443", True)
 
 
 def test_a_host_may_bind_its_api_server_to_an_address_of_its_own() -> None:
-    cluster = sample_cluster(host=", components: {kube-apiserver: {flags: {bind-address: 10.0.0.1}}}")
+    cluster = sample_cluster(host=", components: {kube-apiserver: {unsafeFlags: {bind-address: 10.0.0.1}}}")
     for host, address in (("cp1", "10.0.0.1"), ("cp2", "127.0.0.1")):
         text = text_of(host_items(kube_scheduler.COMPONENT, cluster, host)["/etc/kubernetes/scheduler.kubeconfig"])
         assert f"server: https://{address}:6443" in text

@@ -167,6 +167,22 @@ def test_a_second_new_of_one_name_is_refused_and_leaves_the_first(workspace: Pat
     assert (workspace / "clusters" / "first" / "cluster.yaml").read_text() == spec
 
 
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("network_plugin=calico", "'calico' is no choice; write bridge or none"),
+        ("pod_cdir=10.1.0.0/16", "there is no such question; there are api_endpoint, "),
+        ("pod_cidr", "no value; write KEY=VALUE"),
+    ],
+)
+def test_new_refuses_an_answer_that_nobody_asked_for(workspace: Path, answer: str, text: str) -> None:
+    done = invoke(workspace, "new", "--name", "second", "--no-input", "--set", answer)
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (workspace / "clusters" / "second").exists()
+
+
 def test_new_refuses_a_bad_name_and_leaves_nothing(workspace: Path) -> None:
     done = invoke(workspace, "new", "--name", "Bad_Name", "--no-input")
     assert done.returncode == 1
