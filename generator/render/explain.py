@@ -16,7 +16,7 @@ from generator.formats.merge import Origin
 from generator.pki.request_material import RequestMaterial
 from generator.render.flow import flow
 from generator.render.whereabouts import file_lines
-from generator.spec import load
+from generator.spec import flag_policy, flag_tables, load
 from generator.spec.model import Cluster, Host, Pool
 
 KINDS = ("flags", "unit", "config")
@@ -47,6 +47,9 @@ def explained(
     by_name = {component.name: component for component in components}
     name, part = _parted(what)
     component = _one(cluster, "component", name, by_name)
+    if the_pool is not None and not component.runs_on(cluster, the_pool):
+        where = f"host {the_host.name}" if the_host else f"pool {the_pool.name}"
+        raise RenderError(f"{cluster.name}: {name} does not run on {where}; name a host or pool that runs it")
     settings = component.settings(view)
     paths = _matching(settings, part)
     lines = [_line(name, settings, path) for path in paths]
@@ -61,8 +64,23 @@ def explained(
     if not part:
         lines.extend(f"note: {note}" for note in getattr(component, "NOTES", ()))
     if not lines and part:
-        raise RenderError(f"{cluster.name}: {name}: nothing sets {part}{_nearest(part, known)}")
+        default = _default_of_the_program(cluster, name, part)
+        if not default:
+            raise RenderError(f"{cluster.name}: {name}: nothing sets {part}{_nearest(part, known)}")
+        lines = [default]
     return lines or [f"{name}: it has no settings"]
+
+
+def _default_of_the_program(cluster: Cluster, name: str, part: str) -> str:
+    """Return what holds for a flag that no layer sets but the program of that version has; "" for anything else."""
+    kind, _, flag = part.rpartition(".")
+    if kind not in {"", "flags"} or "flags" not in flag_policy.OVERRIDABLE.get(name, ()):
+        return ""
+    version = cluster.versions.etcd if name == "etcd" else cluster.versions.kubernetes
+    minor = version.rpartition(".")[0]
+    if flag_tables.known(name, minor, flag) is not flag_tables.Knowledge.KNOWN:
+        return ""
+    return f"{name}.flags.{flag}: set by no layer; the default of {name} {minor} holds"
 
 
 def _parted(what: str) -> tuple[str, str]:

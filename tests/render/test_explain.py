@@ -94,3 +94,20 @@ def test_what_is_not_known_is_answered_with_the_nearest(what: str, where: dict[s
     with pytest.raises(RenderError) as caught:
         _explained(cluster("ha"), what, **where)
     assert str(caught.value) == message
+
+
+def test_a_flag_that_nothing_sets_keeps_the_default_of_its_program() -> None:
+    (line,) = _explained(cluster("minimal"), "kube-apiserver.flags.max-mutating-requests-inflight")
+    assert line.startswith("kube-apiserver.flags.max-mutating-requests-inflight: set by no layer; the default of ")
+
+
+@pytest.mark.parametrize("what", ["containerd.flags.x", "kubelet.flags.nope", "trust.nope", "kubelet.config.nope"])
+def test_what_nobody_knows_is_refused(what: str) -> None:
+    with pytest.raises(RenderError, match="nothing sets"):
+        _explained(cluster("minimal"), what)
+
+
+def test_a_component_is_explained_only_where_it_runs() -> None:
+    (worker,) = [host.name for host in cluster("minimal").with_role("worker")]
+    with pytest.raises(RenderError, match=f"etcd does not run on host {worker}"):
+        _explained(cluster("minimal"), "etcd.flags.name", host=worker)
