@@ -13,6 +13,7 @@ from generator.spec.yaml_source import Path
 
 _CGROUP_V1_REFUSED = (1, 35)
 _MOST_ETCD = 7
+_DEFAULT_MAX_PODS = 110
 
 
 def check_hosts(cluster: Cluster, findings: Findings) -> None:
@@ -28,6 +29,7 @@ def check_hosts(cluster: Cluster, findings: Findings) -> None:
         _ports(cluster, pool, findings)
     _ssh_ports(cluster, findings)
     _room_for_nodes(cluster, findings)
+    _room_for_pods(cluster, findings)
 
 
 def check_systems(cluster: Cluster, findings: Findings) -> None:
@@ -222,3 +224,28 @@ def _room_for_nodes(cluster: Cluster, findings: Findings) -> None:
         if room < nodes:
             what = f"{cidr} has room for {room} nodes of /{size}, but there are {nodes}"
             findings.fault(("network", "podCIDR"), what, "use a larger range, or a larger nodeMaskSize")
+
+
+def _room_for_pods(cluster: Cluster, findings: Findings) -> None:
+    """Warn where a kubelet takes more pods than its node's range has addresses: the last ones would never start."""
+    network = cluster.network
+    said: set[tuple[str, int, int]] = set()
+    for host in cluster.nodes:
+        most = _most_pods(cluster, host)
+        sizes = [ipaddress.ip_network(subnet).prefixlen for subnet in host.pod_subnets]
+        for cidr, size in zip(network.pod_cidrs, sizes or network.node_mask_sizes, strict=False):
+            # The network itself, the bridge's own address and, with IPv4, broadcast are no pod's.
+            room = 2 ** max(0, ipaddress.ip_network(cidr).max_prefixlen - size) - 3
+            if most > room and (host.pool.name, most, size) not in said:
+                said.add((host.pool.name, most, size))
+                what = f"the kubelet takes up to {most} pods, but a node's range of /{size} has room for {room}"
+                todo = f"use a larger range, or kubelet config maxPods: {max(room, 1)}"
+                findings.warn(findings.host_paths[host.name], what, todo)
+
+
+def _most_pods(cluster: Cluster, host: Host) -> int:
+    for layer in (host.components, host.pool.components, cluster.components):
+        value = layer["kubelet"].config.get("maxPods") if "kubelet" in layer else None
+        if isinstance(value, int):
+            return value
+    return _DEFAULT_MAX_PODS
