@@ -77,5 +77,5 @@ def expiry_warnings(statuses: Iterable[CertificateStatus]) -> tuple[str, ...]:
     for status in statuses:
         if status.warn:
             ends = "expired on" if status.expired else f"{status.days_left} days left, ends on"
-            lines.append(f"{status.file}: {ends} {status.not_after:%Y-%m-%d}; replace it and apply")
+            lines.append(f"{status.file}: {ends} {status.not_after:%Y-%m-%d}; remove this file, render and apply")
     return tuple(lines)

@@ -147,6 +147,9 @@ def _labelled(where: str, name: str, key: str, member: Any) -> Mapping[str, Any]
     words = [member.get("kind"), member.get("apiVersion"), metadata.get("name")] if isinstance(metadata, dict) else []
     if not isinstance(metadata, dict) or not all(isinstance(word, str) and word for word in words):
         raise RenderError(f"{where}: {name}.{key} is no API object; it needs apiVersion, kind and metadata.name")
+    if member["kind"] == "Secret" and (member.get("data") or member.get("stringData")):
+        what = f"{name}.{key} is a Secret with its values, which would stand in git as plain text"
+        raise RenderError(f"{where}: {what}; leave data and stringData out, and let what owns the secret fill it in")
     return {**member, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), SET_LABEL: name}}}
 
 

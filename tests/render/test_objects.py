@@ -155,6 +155,10 @@ def test_the_users_own_jsonnet_is_added(tmp_path: Path, text: str) -> None:
         ("{ broken: {} }", "'broken' is no name of a set"),
         ("{ '20-x': { a: 1 } }", "20-x.a is no API object"),
         ("{ '20-x': [] }", "set 20-x is no map"),
+        (
+            "{ '20-x': { a: { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' }, stringData: { b: 'c' } } } }",
+            "20-x.a is a Secret with its values, which would stand in git as plain text",
+        ),
         ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: {} } } }", "20-x.a is no API object"),
         (
             "{ '20-x': $['00-cluster-rbac'] }",
