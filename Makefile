@@ -21,7 +21,7 @@ $(STAMP): requirements.lock pyproject.toml
 	  || { echo "slipway needs python 3.11 or newer as $(PYTHON); set PYTHON=<a newer one>" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 demo: setup ## Scaffold a cluster, render it, show a diff; on Linux as root also launch it on local lab hosts

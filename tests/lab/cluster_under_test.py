@@ -251,6 +251,8 @@ class LabCluster:
         """The machine's own sysctls outside net.*, without those that count or draw lots."""
         moving = (
             "kernel.random.",
+            "kernel.perf_",
+            "fs.binfmt_misc.",
             "fs.quota.",
             "fs.dentry-state",
             "fs.file-nr",
