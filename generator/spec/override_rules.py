@@ -14,7 +14,15 @@ from generator.spec.versions import minor_of, minor_text
 from generator.spec.yaml_source import Path
 
 _UNIT_SECTIONS = ("Unit", "Service", "Install", "Socket", "Path", "Timer")
-_OWNED_UNIT_KEYS = {"ExecStart": "set flags", "User": "keys belong to that user", "Type": "gates rest on it"}
+_OWNED_UNIT_KEYS = {
+    "ExecStart": "set flags",
+    "User": "keys belong to that user",
+    "Type": "gates rest on it",
+    "EnvironmentFile": "facts of the host come from it",
+}
+# A drop-in adds to these; an override would replace what is there.
+_OWN_ENVIRONMENT = {"etcd", "bridge", "csr-approver"}
+_OWNED_BY_ETCD = {"AssertPathExists": "it keeps an emptied member from starting"}
 
 
 def check_overrides(cluster: Cluster, findings: Findings) -> None:
@@ -62,7 +70,7 @@ def _layer(
                 findings.fault((*here, part), f"{name} takes no {part}", f"it takes {' and '.join(sorted(shape))}")
             elif part in {"flags", "unsafeFlags"}:
                 _flags(cluster, name, values, (*here, part), findings)
-        _unit(override.unit, (*here, "unit"), findings)
+        _unit(name, override.unit, (*here, "unit"), findings)
         _config(cluster, name, override.config, (*here, "config"), findings)
 
 
@@ -154,6 +162,10 @@ def _exists(component: str, minor: str, flag: str, path: Path, findings: Finding
 
 
 def _content(component: str, minor: str, flag: str, value: Any, path: Path, findings: Findings) -> None:
+    switched_off = flag == "enable-admission-plugins" and value is None
+    if switched_off or (flag == "disable-admission-plugins" and "NodeRestriction" in str(value)):
+        what = "without NodeRestriction a node may change other nodes and their pods"
+        findings.warn(path, what, "leave NodeRestriction on")
     if component == "etcd" or value is None:
         return
     words = [str(word).strip() for word in (value if isinstance(value, list) else str(value).split(","))]
@@ -179,7 +191,15 @@ def _gate(gate: str, minor: str, path: Path, findings: Findings) -> None:
         )
 
 
-def _unit(sections: Mapping[str, Mapping[str, Any]], path: Path, findings: Findings) -> None:
+def _owned_unit_keys(component: str) -> Mapping[str, str]:
+    owned = dict(_OWNED_UNIT_KEYS)
+    if component in _OWN_ENVIRONMENT:
+        owned["Environment"] = "the program rests on what it holds"
+    return owned | _OWNED_BY_ETCD if component == "etcd" else owned
+
+
+def _unit(component: str, sections: Mapping[str, Mapping[str, Any]], path: Path, findings: Findings) -> None:
+    owned = _owned_unit_keys(component)
     for section, keys in sections.items():
         here = (*path, section)
         if section not in _UNIT_SECTIONS and not section.startswith("X-"):
@@ -188,8 +208,8 @@ def _unit(sections: Mapping[str, Mapping[str, Any]], path: Path, findings: Findi
             continue
         for key, value in keys.items():
             at = (*here, key)
-            if key in _OWNED_UNIT_KEYS:
-                findings.fault(at, f"{key}= belongs to Slipway: {_OWNED_UNIT_KEYS[key]}", "use a drop-in under files")
+            if key in owned:
+                findings.fault(at, f"{key}= belongs to Slipway: {owned[key]}", "use a drop-in under files")
             elif not key.isascii() or not key.replace("-", "").isalnum():
                 findings.fault(at, "is not a key of a unit", "write a name as in systemd.unit(5)")
             parts = value if isinstance(value, list) else [value]

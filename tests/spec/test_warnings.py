@@ -48,6 +48,11 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
             "unproven",
         ),
         ({"components": {"etcd": {"flags": {"brand-new": 1}}}}, "unproven"),
+        ({"components": {"kube-apiserver": {"flags": {"enable-admission-plugins": None}}}}, "without NodeRestriction"),
+        (
+            {"components": {"kube-apiserver": {"flags": {"disable-admission-plugins": ["NodeRestriction"]}}}},
+            "without NodeRestriction",
+        ),
         ({"network": {"nodeMaskSize": 26}}, "takes up to 110 pods, but a node's range of /26 has room for 61"),
         ({"components": {"kubelet": {"config": {"maxPods": 300}}}}, "takes up to 300 pods"),
         ({"encryption": {"provider": "none"}}, "plain text"),
