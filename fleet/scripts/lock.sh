@@ -2,10 +2,13 @@
 # oust OLD-RUN | renew RUN | release RUN. Ages are of this host's own clock.
 make_state
 lock=$STATE/lock
-holder=''
+# A run that was killed between making the folder and writing its name has left none: "-" stands for it, so that it can
+# be ousted like any other.
+holder=-
 run_of() {
     holder=''
     [ ! -r "$lock/run" ] || IFS= read -r holder <"$lock/run"
+    holder=${holder:--}
 }
 case $1 in
 look) ;;
@@ -38,7 +41,7 @@ if [ -d "$lock" ]; then
     renewed=$(stat -c %Y "$lock/renewed" 2>/dev/null || stat -c %Y "$lock")
     text=''
     [ ! -r "$lock/holder" ] || IFS= read -r text <"$lock/holder"
-    say held "${holder:--}" "$(($(date +%s) - renewed))" "${text:--}"
+    say held "$holder" "$(($(date +%s) - renewed))" "${text:--}"
 else
     say free
 fi

@@ -123,3 +123,17 @@ def test_break_lock_shows_whose_it_was(cluster: Cluster) -> None:
         await first.__aexit__()
 
     asyncio.run(main())
+
+
+def test_a_lock_without_a_name_is_ousted_like_any_other(cluster: Cluster) -> None:
+    for name in NAMES:
+        cluster.hosts[name].state("lock").mkdir(parents=True)
+
+    async def main() -> None:
+        with pytest.raises(LockError, match="somebody who left no name"):
+            await cluster.lock(HERE).__aenter__()
+        async with cluster.lock(HERE, break_lock=True) as lock:
+            await lock.ensure()
+            assert all(cluster.hosts[name].state("lock/run").read_text() == f"{lock.run}\n" for name in NAMES)
+
+    asyncio.run(main())
