@@ -78,9 +78,10 @@ class ApplyRun:
             names = []
         elif names:
             await self._list_unready(phase)
-            down = down_hosts(self.tree, phase, self.session.states, names)
+            work = {name: self.plan.hosts[name].work[phase.name] for name in names}
+            down = down_hosts(self.tree, phase, self.session.states, work)
             healthy = await self._healthy(phase, [name for name in names if name not in down])
-            quiet = {name for name in names if self.plan.hosts[name].work[phase.name].quiet} - down
+            quiet = {name for name in names if work[name].quiet} - down
             for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down, quiet=quiet):
                 await self.ensure_lock()
                 await self._batch(phase, batch, healthy, down)
@@ -141,10 +142,11 @@ class ApplyRun:
                 for entry in self._entries(phase.before, name):
                     await wait_open(entry, await self._host_context(phase, name), self.reporter)
         joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]
-        if joining:
-            content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
         try:
-            await _all(self._bootstrap(phase, name, content) for name in joining)
+            if joining:
+                # Inside: a token whose answer was lost is there all the same.
+                content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
+                await _all(self._bootstrap(phase, name, content) for name in joining)
             await _all(self._host(phase, name, down=name in down) for name in batch)
         except BaseException:
             # What went wrong matters more than a token that ends by itself in minutes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from fleet.compare import Work
 from fleet.state import HostState, UnitFacts
 from fleet.tree import Host, Phase, Pool, RenderedTree
 
@@ -15,10 +16,22 @@ def slots(pool: Pool, members: int) -> int:
     return max(1, number)
 
 
-def is_down(host: Host, phase: Phase, state: HostState) -> bool:
-    """Return whether a unit of the phase that should run does not: nothing can get worse on that host."""
+def is_down(host: Host, phase: Phase, state: HostState, work: Work) -> bool:
+    """Return whether nothing can get worse on a host: a unit that should run does not, and none that runs is hit.
+
+    A host on which the work drains, or restarts a unit that runs, is not down: a scheduler that failed everywhere, or a
+    unit that is new, must not restart every API server at once.
+    """
     started = [unit for unit in host.units(phase.name) if unit.start]
-    return any(state.units.get(unit.name, UnitFacts()).active != "active" for unit in started)
+    stopped = any(_active(state, unit.name) != "active" for unit in started)
+    hit = any(
+        action.action in {"restart", "reload"} and _active(state, action.unit) == "active" for action in work.units
+    )
+    return stopped and not hit and not work.drain
+
+
+def _active(state: HostState, unit: str) -> str:
+    return state.units.get(unit, UnitFacts()).active
 
 
 def batches(
@@ -71,6 +84,6 @@ def _by_slots(tree: RenderedTree, hosts: Iterable[Host]) -> list[tuple[str, ...]
     return found
 
 
-def down_hosts(tree: RenderedTree, phase: Phase, states: Mapping[str, HostState], names: Iterable[str]) -> set[str]:
-    """Return those of the hosts on which a unit of the phase is not active."""
-    return {name for name in names if is_down(tree.hosts[name], phase, states[name])}
+def down_hosts(tree: RenderedTree, phase: Phase, states: Mapping[str, HostState], work: Mapping[str, Work]) -> set[str]:
+    """Return those of the hosts, each with its work in the phase, on which nothing can get worse."""
+    return {name for name, one in work.items() if is_down(tree.hosts[name], phase, states[name], one)}

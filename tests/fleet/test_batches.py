@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from fleet.batches import batches, slots
+from fleet.batches import batches, is_down, slots
+from fleet.compare import UnitAction, Work
 from fleet.inventory import Pool
+from fleet.state import HostState, UnitFacts
 from fleet.tree import RenderedTree
 from tests.fleet.small_tree import PHASES, write_tree
 
@@ -74,3 +76,25 @@ def test_hosts_where_nothing_changes_are_looked_at_together(tmp_path: Path) -> N
         ("w1", "w3"),
         ("w2",),
     ]
+
+
+def test_a_host_is_down_only_where_its_work_hits_nothing_that_runs(tmp_path: Path) -> None:
+    items: list[dict[str, Any]] = [
+        {"name": name, "kind": "unit", "phase": "members"} for name in ("server.service", "scheduler.service")
+    ]
+    tree = write_tree(tmp_path, hosts={"w1": {"pool": "workers", "address": "10.0.0.1"}}, items=items,
+                      contents={}, phases=[*PHASES, ONE])  # fmt: skip
+    host, phase = tree.hosts["w1"], tree.phase("members")
+
+    def down(server: str, scheduler: str, *actions: tuple[str, str], drain: bool = False) -> bool:
+        units = {"server.service": UnitFacts(active=server), "scheduler.service": UnitFacts(active=scheduler)}
+        work = Work("w1", "members", ("members",), units=tuple(UnitAction(*one) for one in actions), drain=drain)
+        return is_down(host, phase, HostState("w1", units=units), work)
+
+    start, restart = ("scheduler.service", "start"), ("server.service", "restart")
+    assert not down("active", "active", restart)
+    assert down("active", "failed", start)
+    assert not down("active", "failed", start, restart), "the server runs and would be restarted everywhere at once"
+    assert down("activating", "failed", start, restart), "a server that fails again and again cannot get worse"
+    assert down("inactive", "inactive", start, ("server.service", "start"))
+    assert not down("inactive", "active", ("server.service", "start"), drain=True)
