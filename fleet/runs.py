@@ -99,7 +99,11 @@ async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
     api = _Api(fleet, session)
     try:
         names = selected(fleet.tree, fleet.options.limit)
-        await session.ask(names, deep=fleet.options.deep, keep=len(names) < PUSHES_AT_ONCE)
+        for name in fleet.options.phases:
+            fleet.tree.phase(name)
+        # As for an apply every etcd host is asked, limited or not: whether etcd has formed is a question to all.
+        asked = {*names, *(host.name for host in fleet.tree.with_role("etcd"))}
+        await session.ask(asked, deep=fleet.options.deep, keep=len(asked) < PUSHES_AT_ONCE)
         left_out = _unreachable(fleet, session, names)
         await _guard_members(fleet, session)
         changes, note = await _object_changes(fleet, session, api) if objects else ((), "")
@@ -166,6 +170,7 @@ async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, vo
     needed = [name for name, host in plan.hosts.items() if host.needed]
     _require_fit(fleet, session, needed)
     await _require_whole_formation(fleet, session, plan)
+    await _require_credentials(fleet, api)
     await _refuse_lost_control_plane(fleet, session, api)
     await _push(fleet, session, plan)
     run = ApplyRun(
@@ -279,6 +284,16 @@ async def _require_whole_formation(fleet: Fleet, session: Session, plan: Plan) -
         formation.require_all_members(fleet.tree, phase, members)
 
 
+async def _require_credentials(fleet: Fleet, api: ApiOpener) -> None:
+    """Sign the run's client certificate where a gate will ask for it, so that its lack is told before any change.
+
+    Raises SealingError or PkiError: no identity, a sealed key that does not open, a CA that has ended.
+    """
+    phases = [phase for phase in fleet.tree.phases if not fleet.options.phases or phase.name in fleet.options.phases]
+    if any(entry.get("client") == "admin" for phase in phases for entry in phase.gates):
+        (await api()).admin_context()
+
+
 async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpener) -> None:
     """Refuse an inventory from which a control-plane host was taken, as far as the API can tell."""
     if not any(phase.join for phase in fleet.tree.phases) or not formed(fleet.tree, session.states):
@@ -326,6 +341,14 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
         return len(deliveries)
     secrets = SecretStore(fleet.cluster_dir, fleet.identity)
     source = ArtifactSource(fleet.tree, fleet.cluster_dir, fleet.options.artifacts)
+    # What is wrong on this machine is found out before the first host gets anything; both keep what they have proved.
+    for wanted in deliveries.values():
+        for item in wanted.blobs:
+            if item.is_secret:
+                secrets.content(item)
+        if fleet.tree.fetch != "host":
+            for artifact, _ in wanted.artifacts:
+                await source.file(artifact)
     slots = asyncio.Semaphore(PUSHES_AT_ONCE)
     fleet.reporter.event("phase", phase="push", title=f"stage on {len(deliveries)} hosts")
 

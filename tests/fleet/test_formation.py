@@ -12,7 +12,7 @@ import pytest
 import fleet.host_gates as host_gates
 from fleet.options import Options
 from fleet.runs import apply_run
-from generator.errors import GateError, RefusedError
+from generator.errors import GateError, RefusedError, WorkspaceError
 from tests.fleet.test_runs import HOSTS, Place
 
 pytestmark = pytest.mark.skipif(
@@ -147,3 +147,14 @@ def test_a_change_of_membership_is_refused_with_the_reason(place: Place) -> None
         (place.hosts[name].fake / "members").write_text(members(["10.0.0.1", "10.0.0.2", "10.0.0.9"]))
     with pytest.raises(RefusedError, match=r"n3 would be new and 10\.0\.0\.9 would go"):
         place.run(apply_run, phases=PHASES)
+
+
+def test_a_plan_of_one_host_knows_of_the_others_that_etcd_has_formed(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    host = place.hosts["n2"]
+    (host.root / DATA[1:] / "member").rmdir()
+    (host.root / MARK[1:]).unlink()
+    lines = place.plan(Options(limit=("n2",)), phases=PHASES)
+    assert any(line.startswith("left out: n2: etcd has formed and this host has no data") for line in lines)
+    with pytest.raises(WorkspaceError, match="there is no phase typo; it has host-base, binaries, runtime"):
+        place.plan(Options(phases=("typo",)), phases=PHASES)

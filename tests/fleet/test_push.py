@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import fleet.host_gates as host_gates
-from fleet.runs import Fleet, apply_run, plan_run
+from fleet.runs import Fleet, apply_run, plan_run, push_run
 from fleet.secrets import SecretStore
 from generator.errors import HostError, PkiError, SealingError
 from generator.pki.issuing import key_id, key_pem, new_key
@@ -187,3 +187,23 @@ def test_a_key_that_is_not_the_one_of_the_tree_is_refused(tmp_path: Path) -> Non
     sealed.put("pki/broken", b"no key")
     with pytest.raises(PkiError):
         store.value("pki/broken")
+
+
+def test_a_secret_that_does_not_open_is_told_before_any_host_gets_anything(place: Place, tmp_path: Path) -> None:
+    sealed = Sealed(place.cluster_dir, tmp_path / "identity")
+    sealed.put("pki/idle", key_pem(new_key("ecdsa-p256")))
+    place.names = dict(HOSTS)
+    place.items.append(
+        {"path": "/etc/idle/idle.key", "kind": "secret", "secret": "pki/idle", "id": "0" * 16, "mode": "0400",
+         "phase": "runtime"},
+    )  # fmt: skip
+
+    def fleet() -> Fleet:
+        made = place.fleet()
+        made.identity = sealed.identity
+        return made
+
+    with pytest.raises(PkiError, match="the rendered tree says 0000"):
+        asyncio.run(push_run(fleet()))
+    for name in HOSTS:
+        assert not (place.hosts[name].root / "opt").exists() and not place.hosts[name].state("staged").exists()
