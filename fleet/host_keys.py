@@ -39,7 +39,7 @@ async def scan(tree: RenderedTree, known_hosts: Path, limit: Iterable[str] = ())
     list is for the operator to compare. Raises HostError for an address that does not answer.
     """
     names = selected(tree, limit)
-    text = known_hosts.read_text("utf-8") if known_hosts.is_file() else ""
+    text = known_hosts.read_text("utf-8", "replace") if known_hosts.is_file() else ""
     found: dict[str, ScannedKey] = {}
     chains = sorted(
         {
@@ -76,7 +76,7 @@ async def scan(tree: RenderedTree, known_hosts: Path, limit: Iterable[str] = ())
 def known_hosts_text(known_hosts: Path, found: Sequence[ScannedKey]) -> str:
     """Return the next text of known_hosts: without the addresses whose key changed, plus what is new; sorted."""
     changed = {key.address for key in found if key.state == "changed"}
-    old = known_hosts.read_text("utf-8").splitlines() if known_hosts.is_file() else []
+    old = known_hosts.read_text("utf-8", "replace").splitlines() if known_hosts.is_file() else []
     kept = [
         line
         for line in old

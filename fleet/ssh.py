@@ -22,7 +22,7 @@ from fleet.connection import Connection, Input, Result
 from fleet.sudo import AskPassword, SudoPassword, sudo_command
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Host, Jump
-from generator.errors import HostError
+from generator.errors import HostError, WorkspaceError
 
 CONNECT_SECONDS = 20
 KEEPALIVE_SECONDS = 15
@@ -49,7 +49,8 @@ class SshFleet:
     def __init__(self, cluster: str, known_hosts: Path | str, ask_password: AskPassword | None = None) -> None:
         self._cluster = cluster
         if isinstance(known_hosts, Path):
-            known_hosts = known_hosts.read_text("utf-8") if known_hosts.is_file() else ""
+            # A line with other bytes than text names no host, and is no reason for a traceback.
+            known_hosts = known_hosts.read_text("utf-8", "replace") if known_hosts.is_file() else ""
         self._known = known_hosts
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = WeakKeyDictionary()
         self.sudo = SudoPassword(ask_password)
@@ -101,7 +102,8 @@ class SshFleet:
         """Return the options with which every connection is made."""
         key = os.environ.get("SLIPWAY_SSH_KEY")
         options: dict[str, Any] = {
-            "known_hosts": self._known.encode(),
+            # asyncssh reads the user's own known_hosts where it is given an empty text.
+            "known_hosts": (self._known or "# no key is known\n").encode(),
             "config": None,
             "preferred_auth": "publickey",
             "gss_host": None,
@@ -112,7 +114,13 @@ class SshFleet:
             "keepalive_count_max": 4,
         }
         if key:
-            options["client_keys"] = [str(Path(key).expanduser())]
+            try:
+                options["client_keys"] = asyncssh.load_keypairs([str(Path(key).expanduser())])
+            except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+                raise WorkspaceError(
+                    f"SLIPWAY_SSH_KEY={key}: the key cannot be used ({_words(error)}); name a readable key without "
+                    "a passphrase, or load it into the agent and unset SLIPWAY_SSH_KEY"
+                ) from None
         return options
 
     def _key_message(self, where: str, host: str, address: str, port: int) -> str:

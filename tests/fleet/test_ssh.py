@@ -18,7 +18,7 @@ import pytest
 from fleet.host_keys import known_hosts_text, scan
 from fleet.inventory import Host, Jump, Pool, Ssh
 from fleet.ssh import SshFleet
-from generator.errors import HostError
+from generator.errors import HostError, WorkspaceError
 from tests.fleet.small_tree import write_tree
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -226,3 +226,23 @@ def test_scan_shows_fingerprints_and_writes_only_what_is_new(server: Server, tmp
     text = known_hosts_text(path, [changed])
     assert text.startswith("# kept\n10.9.9.9 ") and changed.line in text and text.count(f":{server.port}") == 1
     assert known_hosts_text(path, [replace(changed, state="known")]).count("\n") == 3
+
+
+def test_the_users_own_known_hosts_vouch_for_nobody(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_SSH_KEY", str(server.user_key))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "known_hosts").write_text(server.known)
+    with pytest.raises(HostError, match=r"is not known; run `invoke hosts\.scan`"):
+        asyncio.run(SshFleet("demo", "").connect(server.host()))
+
+
+def test_a_key_that_cannot_be_used_is_named(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = tmp_path / "locked"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(locked), passphrase="a passphrase")
+    for path in (locked, tmp_path / "nowhere"):
+        monkeypatch.setenv("SLIPWAY_SSH_KEY", str(path))
+        with pytest.raises(WorkspaceError, match=f"SLIPWAY_SSH_KEY={path}: the key cannot be used"):
+            asyncio.run(SshFleet("demo", server.known).connect(server.host()))
