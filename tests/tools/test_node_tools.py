@@ -174,8 +174,9 @@ def test_systemd_finds_nothing_wrong_with_units(component: Component, tmp_path: 
         # The programs come later, and the tool asks for each.
         lines = str(content).replace("/usr/local/bin/", "/bin/true #/")
         (tmp_path / name).write_text("\n".join(_without_arguments(lines)) + "\n")
-    if not units:
-        pytest.skip(f"{component.name} has no unit")
+    if not units:  # host-base and node-base bring files only
+        assert component.name in {"host-base", "node-base"}
+        return
     done = run(analyze, "verify", "--man=no", *(tmp_path / name for name, _ in units))
     mine = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "apiserver" in line]
     assert not mine, done.stderr
