@@ -31,7 +31,8 @@ def utc_now() -> datetime:
 def print_issued(issued: IssueReport) -> None:
     """Print what an issue made, replaced and removed; nothing where it kept everything."""
     if issued.made:
-        console.say(f"issued {len(issued.made)} certificates and secrets")
+        count = len(issued.made)
+        console.say("issued one certificate or secret" if count == 1 else f"issued {count} certificates and secrets")
     for name in issued.replaced:
         console.say(f"replaced {name}: {issued.reasons.get(name, 'it did not match the spec')}")
     for name in issued.removed:

@@ -7,6 +7,7 @@ that sets it, and taken under `unsafeFlags`, where a reviewer sees the word.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 OVERRIDABLE: Mapping[str, frozenset[str]] = {
     "apiserver-balancer": frozenset({"unit", "config"}),
@@ -177,6 +178,18 @@ OWNED_CONFIG: Mapping[str, Mapping[str, str]] = {
     "kube-proxy": {"clusterCIDR": "set network.podCIDR", "mode": "set network.proxyMode"},
 }
 """Fields of configuration files for which the spec has a field of its own, since others must agree with it."""
+
+GUARDED_CONFIG: Mapping[str, Mapping[tuple[str, ...], tuple[Any, str]]] = {
+    "kubelet": {
+        ("authentication", "anonymous", "enabled"): (False, "lets anybody on the network speak to the kubelets"),
+        ("authentication", "webhook", "enabled"): (True, "keeps the API's clients from the kubelets"),
+        ("authorization", "mode"): ("Webhook", "lets everybody whom a kubelet knows do everything there"),
+        ("readOnlyPort",): (0, "shows the pods of a node to anybody on the network"),
+        ("serverTLSBootstrap",): (True, "leaves the kubelets with certificates that nobody can verify"),
+        ("rotateCertificates",): (True, "lets the nodes drop out when their certificates end"),
+    },
+}
+"""Fields with a safe value, and what any other does. Other values are taken, with a warning that a reviewer reads."""
 
 
 def additive_flags(component: str) -> frozenset[str]:

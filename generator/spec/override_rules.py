@@ -227,6 +227,12 @@ def _config(cluster: Cluster, component: str, config: Mapping[str, Any], path: P
     for field, instead in flag_policy.OWNED_CONFIG.get(component, {}).items():
         if field in config:
             findings.fault((*path, field), f"{field} must agree with other files", instead)
+    for guarded, (safe, harm) in flag_policy.GUARDED_CONFIG.get(component, {}).items():
+        found: Any = config
+        for step in guarded:
+            found = found.get(step, safe) if isinstance(found, Mapping) else safe
+        if found != safe:
+            findings.warn((*path, *guarded), f"a value other than {safe!r} {harm}", "take it out")
     for field in ("apiVersion", "kind"):
         if field in config and component != "containerd":
             findings.fault((*path, field), "follows the Kubernetes minor", "take it out")
