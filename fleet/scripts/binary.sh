@@ -19,7 +19,8 @@ fi
 found=$(sum_of "$part")
 if [ "$found" != "$sha256" ]; then
     rm -f "$part"
-    fail "the artifact has digest $found, artifacts.lock says $sha256"
+    [ "$url" != - ] || url='the artifact that was sent'
+    fail "$url has digest $found, artifacts.lock says $sha256; find out which is right"
 fi
 records=$STATE/installed.binaries.$$
 : >"$records"

@@ -17,7 +17,11 @@ while IFS=$TAB read -r kind key; do
     case $kind in
     unit)
         unit=${key#unit:}
-        systemctl --quiet --now disable "$unit" 1>&2 </dev/null || systemctl --quiet stop "$unit" 1>&2 </dev/null || kept='it cannot be stopped'
+        systemctl --quiet --now disable "$unit" 1>&2 </dev/null || systemctl --quiet stop "$unit" 1>&2 </dev/null
+        # Its files may go only when it has stopped; the records stay, so that the next run tries again.
+        case $(systemctl is-active "$unit" 2>/dev/null </dev/null) in
+        active | activating | reloading | deactivating) fail "$unit cannot be stopped, so its files stay; stop it and run again" ;;
+        esac
         rm -f "$STATE/pending/$unit"
         ;;
     file | secret | binary)
@@ -41,6 +45,7 @@ while IFS=$TAB read -r kind key; do
     directory)
         if [ -d "$full" ] && [ ! -L "$full" ]; then rmdir -- "$full" 2>/dev/null || kept='it is not empty'; fi
         ;;
+    package) kept='packages stay installed' ;;
     user)
         if id -u -- "${key#user:}" >/dev/null 2>&1; then
             userdel -- "${key#user:}" 1>&2 </dev/null || kept='it cannot be deleted'

@@ -104,7 +104,7 @@ def test_a_host_fetches_for_itself_and_proves_what_came(place: Place, mirror: st
     place.url = f"{mirror}/idle"
     right = place.locked
     place.locked = "1" * 64
-    with pytest.raises(HostError, match=r"the artifact has digest [0-9a-f]{64}, artifacts\.lock says 1111"):
+    with pytest.raises(HostError, match=r"idle has digest [0-9a-f]{64}, artifacts\.lock says 1111"):
         place.run(apply_run, fetch="host")
     assert not (place.hosts["n1"].root / "opt/idle/1.0/idle").exists()
     place.locked = right

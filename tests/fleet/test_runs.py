@@ -256,6 +256,22 @@ def test_what_left_the_manifest_goes_units_before_files(place: Place) -> None:
     assert len(place.plan()) == 1
 
 
+def test_the_files_of_a_unit_that_does_not_stop_stay(place: Place) -> None:
+    place.run(apply_run)
+    place.items = [item for item in place.items if item["kind"] in {"user", "directory"}]
+    place.contents = {}
+    host = place.hosts["n1"]
+    systemctl = (host.fake / "bin/systemctl").read_text()
+    (host.fake / "bin/systemctl").write_text(systemctl.replace("echo inactive >", "echo active >"))
+    with pytest.raises(HostError, match=r"n1: remove: idle\.service cannot be stopped, so its files stay"):
+        place.run(apply_run)
+    assert (host.root / "etc/systemd/system/idle.service").exists()
+    (host.fake / "bin/systemctl").write_text(systemctl)
+    place.run(apply_run)
+    assert not (host.root / "etc/systemd/system/idle.service").exists()
+    assert len(place.plan()) == 1
+
+
 def test_a_file_that_somebody_else_changed_is_named_and_kept(place: Place) -> None:
     place.run(apply_run)
     host = place.hosts["n1"]
