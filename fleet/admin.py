@@ -78,7 +78,8 @@ class Signer:
         certificate, key = sign_client(
             self.ca,
             self._key,
-            cn=f"slipway:{self._who}",
+            # A common name has 64 characters at most; runners of a CI have long names.
+            cn=f"slipway:{self._who}"[:64],
             organization=[group],
             now=self._now(),
             lifetime=lifetime,

@@ -132,10 +132,14 @@ class OperatorApi:
         return tuple(found)
 
     async def foreign_control_plane(self) -> tuple[str, ...]:
-        """Return the control-plane nodes that the API knows and the inventory does not, by name."""
-        known = {host.node for host in self._tree.hosts.values()}
+        """Return the control-plane nodes of the API that are none in the inventory: gone, or of another role there."""
         live = {str(node["metadata"]["name"]): node["metadata"] for node in await self.api.list("v1", "Node")}
         roles = {f"node-role.kubernetes.io/{role}" for role in ("control-plane", "master")}
+        known = {
+            host.node
+            for host in self._tree.hosts.values()
+            if "control-plane" in host.pool.roles or roles & {*host.pool.labels, *host.labels}
+        }
         return tuple(
             name for name, meta in sorted(live.items()) if name not in known and roles & set(meta.get("labels") or {})
         )

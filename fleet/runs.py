@@ -306,7 +306,7 @@ async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpe
         return
     if lost:
         raise RefusedError(
-            f"{fleet.tree.cluster}: {', '.join(lost)} is a control-plane node and no longer in the inventory; "
+            f"{fleet.tree.cluster}: {', '.join(lost)} is a control-plane node and no longer one in the inventory; "
             "the removal of a control-plane host needs a verb of its own, which is not built yet: take the change back"
         )
 

@@ -238,6 +238,6 @@ def test_an_inventory_without_one_of_its_control_plane_nodes_is_refused(
     nodes.api.lost = ("cp9",)
     nodes.contents["/etc/idle/idle.conf"] = "level: 2\n"
     monkeypatch.setattr("fleet.runs.formed", lambda *_: True)
-    with pytest.raises(RefusedError, match="cp9 is a control-plane node and no longer in the inventory"):
+    with pytest.raises(RefusedError, match="cp9 is a control-plane node and no longer one in the inventory"):
         nodes.run(apply_run)
     assert (nodes.hosts["n1"].root / "etc/idle/idle.conf").read_text() == "level: 1\n"
