@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from invoke.context import Context
 
 import generator
 from generator import sealing
-from generator.errors import SealingError, WorkspaceError
+from generator.errors import SealingError, SlipwayError, WorkspaceError
 from generator.spec import load
 from generator.spec.example import full_example
 from verbs.console import say, tree, warn
@@ -113,7 +114,12 @@ def new(context: Context, name: str, no_input: bool = False, full: bool = False,
     if wrong:
         raise WorkspaceError(f"--set {wrong[0]}: no value; write KEY=VALUE")
     folder = scaffold(root, name, answers, no_input=no_input or not sys.stdin.isatty())
-    write_recipient(folder)
+    try:
+        write_recipient(folder)
+    except SlipwayError:
+        # Without a recipient nothing could be sealed, and the next try would find the cluster made already.
+        shutil.rmtree(folder)
+        raise
     if full:
         (folder / "cluster.full.yaml").write_text(full_example(name))
         say("cluster.full.yaml lists every option; copy what you need into cluster.yaml")

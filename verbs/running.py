@@ -295,6 +295,8 @@ def kubeconfig(
 
     Example: invoke kubeconfig --cluster prod --hours 8 --out ~/.kube/prod
     """
+    if hours < 1:
+        raise RefusedError(f"--hours {hours}: a certificate lives for an hour at least; give 1 or more")
     place = place_of(cluster)
     server = load(place.root, place.cluster).external_api_url
     signer = Signer(place.cluster, place.inputs, identity=identity_once())

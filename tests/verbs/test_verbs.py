@@ -188,3 +188,16 @@ def test_new_refuses_a_bad_name_and_leaves_nothing(workspace: Path) -> None:
     assert done.returncode == 1
     assert not (workspace / "clusters" / "Bad_Name").exists()
     assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_that_cannot_get_a_recipient_is_not_begun(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    (root / "clusters").mkdir(parents=True)
+    done = invoke(root, "new", "--name", "first", "--no-input", SLIPWAY_IDENTITY=str(tmp_path / "nowhere"))
+    assert done.returncode == 1 and "it does not exist; correct the path" in done.stderr
+    assert not list((root / "clusters").iterdir())
+
+
+def test_a_certificate_of_no_time_is_refused(workspace: Path) -> None:
+    done = invoke(workspace, "kubeconfig", "--hours", "-1")
+    assert done.returncode == 1 and done.stderr.startswith("error: --hours -1:")
