@@ -7,7 +7,7 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,16 @@ def require_locked(cluster: str, artifact: Artifact) -> None:
     if artifact.sha256 == UNLOCKED:
         raise ArtifactError(
             f"{cluster}: {artifact.name} {artifact.version} {artifact.arch} is not locked; run `invoke "
+            f"lock`, review and commit artifacts.lock, then `invoke render`"
+        )
+
+
+def require_all_locked(cluster: str, artifacts: Iterable[Artifact]) -> None:
+    """Raise ArtifactError that names every artifact without a digest."""
+    open_ = [f"{one.name} {one.version} {one.arch}" for one in artifacts if one.sha256 == UNLOCKED]
+    if open_:
+        raise ArtifactError(
+            f"{cluster}: {', '.join(sorted(open_))} {'is' if len(open_) == 1 else 'are'} not locked; run `invoke "
             f"lock`, review and commit artifacts.lock, then `invoke render`"
         )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fleet import formation
 from fleet.apply import ApiOpener, ApplyRun
-from fleet.artifacts import ArtifactSource, require_locked
+from fleet.artifacts import ArtifactSource, require_all_locked, require_locked
 from fleet.cluster_api import ClusterApi
 from fleet.gates import kind_of
 from fleet.host_gates import preflight_faults
@@ -116,6 +116,7 @@ async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
 
 async def push_run(fleet: Fleet) -> int:
     """Stage what hosts lack and return to how many hosts something went; nothing that runs sees it."""
+    require_all_locked(fleet.tree.cluster, fleet.tree.artifacts.values())
     session = Session(fleet.tree, fleet.connector)
     try:
         names = selected(fleet.tree, fleet.options.limit)
@@ -135,6 +136,7 @@ async def apply_run(fleet: Fleet) -> Plan:
     """
     if fleet.options.dry_run:
         return await plan_run(fleet)
+    require_all_locked(fleet.tree.cluster, fleet.tree.artifacts.values())
     for name in fleet.options.phases:
         fleet.tree.phase(name)
     for phase in fleet.tree.phases:

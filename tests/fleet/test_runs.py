@@ -196,8 +196,11 @@ def test_a_wrong_digest_stops_before_anything_is_activated(place: Place) -> None
 
 def test_an_unlocked_artifact_names_the_verb(place: Place) -> None:
     place.locked = "unlocked"
-    with pytest.raises(ArtifactError, match="run `invoke lock`"):
-        place.run(apply_run)
+    for verb in (push_run, apply_run):
+        with pytest.raises(ArtifactError, match=r"idle 1\.0 amd64 is not locked; run `invoke lock`"):
+            place.run(verb)
+    assert not place.hosts.hosts, "no host was asked"
+    assert place.plan(), "a review needs no digests"
 
 
 def test_a_unit_that_does_not_start_stops_the_run_before_the_next_batch(place: Place) -> None:
