@@ -105,7 +105,7 @@ def event_text(kind: str, facts: dict[str, Any]) -> str:
         case "waiting":
             return f"{host or 'cluster'}: waiting for {facts['gate']}: {facts['reason']}"
         case "gate":
-            return f"  {host or 'cluster'}: {facts['gate']} is open ({facts['took']:.1f} s)"
+            return f"  {host or 'cluster'}: gate {facts['gate']} open after {facts['took']:.1f} s"
         case "object":
             return f"  {facts['action']} {facts['name']}"
         case "note" | "warning" | "done" | "failed":
