@@ -10,9 +10,9 @@ from typing import Any
 
 from fleet import formation
 from fleet.activation import Activated, activate, record_phases, total
-from fleet.batches import batches, down_hosts
+from fleet.batches import batches, down_hosts, hits
 from fleet.cluster_api import ClusterApi
-from fleet.gates import GateContext, kind_of, shut_because, wait_open
+from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
 from fleet.host_scripts import run_script
 from fleet.plan import Plan
 from fleet.plan_text import folded
@@ -84,7 +84,7 @@ class ApplyRun:
             quiet = {name for name in names if work[name].quiet} - down
             for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down, quiet=quiet):
                 await self.ensure_lock()
-                await self._batch(phase, batch, healthy, down)
+                await self._batch(phase, batch, down)
         elif gated:
             await _all(self._gates(phase, name) for name in gated)
         for entry in phase.gates:
@@ -125,7 +125,7 @@ class ApplyRun:
                 self.reporter.event("note", text=f"not Ready before this run: {folded(unready)}")
 
     async def _healthy(self, phase: Phase, names: Sequence[str]) -> set[str]:
-        """Return the hosts whose gates are open right now; only these are worth a gate before they are touched."""
+        """Return the hosts whose gates are open right now; the others come first."""
 
         async def one(name: str) -> str | None:
             for entry in self._entries(phase.gates, name):
@@ -135,12 +135,15 @@ class ApplyRun:
 
         return {name for name in await _all(one(name) for name in names) if name is not None}
 
-    async def _batch(self, phase: Phase, batch: Sequence[str], healthy: set[str], down: set[str]) -> None:
+    async def _batch(self, phase: Phase, batch: Sequence[str], down: set[str]) -> None:
         self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
         for name in batch:
-            if name in healthy and not self.plan.hosts[name].work[phase.name].quiet:
+            # Whatever else is sick on the host: what is asked is whether a unit that runs is hit, and whether what
+            # the gate guards still serves here.
+            if hits(self.session.states[name], self.plan.hosts[name].work[phase.name]):
                 for entry in self._entries(phase.before, name):
-                    await wait_open(entry, await self._host_context(phase, name), self.reporter)
+                    if await worth_guarding(entry, await self._host_context(phase, name, patient=False)):
+                        await wait_open(entry, await self._host_context(phase, name), self.reporter)
         joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]
         try:
             if joining:

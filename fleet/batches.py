@@ -24,10 +24,15 @@ def is_down(host: Host, phase: Phase, state: HostState, work: Work) -> bool:
     """
     started = [unit for unit in host.units(phase.name) if unit.start]
     stopped = any(_active(state, unit.name) != "active" for unit in started)
-    hit = any(
-        action.action in {"restart", "reload"} and _active(state, action.unit) == "active" for action in work.units
+    return stopped and not hits(state, work)
+
+
+def hits(state: HostState, work: Work) -> bool:
+    """Return whether the work takes something that runs away for a while: it drains, restarts or reloads."""
+    return work.drain or any(
+        action.action in {"restart", "reload"} and _active(state, action.unit) in {"active", "reloading"}
+        for action in work.units
     )
-    return stopped and not hit and not work.drain
 
 
 def _active(state: HostState, unit: str) -> str:

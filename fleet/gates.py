@@ -21,6 +21,7 @@ from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import ApiError, FleetError, GateError, HostError
 
 POLL_SECONDS = 1.0
+LOOKS = 3
 
 
 @dataclass
@@ -64,22 +65,26 @@ Gate = Callable[[GateContext, Mapping[str, Any]], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class GateKind:
-    """A kind of gate and how many seconds a run waits for it; `of_host` False: once for the cluster."""
+    """A kind of gate and how many seconds a run waits for it; `of_host` False: once for the cluster.
+
+    `own`, for a gate about what remains without a host: the gate that is open while that host itself serves.
+    """
 
     name: str
     check: Gate
     timeout: float
     of_host: bool = True
+    own: Gate | None = None
 
 
 KINDS: dict[str, GateKind] = {}
 
 
-def gate(name: str, *, timeout: float, of_host: bool = True) -> Callable[[Gate], Gate]:
+def gate(name: str, *, timeout: float, of_host: bool = True, own: Gate | None = None) -> Callable[[Gate], Gate]:
     """Register a function as a kind of gate."""
 
     def register(check: Gate) -> Gate:
-        KINDS[name] = GateKind(name, check, timeout, of_host)
+        KINDS[name] = GateKind(name, check, timeout, of_host, own)
         return check
 
     return register
@@ -108,6 +113,25 @@ async def shut_because(entry: Mapping[str, Any], context: GateContext) -> str:
         return await kind_of(entry).check(context, entry)
     except (ApiError, HostError, OSError, TimeoutError) as error:
         return str(error) or type(error).__name__
+
+
+async def worth_guarding(entry: Mapping[str, Any], context: GateContext) -> bool:
+    """Return whether a host has something to lose that the gate guards: what does not serve cannot get worse.
+
+    It is looked at some times, so that a moment's silence does not count.
+    """
+    own = kind_of(entry).own
+    if own is None:
+        return True
+    for look in range(LOOKS):
+        if look:
+            await asyncio.sleep(POLL_SECONDS)
+        try:
+            if not await own(context, entry):
+                return True
+        except (ApiError, HostError, OSError, TimeoutError):
+            continue
+    return False
 
 
 async def wait_open(

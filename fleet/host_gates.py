@@ -166,7 +166,7 @@ async def etcd_health(context: GateContext, parameters: Mapping[str, Any]) -> st
     return "" if health.get("127.0.0.1") else "its etcd member is not healthy"
 
 
-@gate("etcd-quorum", timeout=60)
+@gate("etcd-quorum", timeout=60, own=etcd_health)
 async def etcd_quorum(context: GateContext, parameters: Mapping[str, Any]) -> str:
     """Open when the members on the other hosts are a quorum without this one; a cluster of one has no others."""
     host, connection = context.on_host()
@@ -213,7 +213,16 @@ def etcdctl(parameters: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-@gate("other-api-server", timeout=60)
+async def own_api_server(context: GateContext, parameters: Mapping[str, Any]) -> str:
+    """Open when the host's own API server is ready."""
+    host, connection = context.on_host()
+    own = next((one for one in context.tree.control_plane if one["host"] == host.name), None)
+    if own is None:
+        return "it has no API server"
+    return await https_fault(context, host, connection, _ready(own))
+
+
+@gate("other-api-server", timeout=60, own=own_api_server)
 async def other_api_server(context: GateContext, parameters: Mapping[str, Any]) -> str:
     """Open when the API server of another control-plane host is ready; a cluster of one has no others."""
     host, _ = context.on_host()
@@ -222,16 +231,19 @@ async def other_api_server(context: GateContext, parameters: Mapping[str, Any]) 
         return ""
     reasons = []
     for other in others:
-        wanted = {"address": other["address"], "port": other["port"], "path": "/readyz", "client": "admin"}
         name = str(other["host"])
         try:
-            reason = await https_fault(context, context.tree.hosts[name], await context.connect(name), wanted)
+            reason = await https_fault(context, context.tree.hosts[name], await context.connect(name), _ready(other))
         except FleetError as error:
             reason = str(error)
         if not reason:
             return ""
         reasons.append(f"{name}: {reason}")
     return "no other API server is ready: " + "; ".join(reasons)
+
+
+def _ready(server: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"address": server["address"], "port": server["port"], "path": "/readyz", "client": "admin"}
 
 
 def _bracketed(address: str) -> str:

@@ -115,15 +115,47 @@ def test_a_healthy_member_is_not_touched_without_the_quorum_of_the_others(place:
     place.contents["/etc/idle/idle.conf"] = "level: 2\n"
     ctl = place.hosts["n1"].fake / "bin/etcdctl"
     # Its own member is healthy, the others are not: as they look from this host.
-    ctl.write_text(
-        '#!/bin/sh\ncase "$*" in\n*\'member list\'*) cat "$FAKE/members" ;;\n'
-        '*127.0.0.1*) echo \'[{"endpoint": "https://127.0.0.1:2379", "health": true}]\' ;;\n*) echo \'[]\' ;;\nesac\n'
-    )
+    ctl.write_text(ALONE)
     with pytest.raises(
         GateError, match=r"demo/n1: runtime: gate etcd-quorum is still shut: without this member 0 of 3"
     ):
         place.run(apply_run, phases=PHASES)
     assert [place.hosts[name].log for name in HOSTS] == [[], [], []]
+
+
+ALONE = (
+    '#!/bin/sh\ncase "$*" in\n*\'member list\'*) cat "$FAKE/members" ;;\n'
+    '*127.0.0.1*) echo \'[{"endpoint": "https://127.0.0.1:2379", "health": true}]\' ;;\n*) echo \'[]\' ;;\nesac\n'
+)
+"""An etcdctl whose own member is healthy and the others are not."""
+
+
+def test_a_member_that_serves_is_guarded_although_something_else_on_its_host_is_dead(place: Place) -> None:
+    place.items += [
+        {"path": "/etc/systemd/system/helper.service", "kind": "file", "mode": "0644", "phase": "runtime"},
+        {"name": "helper.service", "kind": "unit", "phase": "runtime"},
+    ]
+    place.contents["/etc/systemd/system/helper.service"] = "[Service]\n"
+    place.run(apply_run, phases=PHASES)
+    host = place.hosts["n1"]
+    (host.fake / "units/helper.service").write_text("failed\n")
+    (host.fake / "bin/etcdctl").write_text(ALONE)
+    host.forget_log()
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    with pytest.raises(GateError, match=r"demo/n1: runtime: gate etcd-quorum is still shut"):
+        place.run(apply_run, phases=PHASES)
+    assert host.log == []
+
+
+def test_a_repair_gets_in_where_the_members_run_and_serve_nobody(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    for name in HOSTS:
+        (place.hosts[name].fake / "unhealthy").touch()
+        place.hosts[name].forget_log()
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    with pytest.raises(GateError, match="gate etcd-health is still shut"):
+        place.run(apply_run, phases=PHASES)
+    assert place.hosts["n1"].log == ["restart idle.service"]
 
 
 def test_members_that_are_down_come_up_together_even_without_quorum(place: Place) -> None:
