@@ -27,7 +27,7 @@ def test_lines_carry_the_seconds() -> None:
     assert out.getvalue().splitlines() == [
         "    1.0s  nodes: every node is Ready",
         "    2.0s  n1: waiting for units: [red]not yet[/red]",
-        "    3.0s    n1: units is open (1.2 s)",
+        "    3.0s    n1: gate units open after 1.2 s",
         "    4.0s  warning: something",
         "    5.0s  demo: zero changes",
     ]
