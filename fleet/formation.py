@@ -72,21 +72,21 @@ async def finish(connection: Connection, phase: Phase) -> None:
     await run_script(connection, "formation", ["finish", phase.formation["unit"]])
 
 
-async def refuse_membership_change(tree: RenderedTree, phase: Phase, connection: Connection) -> None:
+async def refuse_membership_change(tree: RenderedTree, phase: Phase, connection: Connection) -> bool:
     """Compare etcd's own list of members with the inventory; raise RefusedError where they differ.
 
-    A list that cannot be had refuses nothing: without quorum there is no change of membership either.
+    Returns whether this member could tell: a list that cannot be had refuses nothing.
     """
     gate = etcd_gate(phase)
     if gate is None:
-        return
+        return True
     endpoint = f"--endpoints=https://127.0.0.1:{gate['port']}"
     result = await connection.run(etcdctl(gate, ["member", "list", endpoint, "--write-out=json"]), timeout=30)
     try:
         members = json.loads(result.stdout)["members"]
         urls = [str(url) for member in members for url in member["peerURLs"]]
     except (ValueError, KeyError, TypeError):
-        return
+        return False
     hosts: dict[str, Host] = {host.address: host for host in tree.hosts.values() if phase.roles & host.pool.roles}
     found = {_address(url) for url in urls}
     new = sorted(hosts[address].name for address in set(hosts) - found)
@@ -98,6 +98,7 @@ async def refuse_membership_change(tree: RenderedTree, phase: Phase, connection:
             f"{' and '.join(word for word in words if word)}; "
             "a change of etcd membership needs a verb of its own, which is not built yet: take the change back"
         )
+    return True
 
 
 def _address(url: str) -> str:

@@ -264,7 +264,8 @@ def _unreachable(fleet: Fleet, session: Session, names: Sequence[str]) -> dict[s
 
 
 async def _guard_members(fleet: Fleet, session: Session) -> None:
-    """Refuse a change of etcd membership, as far as a member that runs can tell."""
+    """Refuse a host that lost its role, and a change of etcd membership, as far as a member that runs can tell."""
+    _refuse_lost_roles(fleet, session)
     phase = fleet.tree.etcd_phase
     if phase is None or not formed(fleet.tree, session.states):
         return
@@ -272,8 +273,33 @@ async def _guard_members(fleet: Fleet, session: Session) -> None:
     for name, state in sorted(session.states.items()):
         unit = state.units.get(phase.formation["unit"])
         if data in state.existing and unit is not None and unit.active == "active":
-            await formation.refuse_membership_change(fleet.tree, phase, await session.connect(name))
-            return
+            try:
+                told = await formation.refuse_membership_change(fleet.tree, phase, await session.connect(name))
+            except HostError:
+                continue
+            if told:
+                return
+
+
+def _refuse_lost_roles(fleet: Fleet, session: Session) -> None:
+    """Refuse a host that still has a unit of a guarded phase and lost that phase's role: it would be removed unguarded.
+
+    What the hosts remember is enough for this; neither the API nor a quorum is needed.
+    """
+    lost = [
+        f"{name} ({key.partition(':')[2]} of phase {phase.name})"
+        for phase in fleet.tree.phases
+        if phase.before and phase.roles
+        for name, state in sorted(session.states.items())
+        if not phase.roles & fleet.tree.hosts[name].pool.roles
+        for key, record in sorted(state.owned.items())
+        if record.kind == "unit" and record.phase == phase.name
+    ]
+    if lost:
+        raise RefusedError(
+            f"{fleet.tree.cluster}: {', '.join(lost)} lost the role for what runs there: an etcd or control-plane "
+            "host that changes its roles needs a verb of its own, which is not built yet: take the change back"
+        )
 
 
 async def _require_whole_formation(fleet: Fleet, session: Session, plan: Plan) -> None:

@@ -181,6 +181,31 @@ def test_a_change_of_membership_is_refused_with_the_reason(place: Place) -> None
         place.run(apply_run, phases=PHASES)
 
 
+def test_a_member_that_cannot_tell_of_the_membership_is_not_the_only_one_asked(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    for name in HOSTS:
+        (place.hosts[name].fake / "members").write_text(members(["10.0.0.1", "10.0.0.2", "10.0.0.9"]))
+    (place.hosts["n1"].fake / "members").unlink()
+    with pytest.raises(RefusedError, match=r"n3 would be new and 10\.0\.0\.9 would go"):
+        place.run(apply_run, phases=PHASES)
+
+
+def test_a_member_that_lost_its_role_is_refused_without_any_quorum(place: Place) -> None:
+    place.run(apply_run, phases=PHASES)
+    for name in HOSTS:
+        (place.hosts[name].fake / "members").unlink()
+        place.hosts[name].forget_log()
+    place.names["n3"] = {**HOSTS["n3"], "pool": "plain"}
+    one = {"os": "debian-12", "arch": "amd64", "maxUnavailable": "1"}
+    pools = {
+        "workers": {"roles": ["etcd", "worker"], "components": ["idle"], **one},
+        "plain": {"roles": ["worker"], "components": [], **one},
+    }
+    with pytest.raises(RefusedError, match=r"n3 \(idle\.service of phase runtime\) lost the role"):
+        place.run(apply_run, phases=PHASES, pools=pools)
+    assert [place.hosts[name].log for name in HOSTS] == [[], [], []]
+
+
 def test_a_plan_of_one_host_knows_of_the_others_that_etcd_has_formed(place: Place) -> None:
     place.run(apply_run, phases=PHASES)
     host = place.hosts["n2"]
