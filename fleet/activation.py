@@ -15,22 +15,27 @@ from generator.errors import GateError
 
 ACTIVATE_SECONDS = 900
 _DONE = {"start": "started", "restart": "restarted", "reload-or-restart": "reloaded", "try-restart": "restarted",
-         "try-reload-or-restart": "reloaded", "enabled": "enabled"}  # fmt: skip
+         "try-reload-or-restart": "reloaded", "enabled": "enabled", "removed": "removed"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """What a host says it did: keys that changed, and for each verb (started, restarted, …) the units."""
+    """What a host says it did: keys that changed, for each verb (started, …, removed) the units and paths.
+
+    `kept`: paths that were to go and did not, each with the reason.
+    """
 
     host: str
     changed: tuple[str, ...] = ()
     units: tuple[tuple[str, str], ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
 
     @property
     def words(self) -> str:
         """One short text for the operator."""
         parts = [f"{len(self.changed)} changed"] if self.changed else []
         parts += [f"{verb} {unit}" for verb, unit in self.units]
+        parts += [f"kept {path}: {reason}" for path, reason in self.kept]
         return ", ".join(parts) or "nothing to change"
 
 
@@ -52,6 +57,8 @@ async def activate(
     order = [f"phase\t{name}" for name in work.phases]
     order += [f"later\t{unit}" for unit in later_units(tree, host, phase)]
     order += [f"owe\t{unit}" for unit in owe]
+    for drop in work.drops:
+        order.append("\t".join(["drop", drop.key, ",".join(drop.restarts) or "-", ",".join(drop.reloads) or "-"]))
     if not block:
         order.append("noblock")
     lines = await run_script(
@@ -76,6 +83,7 @@ async def activate(
         host.name,
         tuple(rest[0] for word, *rest in lines if word == "changed"),
         tuple((_DONE[word], rest[0]) for word, *rest in lines if word in _DONE),
+        tuple((rest[0], rest[1]) for word, *rest in lines if word == "kept"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ _REMOVAL_ORDER = ("unit", "link", "file", "secret", "binary", "directory", "user
 
 @dataclass(frozen=True, slots=True, order=True)
 class Change:
-    """One item that is not on the host as it is to be. `action`: create, change, mode; `diff` lines of a text file."""
+    """One item that is not on the host as it is to be. `action`: create, change, mode, delete; `diff`: ± lines."""
 
     key: str
     kind: str
@@ -35,10 +35,20 @@ class UnitAction:
     action: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Drop:
+    """A path that left the manifest while units that stay still read it: it goes in their phase, and they restart."""
+
+    key: str
+    restarts: tuple[str, ...]
+    reloads: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What one phase does on one host. `phases` are those whose items it activates (deferred ones come first).
 
+    `changes` name the paths of `drops` too, with the action delete.
     `join`: the node has no client certificate that holds and gets one by TLS bootstrap. `unfinished` means that an
     earlier run did not get this phase past its gates.
     """
@@ -51,6 +61,7 @@ class Work:
     drain: bool = False
     join: bool = False
     unfinished: bool = False
+    drops: tuple[Drop, ...] = ()
 
     @property
     def needed(self) -> bool:
@@ -163,7 +174,7 @@ def _secret_words(item: Item, state: HostState) -> str:
 def host_plan(
     tree: RenderedTree, host: Host, state: HostState, phases: Collection[str] = (), now: datetime | None = None
 ) -> HostPlan:
-    """Return what is to be done on one host; `phases` limits it to some phases (then nothing is removed).
+    """Return what is to be done on one host; `phases` limits it to some phases (then there are no removals).
 
     `now` judges the client certificate of the node; without it the present time does.
     """
@@ -173,6 +184,16 @@ def host_plan(
     own_units = {unit.name: unit for unit in host.units()}
     changes: dict[str, list[Change]] = {}
     strangers: dict[str, dict[str, str]] = {}
+
+    def owe(phase: str, restarts: Iterable[str], reloads: Iterable[str]) -> None:
+        for verb, units in (("reload", reloads), ("restart", restarts)):
+            for unit in units:
+                if unit not in own_units and state.units.get(unit, UnitFacts()).active not in _RUNS:
+                    continue
+                into = owed if unit in own_units else strangers.setdefault(phase, {})
+                if into.get(unit) != "restart":
+                    into[unit] = verb
+
     for item in host.items:
         change = change_of(item, state)
         if change is None:
@@ -180,13 +201,13 @@ def host_plan(
         changes.setdefault(item.phase, []).append(change)
         if change.action == "mode" or item.kind not in {"file", "secret", "link"}:
             continue
-        for verb, units in (("reload", item.reloads), ("restart", item.restarts)):
-            for unit in units:
-                if unit not in own_units and state.units.get(unit, UnitFacts()).active not in _RUNS:
-                    continue
-                into = owed if unit in own_units else strangers.setdefault(item.phase, {})
-                if into.get(unit) != "restart":
-                    into[unit] = verb
+        owe(item.phase, item.restarts, item.reloads)
+    dropped = drops(tree, host, state)
+    for name, paths in dropped.items():
+        for drop in paths:
+            record = state.owned[drop.key]
+            changes.setdefault(name, []).append(Change(drop.key, record.kind, "delete", record.component))
+            owe(name, drop.restarts, drop.reloads)
     drain = drains(host, state)
     work: dict[str, Work] = {}
     deferred: dict[str, list[str]] = {}
@@ -214,6 +235,7 @@ def host_plan(
                 name in host.phase_digests and state.phases.get(name) != host.phase_digests[name] for name in names
             )
             or (phase.drain and state.cordoned),
+            drops=tuple(drop for name in names for drop in dropped.get(name, ())),
         )
         if one.needed and (not phases or phase.name in phases):
             work[phase.name] = one
@@ -241,12 +263,43 @@ def _unit_actions(unit: Item, facts: UnitFacts, owed: str) -> list[UnitAction]:
     return actions
 
 
+def drops(tree: RenderedTree, host: Host, state: HostState) -> dict[str, list[Drop]]:
+    """Return, by phase, the paths that left the manifest while a unit that stays has read them.
+
+    The phase is the earliest own one of those units; where all of them are units of the system that run, the one in
+    which the path came.
+    """
+    own = {unit.name: unit.phase for unit in host.units()}
+    order = [phase.name for phase in tree.phases if phase.name in host.phase_digests]
+    found: dict[str, list[Drop]] = {}
+    for key, record in sorted(state.owned.items()):
+        facts = state.paths.get(key)
+        if key in host.by_key or record.kind not in KINDS or (facts is not None and facts.as_installed is False):
+            continue
+
+        def stays(unit: str) -> bool:
+            leaves = f"unit:{unit}" in state.owned
+            return unit in own or (not leaves and state.units.get(unit, UnitFacts()).active in _RUNS)
+
+        drop = Drop(key, tuple(filter(stays, record.restarts)), tuple(filter(stays, record.reloads)))
+        units = {*drop.restarts, *drop.reloads}
+        if not units or not order:
+            continue
+        homes = {own[unit] for unit in units if unit in own} or {record.phase}
+        found.setdefault(next((name for name in order if name in homes), order[0]), []).append(drop)
+    return found
+
+
 def removals(tree: RenderedTree, host: Host, state: HostState) -> tuple[Removal, ...]:
-    """Return what we own on the host and its manifest no longer has: reverse phase order, units before their files."""
+    """Return what we own on the host and its manifest no longer has: reverse phase order, units before their files.
+
+    What a unit that stays has read is not among them: see `drops`.
+    """
     order = {phase.name: index for index, phase in enumerate(tree.phases)}
+    dropped = {drop.key for paths in drops(tree, host, state).values() for drop in paths}
     found = []
     for key, record in state.owned.items():
-        if key in host.by_key or record.kind not in KINDS:
+        if key in host.by_key or key in dropped or record.kind not in KINDS:
             continue
         facts = state.paths.get(key)
         changed = facts is not None and facts.as_installed is False

@@ -116,8 +116,10 @@ def wanted_texts(plan: Plan, tree: RenderedTree) -> dict[str, list[str]]:
     for name, host in plan.hosts.items():
         for work in host.work.values():
             for change in work.changes:
+                if change.action != "change":
+                    continue
                 item = tree.hosts[name].by_key[change.key]
-                if change.action == "change" and item.kind == "file" and not item.is_secret:
+                if item.kind == "file" and not item.is_secret:
                     wanted.setdefault(name, []).append(item.path)
     return wanted
 
@@ -130,8 +132,8 @@ def _with_diffs(plan: HostPlan, host: Host, texts: Mapping[str, bytes]) -> HostP
 
 
 def _with_diff(change: Change, host: Host, texts: Mapping[str, bytes]) -> Change:
-    item = host.by_key[change.key]
-    if change.kind != "file" or item.is_secret or change.key not in texts:
+    item = host.by_key.get(change.key)
+    if item is None or change.kind != "file" or item.is_secret or change.key not in texts:
         return change
     try:
         old, new = texts[change.key].decode("utf-8"), item.content.decode("utf-8")

@@ -67,11 +67,11 @@ def summary(plan: Plan) -> str:
     work = [one for host in plan.hosts.values() for one in host.work.values()]
     counts = {
         "hosts": sum(host.needed for host in plan.hosts.values()),
-        "changes": sum(len(one.changes) for one in work),
+        "changes": sum(change.action != "delete" for one in work for change in one.changes),
         "restarts": sum(action.action == "restart" for one in work for action in one.units),
         "starts": sum(action.action == "start" for one in work for action in one.units),
         "drains": sum(one.drain for one in work),
-        "removals": sum(len(host.removals) for host in plan.hosts.values()),
+        "removals": sum(len(host.removals) for host in plan.hosts.values()) + sum(len(one.drops) for one in work),
         "objects": sum(change.action in _SIGNS for change in plan.objects),
     }
     words = [f"{count} {word.removesuffix('s') if count == 1 else word}" for word, count in counts.items() if count]

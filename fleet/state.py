@@ -57,12 +57,14 @@ class UnitFacts:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One record of what we installed; `id` as `Item.content_id` (units: the drain key)."""
+    """One record of what we installed; `id` as `Item.content_id` (units: the drain key), the units as in `Item`."""
 
     kind: str
     phase: str
     component: str
     id: str
+    restarts: tuple[str, ...] = ()
+    reloads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ def state_from(host: str, lines: Lines, *, now: float | None = None) -> HostStat
                     compared = None if same == "-" or path not in owned else same == "same"
                     paths[path] = PathFacts(kind, mode.zfill(4), owner, group, _text(sum_), _text(target), compared)
                 case "own":
-                    key, kind, phase, component, id_ = rest
-                    owned[key] = Owned(kind, phase, component, _text(id_))
+                    key, kind, phase, component, id_, restarts, reloads = rest
+                    owned[key] = Owned(kind, phase, component, _text(id_), _list(restarts), _list(reloads))
                 case "user":
                     users[rest[0]] = frozenset(rest[1].split())
                 case "package" | "pending":
@@ -235,3 +237,7 @@ def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
 
 def _text(word: str) -> str:
     return "" if word == "-" else word
+
+
+def _list(word: str) -> tuple[str, ...]:
+    return tuple(_text(word).split(",")) if _text(word) else ()

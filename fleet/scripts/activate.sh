@@ -1,15 +1,17 @@
 # Make what is staged real, for some phases of one host. $1 is the digest of the generation. Can be killed anywhere and run again:
 # what a restart is owed is written down before the file that causes it is renamed, and crossed out after the restart.
-# Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | owe U (to be restarted if it runs) | noblock
+# Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | owe U (to be restarted if it runs)
+# | drop PATH RESTARTS RELOADS (left the manifest; the named units still read it) | noblock
 make_state
 umask 022
-digest=$1 phases=$NL later=$NL block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed=''
+digest=$1 phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed=''
 while IFS= read -r line; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
     phase) phases=$phases$value$NL ;;
     later) later=$later$value$NL ;;
     owe) owing=$owing$value, ;;
+    drop) drops=$drops$value$NL ;;
     noblock) block=--no-block ;;
     *) fail "the order is not understood: $line" ;;
     esac
@@ -34,7 +36,7 @@ owe() {
     IFS=$TAB
 }
 
-# Called just before a path changes.
+# Called just before a path changes or goes. $1 is what the operator is told.
 announce() {
     if [ -n "$generation" ] && [ "$generation" != "$digest" ] && { [ -f "$ROOT$key" ] || [ -L "$ROOT$key" ]; }; then
         old=$STATE/previous/$generation/files$key
@@ -45,7 +47,7 @@ announce() {
     owe restart "$restarts"
     owe reload "$reloads"
     case $key in /etc/systemd/system/* | /run/systemd/system/*) printf 'reload\n' >"$STATE/pending/.daemon-reload" ;; esac
-    say changed "$key"
+    say "$1" "$key"
 }
 
 # Whether the file at $key has the wanted content. Without a staged copy, our own record must say so.
@@ -58,7 +60,7 @@ has_content() {
     sum=$(sum_of "$ROOT$key")
     [ "$sum" != "$id" ] || return 0
     [ -r "$STATE/installed" ] || return 1
-    while IFS=$TAB read -r other _ _ _ recorded _ _ _ recorded_id; do
+    while IFS=$TAB read -r other _ _ _ recorded _ _ _ recorded_id _; do
         if [ "$other" = "$key" ]; then
             [ "$recorded" = "$sum" ] && [ "$recorded_id" = "$id" ]
             return
@@ -190,11 +192,11 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         next=$(sibling "$full")
         case $NL$waiting in
         *"$NL$next$NL"*)
-            announce
+            announce changed
             mv -fT -- "$next" "$full" || fail "$key cannot be put in place"
             ;;
         esac
-        record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" "$id" '' "$restarts" "$reloads" >>"$records"
         ;;
     link)
         if [ "$(readlink -- "$full")" != "$extra" ]; then
@@ -203,16 +205,39 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
             rm -f "$next"
             ln -s -- "$extra" "$next" || fail "$key cannot be made"
             label "$next" "$key"
-            announce
+            announce changed
             mv -fT -- "$next" "$full" || fail "$key cannot be put in place: a folder is in the way"
         fi
-        record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" "$extra" '' "$restarts" "$reloads" >>"$records"
         ;;
     unit) record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records" ;;
     esac
 done <"$staged/manifest"
 sync -- "$STATE"
 keep_records "$records"
+
+# What left the manifest and is still read by a unit: the marks are on disk before the first file goes, and its record goes
+# before the restart, so that a kill leaves either the file or a mark.
+if [ -n "$drops" ]; then
+    gone=$STATE/installed.gone.$$ doomed=''
+    : >"$gone"
+    while IFS=$TAB read -r key restarts reloads; do
+        [ -n "$key" ] || continue
+        while IFS=$TAB read -r other kind _ _ recorded _ _ _ recorded_id _; do
+            [ "$other" = "$key" ] || continue
+            printf '%s\n' "$key" >>"$gone"
+            why_kept "$kind" "$ROOT$key" "$recorded" "$recorded_id"
+            if [ -n "$kept" ]; then say kept "$key" "$kept"; else announce removed && doomed=$doomed$ROOT$key$NL; fi
+            break
+        done <"$STATE/installed"
+    done <<END
+$drops
+END
+    sync -- "$STATE/pending"
+    IFS=$NL
+    [ -z "$doomed" ] || rm -f -- $doomed || fail "a file that left the manifest cannot be deleted"
+    forget_records "$gone"
+fi
 
 if [ -f "$STATE/pending/.daemon-reload" ]; then
     systemctl daemon-reload || fail "systemctl daemon-reload failed"

@@ -44,8 +44,8 @@ label() {
     fi
 }
 
-# One record: key kind phase component sha256 size inode mtime id. It says what we installed and how to know it again.
-# $6 is the digest where it is known already.
+# One record: key kind phase component sha256 size inode mtime id restarts reloads. It says what we installed, how to know
+# it again, and which units read it. $6 is the digest where it is known already, $7 and $8 the units.
 record_line() {
     facts=-$TAB-$TAB-$TAB-
     case $2 in
@@ -53,7 +53,7 @@ record_line() {
         facts=${6:-$(sum_of "$ROOT$1")}$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
         ;;
     esac
-    say "$1" "$2" "$3" "$4" "$facts" "${5:--}"
+    say "$1" "$2" "$3" "$4" "$facts" "${5:--}" "${7:--}" "${8:--}"
 }
 
 # Replace the records of the keys in file $1 (and add new ones); the file of records stays sorted by key.
@@ -64,4 +64,34 @@ keep_records() {
     sync "$STATE/installed.new"
     mv -f "$STATE/installed.new" "$STATE/installed"
     rm -f "$1"
+}
+
+# Take the records of the keys in file $1 away.
+forget_records() {
+    sort -u "$1" | join -t "$TAB" -v 1 "$STATE/installed" - >"$STATE/installed.new" || fail "the records cannot be written"
+    chmod 0600 "$STATE/installed.new"
+    sync "$STATE/installed.new"
+    mv -f "$STATE/installed.new" "$STATE/installed"
+    rm -f "$1"
+}
+
+# Why a path of ours may not be deleted, in $kept. $1 kind, $2 path, $3 and $4 digest and id as recorded.
+why_kept() {
+    kept=''
+    case $1 in
+    link)
+        if [ -L "$2" ]; then
+            [ "$(readlink -- "$2")" = "$4" ] || kept='somebody else has changed it'
+        elif [ -e "$2" ]; then
+            kept='somebody else has changed it'
+        fi
+        ;;
+    *)
+        if [ -L "$2" ] || { [ -e "$2" ] && [ ! -f "$2" ]; }; then
+            kept='it is no longer a file'
+        elif [ -f "$2" ] && [ "$(sum_of "$2")" != "$3" ]; then
+            kept='somebody else has changed it'
+        fi
+        ;;
+    esac
 }

@@ -84,9 +84,14 @@ done
 owned=/dev/null
 if [ -r "$STATE/installed" ]; then
     owned=$STATE/installed
-    while IFS=$TAB read -r key kind phase component _ _ _ _ id; do
-        say own "$key" "$kind" "$phase" "$component" "$id"
+    while IFS=$TAB read -r key kind phase component _ _ _ _ id restarts reloads; do
+        say own "$key" "$kind" "$phase" "$component" "$id" "${restarts:--}" "${reloads:--}"
         case $key in /*) paths=$paths.$key$NL ;; esac
+        # A file that is to go can be read by a unit that nothing else names any more.
+        IFS=,
+        for unit in ${restarts:--} ${reloads:--}; do
+            case $NL$units in *"$NL$unit$NL"*) ;; *) [ "$unit" = - ] || units=$units$unit$NL ;; esac
+        done
     done <"$owned"
 fi
 cd "${ROOT:-/}" || fail "the root folder cannot be entered"

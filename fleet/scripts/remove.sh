@@ -5,7 +5,7 @@ gone=$STATE/installed.gone.$$
 reload=''
 recorded_of() {
     recorded='' recorded_id=''
-    while IFS=$TAB read -r other _ _ _ found _ _ _ found_id; do
+    while IFS=$TAB read -r other _ _ _ found _ _ _ found_id _; do
         [ "$other" != "$1" ] || { recorded=$found recorded_id=$found_id && return 0; }
     done <"$STATE/installed"
     return 1
@@ -24,23 +24,11 @@ while IFS=$TAB read -r kind key; do
         esac
         rm -f "$STATE/pending/$unit"
         ;;
-    file | secret | binary)
-        if [ -L "$full" ] || { [ -e "$full" ] && [ ! -f "$full" ]; }; then
-            kept='it is no longer a file'
-        elif [ -f "$full" ] && [ "$(sum_of "$full")" != "$recorded" ]; then
-            kept='somebody else has changed it'
-        else
-            rm -f -- "$full" || kept='it cannot be deleted'
-        fi
+    file | secret | binary | link)
+        why_kept "$kind" "$full" "$recorded" "$recorded_id"
+        [ -n "$kept" ] || rm -f -- "$full" || kept='it cannot be deleted'
         [ "$kind" != binary ] || rmdir --ignore-fail-on-non-empty -- "${full%/*}" 2>/dev/null
         case $key in /etc/systemd/system/*) reload=yes ;; esac
-        ;;
-    link)
-        if [ -L "$full" ] && [ "$(readlink -- "$full")" = "$recorded_id" ]; then
-            rm -f -- "$full" || kept='it cannot be deleted'
-        elif [ -e "$full" ] || [ -L "$full" ]; then
-            kept='somebody else has changed it'
-        fi
         ;;
     directory)
         if [ -d "$full" ] && [ ! -L "$full" ]; then rmdir -- "$full" 2>/dev/null || kept='it is not empty'; fi
@@ -56,8 +44,5 @@ while IFS=$TAB read -r kind key; do
     printf '%s\n' "$key" >>"$gone"
 done
 [ -z "$reload" ] || systemctl daemon-reload 1>&2 </dev/null
-sort -u "$gone" | join -t "$TAB" -v 1 "$STATE/installed" - >"$STATE/installed.new" || fail "the records cannot be written"
-sync "$STATE/installed.new"
-mv -f "$STATE/installed.new" "$STATE/installed"
-rm -f "$gone"
+forget_records "$gone"
 say end
