@@ -269,12 +269,12 @@ class Api:
         said = str(
             told.get("message") or ("an answer that is no JSON" if status == 200 else f"HTTP status {status}")
         ).rstrip(". ")
-        todo = _TODO.get(status, "see the journal of kube-apiserver")
+        todo = _ADVICE.get(status, "see the journal of kube-apiserver")
         return ApiError(f"{self.cluster}: kube-apiserver: {about}: {said}; {todo}", status, reason)
 
 
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
-_TODO = {
+_ADVICE = {
     400: "correct the object",
     401: "use credentials of this cluster's own CA, and check the clocks",
     403: "use credentials that may do this",

@@ -13,7 +13,8 @@ from generator.components.view import View
 from generator.formats.toml_text import toml_text
 from generator.formats.yaml_text import yaml_text
 from generator.spec.layout import CNI_BIN_DIR, CNI_CONF_DIR, CONTAINERD_SOCKET, LINK_DIR, SYSTEMD_DIR, binary_dir
-from generator.spec.model import Cluster, Pool, Registry
+from generator.spec.model import Cluster, Pool
+from generator.spec.sections import Registry
 
 NAME = "containerd"
 PHASE = "runtime"

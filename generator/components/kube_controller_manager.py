@@ -28,7 +28,8 @@ from generator.spec.layout import (
     SIGNING_CERT,
     SYSTEMD_DIR,
 )
-from generator.spec.model import Cluster, Network, Pool
+from generator.spec.model import Cluster, Pool
+from generator.spec.sections import Network
 
 NAME = "kube-controller-manager"
 PHASE = "control-plane"

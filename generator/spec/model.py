@@ -6,11 +6,22 @@ people wrote them changes no byte.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
+
+from generator.spec.sections import (
+    Api,
+    Artifacts,
+    Audit,
+    Directories,
+    Encryption,
+    Network,
+    PkiSettings,
+    Runtime,
+    Versions,
+)
 
 ROLES = ("etcd", "control-plane", "worker", "load-balancer")
 Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
@@ -133,146 +144,6 @@ class Host:
     def node_labels(self) -> Mapping[str, str]:
         """All labels that the node is to carry: those of the pool, then the host's own."""
         return {**self.pool.labels, **self.labels}
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """Versions as text, without a leading v; `crictl` is "" where hosts get none."""
-
-    kubernetes: str
-    etcd: str
-    containerd: str
-    runc: str
-    cni_plugins: str
-    crictl: str
-
-    @property
-    def minor(self) -> tuple[int, int]:
-        """The Kubernetes minor, (1, 20) for 1.20.2."""
-        major, minor = self.kubernetes.split(".")[:2]
-        return int(major), int(minor)
-
-    @property
-    def minor_text(self) -> str:
-        """The Kubernetes minor as the flag tables write it: "1.20"."""
-        return f"{self.minor[0]}.{self.minor[1]}"
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Ranges; the first of a tuple is the primary family. `node_mask_sizes` pairs with `pod_cidrs`."""
-
-    pod_cidrs: tuple[str, ...]
-    service_cidrs: tuple[str, ...]
-    node_mask_sizes: tuple[int, ...]
-    node_port_range: tuple[int, int]
-    domain: str
-    dns_ips: tuple[str, ...]
-    plugin: str
-    proxy_mode: str
-
-    @property
-    def service_ips(self) -> tuple[str, ...]:
-        """The first address of each service range: the Service `kubernetes`."""
-        return tuple(str(ipaddress.ip_network(cidr)[1]) for cidr in self.service_cidrs)
-
-    @property
-    def allocates_node_cidrs(self) -> bool:
-        """Whether the controller manager hands out pod ranges, as a network of the user's own may need it to.
-
-        Flannel and others take their node's range from it, and those with an address pool of their own pass over it.
-        Only the bridge plugin states its own.
-        """
-        return self.plugin != "bridge"
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """How the API is entered. `endpoint` is a VIP or name in front of the API servers, or None."""
-
-    port: int
-    endpoint_host: str | None
-    endpoint_port: int
-    extra_sans: tuple[str, ...]
-    balancer_port: int
-    anonymous_paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Directories:
-    """State, data and log folders on hosts, absolute. `etcd_wal` is None where the log lies in the data folder."""
-
-    etcd_data: str
-    etcd_wal: str | None
-    kubelet: str
-    containerd: str
-    audit_log: str
-
-
-@dataclass(frozen=True, slots=True)
-class Encryption:
-    """Encryption at rest: the writer's provider (aescbc, aesgcm, secretbox; "" for none) and what it covers."""
-
-    provider: str
-    resources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """Audit log: age in days, number of old files, size in MiB; `policy` is the text of the user's own."""
-
-    enabled: bool
-    max_age: int
-    max_backups: int
-    max_size: int
-    policy: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PkiSettings:
-    """What certificates look like; validities in days, algorithm one of ecdsa-p256, rsa-2048, rsa-3072, rsa-4096.
-
-    `ca_days` has every CA (ca, etcd/ca, front-proxy-ca) and `leaf_days` every kind of leaf by kubeadm's name
-    (apiserver, etcd/server, …); `subject` holds the short names C, ST, L and OU, only those that are set.
-    """
-
-    algorithm: str
-    ca_days: Mapping[str, int]
-    leaf_days: Mapping[str, int]
-    subject: Mapping[str, str]
-    kube_proxy_leaf: bool
-    external_ca: bool
-    warn_days: int
-
-
-@dataclass(frozen=True, slots=True)
-class Registry:
-    """One registry host as containerd's certs.d sees it; `ca_file` is the text of its CA certificate, or None."""
-
-    host: str
-    mirrors: tuple[str, ...]
-    ca_file: str | None
-    skip_verify: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """The container runtime. `cgroup_driver` is systemd or cgroupfs; `sandbox_image` the pause image."""
-
-    cgroup_driver: str
-    sandbox_image: str
-    registries: tuple[Registry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Artifacts:
-    """Where binaries come from: a mirror's base URL, or None for the official downloads; and who fetches.
-
-    `fetch` is "host" (by HTTP on the host) or "push" (through SSH from the operator's machine).
-    """
-
-    mirror: str | None
-    fetch: str
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,16 @@ from collections.abc import Mapping
 
 from generator.spec import inventory
 from generator.spec.faults import Findings
-from generator.spec.model import (
+from generator.spec.model import Cluster
+from generator.spec.overriding import files, overrides, text_of
+from generator.spec.scalars import days
+from generator.spec.schema import ClusterSpec
+from generator.spec.schema_network import NetworkSpec
+from generator.spec.schema_settings import PkiSpec, VersionsSpec
+from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
-    Cluster,
     Directories,
     Encryption,
     Network,
@@ -20,11 +25,6 @@ from generator.spec.model import (
     Runtime,
     Versions,
 )
-from generator.spec.overriding import files, overrides, text_of
-from generator.spec.scalars import days
-from generator.spec.schema import ClusterSpec
-from generator.spec.schema_network import NetworkSpec
-from generator.spec.schema_settings import PkiSpec, VersionsSpec
 from generator.spec.versions import companions, default_crictl, minor_of
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
