@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ STALE_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the lock. `machine` is a digest of the machine's id; `process` its pid and start time there."""
+    """Who holds the lock. `machine` digests the machine, "" if unknown; `process`: pid and start time there."""
 
     operator: str
     command: str
@@ -129,6 +130,7 @@ class Lock:
             return f"not renewed for {state.age} s"
         if (
             state.holder is not None
+            and state.holder.machine
             and state.holder.machine == self._holder.machine
             and not process_lives(state.holder.process)
         ):
@@ -187,13 +189,22 @@ class _LockState:
         return cls("", 0, None)
 
 
-def machine_id() -> str:
-    """Return a digest of this machine's id, "" where it has none."""
-    for path in (Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")):
+def machine_id(root: Path = Path("/")) -> str:
+    """Return a digest of where process ids mean what they mean here: machine, host name, PID namespace; "" if unknown.
+
+    An image may have an empty machine-id, containers share the boot id of their host, and both share pids with nobody.
+    """
+    try:
+        space = os.readlink(root / "proc/self/ns/pid")
+    except OSError:
+        return ""
+    for path in ("etc/machine-id", "proc/sys/kernel/random/boot_id"):
         try:
-            return hashlib.sha256(b"slipway " + path.read_bytes().strip()).hexdigest()[:16]
+            found = (root / path).read_text("utf-8", "replace").strip()
         except OSError:
             continue
+        if found:
+            return hashlib.sha256("\n".join(("slipway", found, socket.gethostname(), space)).encode()).hexdigest()[:16]
     return ""
 
 

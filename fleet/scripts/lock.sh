@@ -7,7 +7,7 @@ lock=$STATE/lock
 holder=-
 run_of() {
     holder=''
-    [ ! -r "$lock/run" ] || IFS= read -r holder <"$lock/run"
+    [ ! -r "${1:-$lock}/run" ] || IFS= read -r holder <"${1:-$lock}/run"
     holder=${holder:--}
 }
 case $1 in
@@ -20,9 +20,12 @@ take)
     fi
     ;;
 oust)
-    # The rename is what only one can win.
+    # The rename is what only one can win. Whose it was is known for certain only after it: somebody else may have
+    # ousted and taken the lock since the look before, and gets it back.
     run_of
     if [ "$holder" = "$2" ] && mv -T "$lock" "$lock.$$" 2>/dev/null; then
+        run_of "$lock.$$"
+        [ "$holder" = "$2" ] || mv -T "$lock.$$" "$lock" 2>/dev/null
         rm -rf "$lock.$$"
     fi
     ;;

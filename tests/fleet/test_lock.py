@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from fleet.lock import Holder, Lock, holder_here, process_id, process_lives
+from fleet.host_scripts import run_script
+from fleet.lock import Holder, Lock, holder_here, machine_id, process_id, process_lives
 from fleet.runs import utc_now
 from generator.errors import LockError
 from tests.fleet.local_host import LocalHosts
@@ -120,6 +121,52 @@ def test_break_lock_shows_whose_it_was(cluster: Cluster) -> None:
         async with cluster.lock(HERE, break_lock=True):
             assert all("bob@train" in note and "--break-lock" in note for note in cluster.notes)
             assert len(cluster.notes) == 3
+        await first.__aexit__()
+
+    asyncio.run(main())
+
+
+def test_a_lock_that_changed_hands_at_the_last_moment_is_given_back(cluster: Cluster) -> None:
+    host = cluster.hosts["e1"]
+    host.state("lock").mkdir(parents=True)
+    host.state("lock/run").write_text("stale\n")
+    # Another run ousts the stale one and takes the lock between the look and the rename.
+    (host.fake / "bin/mv").write_text(
+        '#!/bin/sh\nif [ ! -e "$FAKE/won" ]; then : >"$FAKE/won"; echo winner >"$2/run"; fi\nexec /bin/mv "$@"\n'
+    )
+    (host.fake / "bin/mv").chmod(0o755)
+    lines = asyncio.run(run_script(host, "lock", ["oust", "stale"]))
+    assert (host.fake / "won").exists() and lines[0][:2] == ("held", "winner")
+    assert [path.name for path in host.state("").glob("lock*")] == ["lock"]
+
+
+def test_machines_are_told_apart_even_where_their_ids_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(name: str, *, own: str = "", boot: str = "b00t\n", space: str = "pid:[1]") -> str:
+        root = tmp_path / f"{name}{len(list(tmp_path.iterdir()))}"
+        for path, text in (("etc/machine-id", own), ("proc/sys/kernel/random/boot_id", boot)):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        (root / "proc/self/ns").mkdir(parents=True)
+        if space:
+            (root / "proc/self/ns/pid").symlink_to(space)
+        monkeypatch.setattr("socket.gethostname", lambda: name)
+        return machine_id(root)
+
+    assert machine("a") == machine("a") != "" and machine("a", own="1") == machine("a", own="1", boot="2")
+    different = [machine("a"), machine("b"), machine("a", space="pid:[2]"), machine("a", boot="other"),
+                 machine("a", own="1"), machine("a", own="2")]  # fmt: skip
+    assert len(set(different)) == len(different)
+    assert machine("a", boot="") == "" and machine("a", space="") == ""
+
+
+def test_an_unknown_machine_is_not_taken_for_this_one(cluster: Cluster) -> None:
+    nowhere = replace(HERE, machine="", process="1@1")
+
+    async def main() -> None:
+        first = cluster.lock(nowhere)
+        await first.__aenter__()
+        with pytest.raises(LockError):
+            await cluster.lock(replace(HERE, machine="")).__aenter__()
         await first.__aexit__()
 
     asyncio.run(main())
