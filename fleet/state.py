@@ -106,10 +106,7 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
     """Return what to ask a host: everything that a plan, a push and the gates need to know, in one exchange."""
     lines = ["deep"] if deep else []
     lines.append(f"staged\t{host.digest}")
-    programs = list(PROGRAMS)
-    if "control-plane" in host.pool.roles:
-        programs.append("openssl")
-    lines += [f"program\t{program}" for program in programs]
+    lines += [f"program\t{program}" for program in PROGRAMS]
     if tree.fetch == "host":
         lines += ["program\tcurl", "program\twget"]
     for item in host.items:
