@@ -69,6 +69,15 @@ has_content() {
     return 1
 }
 
+# Whether we own what $key names.
+has_record() {
+    [ -r "$STATE/installed" ] || return 1
+    while IFS=$TAB read -r other _; do
+        [ "$other" != "$key" ] || return 0
+    done <"$STATE/installed"
+    return 1
+}
+
 add_packages() {
     before=$(systemctl list-unit-files --no-legend --state=enabled 2>/dev/null | cut -d ' ' -f 1)
     if command -v apt-get >/dev/null; then
@@ -124,7 +133,13 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         ;;
     user)
         name=${key#user:}
-        id -u -- "$name" >/dev/null 2>&1 || say changed "$key"
+        # Ours is a user that we make; one who was there before us stays when he leaves the manifest.
+        if ! id -u -- "$name" >/dev/null 2>&1; then
+            say changed "$key"
+            record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+        elif has_record; then
+            record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+        fi
         users="${users}u $name - \"$name\"$NL"
         if [ "$extra" != - ]; then
             IFS=,
@@ -133,7 +148,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         fi
         ;;
     esac
-    case $kind in package | user) record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records" ;; esac
+    [ "$kind" != package ] || record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
 done <"$staged/manifest"
 if [ -n "$packages" ]; then
     add_packages "$packages"
@@ -141,6 +156,8 @@ if [ -n "$packages" ]; then
     for name in $packages; do say changed "package:$name"; done
 fi
 if [ -n "$accounts$users" ]; then
+    # Written down first: a user that a killed run has made is ours too.
+    cp -- "$records" "$records.users" && keep_records "$records.users"
     printf '%s' "$accounts$users" | systemd-sysusers --root="${ROOT:-/}" - 1>&2 || fail "systemd-sysusers cannot make the system users"
 fi
 
