@@ -282,7 +282,8 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
     disabled | indirect) systemctl --quiet enable "$unit" 1>&2 && say enabled "$unit" || { say failed "$unit" enable && failed=yes; } ;;
     esac
     owed=''
-    [ ! -f "$STATE/pending/$unit" ] || IFS= read -r owed <"$STATE/pending/$unit"
+    # An empty mark is what a crash or a full disk leaves of one: the greater debt is assumed.
+    [ ! -f "$STATE/pending/$unit" ] || { IFS= read -r owed <"$STATE/pending/$unit"; owed=${owed:-restart}; }
     state=$(systemctl is-active "$unit" 2>/dev/null)
     case $extra$TAB$state$TAB$owed in
     *"$TAB"active"$TAB"restart | *"$TAB"reloading"$TAB"restart | *"$TAB"activating"$TAB"restart) act restart "$unit" ;;

@@ -44,7 +44,11 @@ if [ -n "$staged" ] && [ -f "$STATE/staged/$staged/manifest" ]; then
 fi
 set +f
 for mark in "$STATE/pending"/* "$STATE/pending"/.daemon-reload; do
-    [ ! -f "$mark" ] || { IFS= read -r value <"$mark" && say pending "${mark##*/}" "$value"; }
+    [ -f "$mark" ] || continue
+    # An empty mark is what a crash or a full disk leaves of one: the greater debt is assumed.
+    value=''
+    IFS= read -r value <"$mark"
+    say pending "${mark##*/}" "${value:-restart}"
 done
 set -f
 IFS=$NL

@@ -63,3 +63,14 @@ def test_a_user_of_a_killed_run_is_ours(place: Place) -> None:
         place.run(apply_run)
     program.unlink()
     assert owned_users(host) == ["user:idler"]
+
+
+def test_an_empty_mark_counts_as_a_restart(place: Place) -> None:
+    host = place.hosts["n1"]
+    place.run(apply_run)
+    host.forget_log()
+    host.state("pending/idle.service").write_text("")
+    assert place.plan()[:3] == ["phase runtime", "  n1", "    ! restart idle.service"]
+    place.run(apply_run)
+    assert host.log == ["restart idle.service"]
+    assert not list(host.state("pending").iterdir())
