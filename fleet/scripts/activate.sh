@@ -41,7 +41,11 @@ announce() {
     if [ -n "$generation" ] && [ "$generation" != "$digest" ] && { [ -f "$ROOT$key" ] || [ -L "$ROOT$key" ]; }; then
         old=$STATE/previous/$generation/files$key
         if [ ! -e "$old" ] && [ ! -L "$old" ]; then
-            (umask 077 && mkdir -p "${old%/*}") && cp -a -- "$ROOT$key" "$old" || fail "$key cannot be kept for a rollback"
+            # Under another name first: a kill must leave no half copy that passes for the whole one.
+            copy=$(sibling "$old")
+            rm -f -- "$copy"
+            (umask 077 && mkdir -p "${old%/*}") && cp -a -- "$ROOT$key" "$copy" && mv -T -- "$copy" "$old" ||
+                fail "$key cannot be kept for a rollback"
         fi
     fi
     owe restart "$restarts"

@@ -74,3 +74,19 @@ def test_an_empty_mark_counts_as_a_restart(place: Place) -> None:
     place.run(apply_run)
     assert host.log == ["restart idle.service"]
     assert not list(host.state("pending").iterdir())
+
+
+def test_a_kill_leaves_no_half_copy_for_a_rollback(place: Place) -> None:
+    host = place.hosts["n1"]
+    place.run(apply_run)
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    program = host.fake / "bin/cp"
+    program.write_text('#!/bin/sh\nfor to; do :; done\nprintf lev >"$to"\nkill -9 0\n')
+    program.chmod(0o755)
+    with pytest.raises(FleetError):
+        place.run(apply_run)
+    assert (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
+    program.unlink()
+    place.run(apply_run)
+    kept = [path for path in host.state("previous").rglob("*") if path.is_file() and path.name != "manifest"]
+    assert [(path.name, path.read_text()) for path in kept] == [("idle.conf", "level: 1\n")]
