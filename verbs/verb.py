@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 from invoke.exceptions import Exit
@@ -20,13 +24,16 @@ def verb(**options: Any) -> Callable[[F], Any]:
     """Return a decorator that makes a function an invoke task.
 
     A SlipwayError ends the verb with its text and exit code 1; a number that the function returns is the exit code.
+    SIGTERM and a closed terminal end it as Ctrl-C does, so that tokens, bootstrap kubeconfigs and the lock are given
+    back.
     """
 
     def made(function: F) -> Any:
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> None:
             try:
-                code = function(*args, **kwargs)
+                with _ended_like_by_hand():
+                    code = function(*args, **kwargs)
             except SlipwayError as error:
                 raise Exit(f"error: {error}", code=1) from error
             except BrokenPipeError as error:
@@ -41,6 +48,30 @@ def verb(**options: Any) -> Callable[[F], Any]:
         return task(**options)(run)
 
     return made
+
+
+@contextmanager
+def _ended_like_by_hand() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into what Ctrl-C does; one that is ignored, as under nohup, stays ignored."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # asyncio's own handler, while it runs, cancels the run and lets it clean up.
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in signals:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in signals:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def agreed(question: str, assumed: bool) -> bool:
