@@ -7,6 +7,7 @@ known hosts and the artifact lock), options and a reporter.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import socket
 import sys
@@ -173,7 +174,8 @@ async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, vo
     _require_fit(fleet, session, needed)
     await _require_whole_formation(fleet, session, plan)
     await _require_credentials(fleet, api)
-    await _refuse_lost_control_plane(fleet, session, api)
+    if await _refuse_lost_control_plane(fleet, session, api):
+        await _sweep_tokens(api)
     await _push(fleet, session, plan)
     run = ApplyRun(
         fleet.tree,
@@ -322,21 +324,29 @@ async def _require_credentials(fleet: Fleet, api: ApiOpener) -> None:
         (await api()).admin_context()
 
 
-async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpener) -> None:
-    """Refuse an inventory from which a control-plane host was taken, as far as the API can tell."""
+async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpener) -> bool:
+    """Refuse an inventory from which a control-plane host was taken; return whether the API was there to tell."""
     if not any(phase.join for phase in fleet.tree.phases) or not formed(fleet.tree, session.states):
-        return
+        return False
     try:
         async with asyncio.timeout(API_SECONDS):
             lost = await (await api()).foreign_control_plane()
     except (ApiError, TimeoutError):
         # Without an API server nothing can be told, and the run may be what brings it back.
-        return
+        return False
     if lost:
         raise RefusedError(
             f"{fleet.tree.cluster}: {', '.join(lost)} is a control-plane node and no longer one in the inventory; "
             "the removal of a control-plane host needs a verb of its own, which is not built yet: take the change back"
         )
+    return True
+
+
+async def _sweep_tokens(api: ApiOpener) -> None:
+    """Delete the bootstrap tokens that a killed run has left: no other run joins anybody while the lock is held."""
+    with contextlib.suppress(ApiError, TimeoutError):
+        async with asyncio.timeout(API_SECONDS):
+            await (await api()).end_bootstrap()
 
 
 def _require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:

@@ -231,6 +231,22 @@ def test_plan_says_why_objects_are_not_compared(nodes: Nodes) -> None:
     )
 
 
+def test_tokens_of_a_killed_run_are_swept_by_the_next(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes.run(apply_run)
+    nodes.api.asked.clear()
+    monkeypatch.setattr("fleet.runs.formed", lambda *_: True)
+    nodes.run(apply_run)
+    assert nodes.api.asked == ["tokens deleted", "closed"]
+
+    async def refuses() -> tuple[str, ...]:
+        raise ApiError("demo: kube-apiserver: it is away")
+
+    nodes.api.foreign_control_plane = refuses  # type: ignore[method-assign]
+    nodes.api.asked.clear()
+    nodes.run(apply_run)
+    assert nodes.api.asked == ["closed"]
+
+
 def test_an_inventory_without_one_of_its_control_plane_nodes_is_refused(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
