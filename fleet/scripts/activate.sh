@@ -217,7 +217,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
             mv -fT -- "$next" "$full" || fail "$key cannot be put in place"
             ;;
         esac
-        record_line "$key" "$kind" "$phase" "$component" "$id" '' "$restarts" "$reloads" >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" "$id" "$restarts" "$reloads" >>"$records"
         ;;
     link)
         if [ "$(readlink -- "$full")" != "$extra" ]; then
@@ -229,7 +229,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
             announce changed
             mv -fT -- "$next" "$full" || fail "$key cannot be put in place: a folder is in the way"
         fi
-        record_line "$key" "$kind" "$phase" "$component" "$extra" '' "$restarts" "$reloads" >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" "$extra" "$restarts" "$reloads" >>"$records"
         ;;
     unit) record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records" ;;
     esac

@@ -5,7 +5,17 @@ make_state
 sha256=$1 url=$2
 shift 2
 mkdir -p "$STATE/artifacts" || fail "$STATE/artifacts cannot be made"
-part=$STATE/artifacts/$sha256
+# Two runs may fetch the same artifact; each has a part of its own, gone when its script ends. What a killed one left goes
+# after a day.
+part=$STATE/artifacts/$sha256.$$ day=$STATE/artifacts/.day.$$
+trap 'rm -f -- "$part" "$day"' EXIT
+if touch -d '1 day ago' "$day"; then
+    set +f
+    for other in "$STATE/artifacts"/*; do
+        [ ! -f "$other" ] || [ ! "$other" -ot "$day" ] || rm -f -- "$other"
+    done
+    set -f
+fi
 if [ "$url" = - ]; then
     cat >"$part" || fail "the stream broke off or the disk is full"
 elif command -v curl >/dev/null; then
@@ -18,7 +28,6 @@ else
 fi
 found=$(sum_of "$part")
 if [ "$found" != "$sha256" ]; then
-    rm -f "$part"
     [ "$url" != - ] || url='the artifact that was sent'
     fail "$url has digest $found, artifacts.lock says $sha256; find out which is right"
 fi
@@ -29,10 +38,12 @@ while [ $# -ge 3 ]; do
     shift 3
     waiting=$(sibling "$ROOT$path")
     (umask 022 && mkdir -p "${waiting%/*}") || fail "${path%/*} cannot be made"
-    known=''
+    rm -f -- "$waiting"
     if [ "$member" = - ]; then
-        known=$sha256
-        cp --reflink=auto -- "$part" "$waiting" || fail "$path cannot be written"
+        cp --reflink=auto -- "$part" "$waiting" && [ "$(sum_of "$waiting")" = "$sha256" ] || {
+            rm -f "$waiting"
+            fail "$path cannot be written"
+        }
     else
         tar -xOf "$part" -- "$member" >"$waiting" 2>/dev/null || tar -xOf "$part" -- "./$member" >"$waiting" 2>/dev/null || {
             rm -f "$waiting"
@@ -43,9 +54,9 @@ while [ $# -ge 3 ]; do
     label "$waiting" "$path"
     sync "$waiting"
     mv -fT "$waiting" "$ROOT$path" || fail "$path cannot be put in place"
-    record_line "$path" binary binaries "$component" "$sha256" "$known" >>"$records"
+    # The digest is read from what lies there now, whatever was meant to.
+    record_line "$path" binary binaries "$component" "$sha256" >>"$records"
     say changed "$path"
 done
 keep_records "$records"
-rm -f "$part"
 say end

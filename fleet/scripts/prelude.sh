@@ -45,15 +45,15 @@ label() {
 }
 
 # One record: key kind phase component sha256 size inode mtime id restarts reloads. It says what we installed, how to know
-# it again, and which units read it. $6 is the digest where it is known already, $7 and $8 the units.
+# it again, and which units read it ($6 and $7).
 record_line() {
     facts=-$TAB-$TAB-$TAB-
     case $2 in
     file | secret | binary)
-        facts=${6:-$(sum_of "$ROOT$1")}$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
+        facts=$(sum_of "$ROOT$1")$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
         ;;
     esac
-    say "$1" "$2" "$3" "$4" "$facts" "${5:--}" "${7:--}" "${8:--}"
+    say "$1" "$2" "$3" "$4" "$facts" "${5:--}" "${6:--}" "${7:--}"
 }
 
 # Replace the records of the keys in file $1 (and add new ones); the file of records stays sorted by key.

@@ -9,8 +9,10 @@ import http.server
 import io
 import os
 import stat
+import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import pytest
 
 import fleet.host_gates as host_gates
+from fleet.host_scripts import script_argv, script_text
 from fleet.runs import Fleet, apply_run, plan_run, push_run
 from fleet.secrets import SecretStore
 from generator.errors import HostError, PkiError, SealingError
@@ -207,3 +210,49 @@ def test_a_secret_that_does_not_open_is_told_before_any_host_gets_anything(place
         asyncio.run(push_run(fleet()))
     for name in HOSTS:
         assert not (place.hosts[name].root / "opt").exists() and not place.hosts[name].state("staged").exists()
+
+
+def binary_script(root: Path, content: bytes) -> subprocess.Popen[bytes]:
+    """Start the script `binary` and send it the first half of an artifact."""
+    words = [hashlib.sha256(content).hexdigest(), "-", "/opt/idle/1.0/idle", "-", "idle"]
+    command = ["dash", *script_argv("binary", words, str(root))[1:]]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(script_text("binary").encode() + content[: len(content) // 2])
+    process.stdin.flush()
+    return process
+
+
+def test_two_runs_may_send_one_artifact_at_once(tmp_path: Path) -> None:
+    content = b"#!/bin/sh\n" * 1000
+    parts = tmp_path / "var/lib/slipway/artifacts"
+    parts.mkdir(parents=True)
+    for name, age in (("old", 90000), ("young", 3600)):
+        (parts / name).touch()
+        os.utime(parts / name, (time.time() - age,) * 2)
+    first = binary_script(tmp_path, content)
+    deadline = time.monotonic() + 20
+    while not any(path.stat().st_size for path in parts.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    second = binary_script(tmp_path, content)
+    answers = [process.communicate(content[len(content) // 2 :])[0] for process in (second, first)]
+    assert [answer.splitlines()[-1] for answer in answers] == [b"end", b"end"]
+    assert (tmp_path / "opt/idle/1.0/idle").read_bytes() == content
+    assert [path.name for path in parts.iterdir()] == ["young"], (
+        "a part goes with its script, an abandoned one in a day"
+    )
+
+
+def test_a_binary_that_was_not_written_whole_is_not_put_in_place(place: Place) -> None:
+    host = place.hosts["n1"]
+    program = host.fake / "bin/cp"
+    program.write_text('#!/bin/sh\nfor to; do :; done\nprintf torn >"$to"\n')
+    program.chmod(0o755)
+    with pytest.raises(HostError, match="idle cannot be written"):
+        place.run(push_run)
+    assert not [path for path in (host.root / "opt").rglob("*") if path.is_file()]
+    program.unlink()
+    place.run(push_run)
+    records = [line.split("\t") for line in host.state("installed").read_text().splitlines()]
+    assert [words[4] for words in records if words[1] == "binary"] == [place.locked]
