@@ -143,6 +143,8 @@ async def apply_run(fleet: Fleet) -> Plan:
     for phase in fleet.tree.phases:
         for entry in (*phase.before, *phase.gates):
             kind_of(entry)
+    if _needs_admin(fleet):
+        await _open_identity(fleet)
     session = Session(fleet.tree, fleet.connector)
     api = _Api(fleet, session)
     voters = [host.name for host in fleet.tree.with_role("etcd")]
@@ -319,15 +321,26 @@ async def _require_credentials(fleet: Fleet, api: ApiOpener) -> None:
 
     Raises SealingError or PkiError: no identity, a sealed key that does not open, a CA that has ended.
     """
-    phases = [phase for phase in fleet.tree.phases if not fleet.options.phases or phase.name in fleet.options.phases]
-    if any(entry.get("client") == "admin" for phase in phases for entry in phase.gates):
+    if _needs_admin(fleet):
         (await api()).admin_context()
+
+
+def _needs_admin(fleet: Fleet) -> bool:
+    phases = [phase for phase in fleet.tree.phases if not fleet.options.phases or phase.name in fleet.options.phases]
+    return any(entry.get("client") == "admin" for phase in phases for entry in phase.gates)
+
+
+async def _open_identity(fleet: Fleet) -> None:
+    """Open the operator's identity, which may ask for a passphrase, beside the event loop: the lock must be renewed."""
+    await asyncio.to_thread(fleet.identity)
 
 
 async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpener) -> bool:
     """Refuse an inventory from which a control-plane host was taken; return whether the API was there to tell."""
     if not any(phase.join for phase in fleet.tree.phases) or not formed(fleet.tree, session.states):
         return False
+    if fleet.options.kubeconfig is None:
+        await _open_identity(fleet)
     try:
         async with asyncio.timeout(API_SECONDS):
             lost = await (await api()).foreign_control_plane()
@@ -379,6 +392,8 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
         return len(deliveries)
     secrets = SecretStore(fleet.cluster_dir, fleet.identity)
     source = ArtifactSource(fleet.tree, fleet.cluster_dir, fleet.options.artifacts)
+    if any(item.is_secret for wanted in deliveries.values() for item in wanted.blobs):
+        await _open_identity(fleet)
     # What is wrong on this machine is found out before the first host gets anything; both keep what they have proved.
     for wanted in deliveries.values():
         for item in wanted.blobs:

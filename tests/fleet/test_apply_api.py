@@ -16,6 +16,7 @@ from fleet.plan import ObjectChange
 from fleet.runs import Fleet, apply_run, plan_run
 from fleet.tree import Phase
 from generator.errors import ApiError, GateError, RefusedError
+from generator.sealing import Identity
 from tests.fleet.local_host import LocalHost
 from tests.fleet.small_tree import ITEMS
 from tests.fleet.test_runs import HOSTS, Place
@@ -133,6 +134,7 @@ class Nodes(Place):
             return self.api
 
         made.open_api = api
+        made.identity = lambda: Identity(Path("nowhere"), ())
         return made
 
 

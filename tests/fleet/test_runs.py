@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -339,6 +340,37 @@ def test_another_run_that_holds_the_lock_is_named(place: Place) -> None:
 
     asyncio.run(main())
     assert not place.hosts["n1"].state("lock").exists()
+
+
+def test_a_passphrase_is_asked_before_the_lock_is_taken_and_beside_the_loop(place: Place) -> None:
+    phases = [
+        {"name": "host-base", "batch": "all"}, {"name": "binaries", "batch": "all"},
+        {"name": "runtime", "batch": "all", "gates": [{"kind": "units", "client": "admin"}]},
+    ]  # fmt: skip
+    asked: list[tuple[bool, bool]] = []
+
+    def identity() -> Any:
+        locked = any(place.hosts[name].state("lock").exists() for name in HOSTS)
+        asked.append((locked, threading.current_thread() is threading.main_thread()))
+
+    class Api:
+        def admin_context(self) -> None:
+            return
+
+        async def close(self) -> None:
+            return
+
+    async def main() -> None:
+        made = place.fleet(phases=phases)
+
+        async def api(_: object) -> Any:
+            return Api()
+
+        made.open_api, made.identity = api, identity
+        await apply_run(made)
+
+    asyncio.run(main())
+    assert asked == [(False, False)]
 
 
 def test_the_journal_says_who_applied_which_tree(place: Place) -> None:
