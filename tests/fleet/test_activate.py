@@ -9,7 +9,7 @@ import pytest
 
 import fleet.host_gates as host_gates
 from fleet.runs import apply_run
-from generator.errors import FleetError
+from generator.errors import FleetError, HostError
 from tests.fleet.local_host import LocalHost
 from tests.fleet.test_runs import HOSTS, Place
 
@@ -90,3 +90,93 @@ def test_a_kill_leaves_no_half_copy_for_a_rollback(place: Place) -> None:
     place.run(apply_run)
     kept = [path for path in host.state("previous").rglob("*") if path.is_file() and path.name != "manifest"]
     assert [(path.name, path.read_text()) for path in kept] == [("idle.conf", "level: 1\n")]
+
+
+DPKG_QUERY = """#!/bin/sh
+case $* in
+*Package*) [ ! -e "$FAKE/have" ] || printf 'installed\tidle-tools\t1\nidle-more\t1\n' ;;
+*) [ ! -e "$FAKE/have" ] || echo installed ;;
+esac
+"""
+DPKG = """#!/bin/sh
+echo "dpkg $*" >>"$FAKE/apt.log"
+rm -f "$FAKE/interrupted"
+"""
+APT_GET = """#!/bin/sh
+echo "apt-get $*" >>"$FAKE/apt.log"
+echo "Reading package lists..."
+case $* in *update*) exit 0 ;; esac
+if [ -e "$FAKE/interrupted" ]; then
+    echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'" >&2
+    echo "see above" >&2
+    exit 100
+fi
+: >"$FAKE/have"
+mkdir -p "$FAKE/units"
+: >"$FAKE/units/enabled.tools.service"
+[ ! -e "$FAKE/kill" ] || kill -9 0
+"""
+LISTS = """#!/bin/sh
+case $1 in
+list-unit-files) for unit in "$FAKE"/units/enabled.*; do echo "${unit##*/enabled.} enabled"; done; exit ;;
+esac
+exec "$FAKE/systemctl.real" "$@"
+"""
+OPTIONS = "-o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold"
+
+
+@pytest.fixture
+def packaged(place: Place) -> Place:
+    """A host with package tools that remember, and a manifest that wants two packages."""
+    host = place.hosts["n1"]
+    (host.fake / "bin/systemctl").rename(host.fake / "systemctl.real")
+    for name, text in (("dpkg-query", DPKG_QUERY), ("dpkg", DPKG), ("apt-get", APT_GET), ("systemctl", LISTS)):
+        (host.fake / "bin" / name).write_text(text)
+        (host.fake / "bin" / name).chmod(0o755)
+    (host.fake / "units").mkdir()
+    (host.fake / "units/enabled.ssh.service").touch()
+    place.items += [{"name": name, "kind": "package", "phase": "host-base"} for name in ("idle-tools", "idle-more")]
+    return place
+
+
+def test_packages_wait_for_the_lock_and_keep_what_was_configured(packaged: Place) -> None:
+    host = packaged.hosts["n1"]
+    packaged.run(apply_run)
+    assert (host.fake / "apt.log").read_text().splitlines() == [
+        f"apt-get -q -y --no-install-recommends {OPTIONS} install idle-more idle-tools"
+    ]
+    assert "disable tools.service" in host.log and "disable ssh.service" not in host.log
+    assert not host.state("units-before").exists()
+    assert "Reading package lists..." in host.state("packages.log").read_text()
+
+
+def test_what_an_interrupted_dpkg_left_is_configured_before_the_retry(packaged: Place) -> None:
+    host = packaged.hosts["n1"]
+    (host.fake / "interrupted").touch()
+    packaged.run(apply_run)
+    words = [" ".join(line.split()[:2]) for line in (host.fake / "apt.log").read_text().splitlines()]
+    assert words == ["apt-get -q", "dpkg --force-confold", "apt-get -q", "apt-get -q"]
+    assert not (host.root / "usr/sbin/policy-rc.d").exists()
+
+
+def test_packages_that_cannot_be_installed_say_why_in_one_line(packaged: Place) -> None:
+    host = packaged.hosts["n1"]
+    (host.fake / "interrupted").touch()
+    (host.fake / "bin/dpkg").write_text("#!/bin/sh\n")
+    with pytest.raises(HostError) as caught:
+        packaged.run(apply_run)
+    assert str(caught.value) == (
+        "n1: activate: packages cannot be installed: idle-more idle-tools: "
+        "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"
+    )
+
+
+def test_what_a_package_of_a_killed_run_enabled_is_turned_off(packaged: Place) -> None:
+    host = packaged.hosts["n1"]
+    (host.fake / "kill").touch()
+    with pytest.raises(FleetError):
+        packaged.run(apply_run)
+    assert "disable tools.service" not in host.log
+    packaged.run(apply_run)
+    assert "disable tools.service" in host.log and "disable ssh.service" not in host.log
+    assert not host.state("units-before").exists()
