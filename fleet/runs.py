@@ -39,6 +39,8 @@ from generator.sealing import Identity
 PUSHES_AT_ONCE = 20
 API_SECONDS = 10
 Clock = Callable[[], datetime]
+Agree = Callable[[Plan], Awaitable[bool]]
+"""Asked about a plan before anything is pushed; it must let the event loop run, in which the lock is renewed."""
 
 
 def utc_now() -> datetime:
@@ -129,11 +131,17 @@ async def push_run(fleet: Fleet) -> int:
         await session.close()
 
 
-async def apply_run(fleet: Fleet) -> Plan:
+async def agree_to_all(_: Plan) -> bool:
+    """Agree to every plan."""
+    return True
+
+
+async def apply_run(fleet: Fleet, agree: Agree = agree_to_all) -> Plan:
     """Push what is not staged, then activate it phase by phase, and return the plan that was carried out.
 
-    With `dry_run` nothing is changed. Raises GateError, HostError, LockError, ApiError, RefusedError or an error of
-    what goes to the hosts (ArtifactError, SealingError, PkiError), the latter before anything is activated.
+    `agree` is asked about the plan under the lock; without its consent nothing is done (RefusedError). With `dry_run`
+    nothing is changed. Raises GateError, HostError, LockError, ApiError, RefusedError or an error of what goes to the
+    hosts (ArtifactError, SealingError, PkiError), the latter before anything is activated.
     """
     if fleet.options.dry_run:
         return await plan_run(fleet)
@@ -155,13 +163,15 @@ async def apply_run(fleet: Fleet) -> Plan:
             note=lambda text: fleet.reporter.event("warning", text=text),
         )  # fmt: skip
         async with lock:
-            return await _locked(fleet, session, api, lock, voters)
+            return await _locked(fleet, session, api, lock, voters, agree)
     finally:
         await api.close()
         await session.close()
 
 
-async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, voters: Sequence[str]) -> Plan:
+async def _locked(
+    fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, voters: Sequence[str], agree: Agree
+) -> Plan:
     names = selected(fleet.tree, fleet.options.limit)
     # Every etcd host is asked, limited or not: whether etcd has formed is a question to all of them.
     await session.ask({*names, *voters}, deep=fleet.options.deep)
@@ -178,6 +188,10 @@ async def _locked(fleet: Fleet, session: Session, api: ApiOpener, lock: Lock, vo
     await _require_credentials(fleet, api)
     if await _refuse_lost_control_plane(fleet, session, api):
         await _sweep_tokens(api)
+    if not await agree(plan):
+        raise RefusedError(
+            f"{plan.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes"
+        )
     await _push(fleet, session, plan)
     run = ApplyRun(
         fleet.tree,

@@ -20,6 +20,11 @@ def say(text: str = "") -> None:
     out.print(Text(text))
 
 
+def tell(text: str) -> None:
+    """Print a line as it is on standard error."""
+    err.print(Text(text))
+
+
 def warn(text: str) -> None:
     """Print a warning on standard error."""
     err.print(Text(f"warning: {text}", style="yellow"))

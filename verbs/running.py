@@ -20,14 +20,14 @@ from fleet.options import Options
 from fleet.plan import Plan
 from fleet.plan_text import plan_json, plan_lines
 from fleet.reporter import reporter
-from fleet.runs import Fleet, apply_run, plan_run, push_run, ssh_fleet
+from fleet.runs import Fleet, agree_to_all, apply_run, plan_run, push_run, ssh_fleet
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError, WorkspaceError
 from generator.sealing import identity_once
 from generator.spec import load
 from verbs import console
 from verbs.rendering import WHICH, require_current
-from verbs.verb import agreed, verb
+from verbs.verb import agreed, agreed_meanwhile, verb
 from verbs.workspace import Place, place_of
 
 LIMIT = "only these hosts: names, pool names or patterns such as worker-0*, separated by commas"
@@ -218,30 +218,26 @@ def apply(
         command=" ".join(["invoke", *sys.argv[1:]]),
     )
     fleet = fleet_of(place, options, as_json=json)
-    if not dry_run:
-        ask_before_removal(fleet, assumed=yes)
-    done = asyncio.run(apply_run(fleet))
+    done = asyncio.run(apply_run(fleet, agree_to_all if yes else agree_to_removals))
     if dry_run:
         print_plan(done, as_json=json)
         return done.exit_code
     return 0
 
 
-def ask_before_removal(fleet: Fleet, *, assumed: bool) -> None:
-    """Ask the operator before anything is taken from hosts; raises RefusedError where nobody agrees."""
-    if assumed:
-        return
-    found = asyncio.run(plan_run(fleet, objects=False))
-    leaving = {name: host.removals for name, host in found.hosts.items() if host.removals}
-    if not leaving:
-        return
-    for name, removals in leaving.items():
-        for removal in removals:
-            console.say(f"{name}: {removal.kind} {removal.key} will be removed")
-    if not agreed("remove these?", assumed):
-        raise RefusedError(
-            f"{found.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes"
+async def agree_to_removals(found: Plan) -> bool:
+    """Ask the operator before anything is taken from hosts, on standard error: standard output may be for programs."""
+    leaving = [
+        f"{name}: {kind} {key} will be removed"
+        for name, host in found.hosts.items()
+        for kind, key in (
+            *((one.kind, one.key) for work in host.work.values() for one in work.changes if one.action == "delete"),
+            *((one.kind, one.key) for one in host.removals),
         )
+    ]
+    for line in leaving:
+        console.tell(line)
+    return not leaving or await agreed_meanwhile("remove these?")
 
 
 @verb(

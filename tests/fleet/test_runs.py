@@ -16,6 +16,7 @@ import pytest
 import fleet.host_gates as host_gates
 from fleet.lock import Lock, holder_here
 from fleet.options import Options
+from fleet.plan import Plan
 from fleet.plan_text import plan_lines
 from fleet.reporter import SilentReporter
 from fleet.runs import Fleet, apply_run, plan_run, push_run, utc_now
@@ -371,6 +372,27 @@ def test_a_passphrase_is_asked_before_the_lock_is_taken_and_beside_the_loop(plac
 
     asyncio.run(main())
     assert asked == [(False, False)]
+
+
+def test_nothing_is_pushed_before_the_operator_agrees_to_the_plan(place: Place) -> None:
+    place.items.append({"path": "/etc/idle/notes", "kind": "file", "mode": "0644", "phase": "host-base"})
+    place.contents["/etc/idle/notes"] = "for nobody\n"
+    place.run(apply_run)
+    place.items.pop()
+    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    host = place.hosts["n1"]
+    seen: list[list[str]] = []
+
+    async def refuse(plan: Plan) -> bool:
+        assert host.state("lock").exists(), "nobody else changes what is shown"
+        seen.append([removal.key for removal in plan.hosts["n1"].removals])
+        return False
+
+    with pytest.raises(RefusedError, match=r"demo: nothing was changed: .* nobody agreed; add --yes"):
+        place.run(lambda fleet: apply_run(fleet, refuse))
+    assert seen == [["/etc/idle/notes"]]
+    assert (host.root / "etc/idle/notes").exists() and not host.state("staged").exists()
+    assert not host.state("lock").exists()
 
 
 def test_the_journal_says_who_applied_which_tree(place: Place) -> None:
