@@ -11,7 +11,13 @@ from typing import Protocol
 
 from fleet.tls import ByteReader, ByteWriter
 
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(0x7F, 0xA0)) if code not in (9, 10)}
 Input = bytes | AsyncIterable[bytes]
+
+
+def printable(text: str) -> str:
+    """Return what a host said without the characters by which it could steer a terminal; tabs and lines stay."""
+    return text.translate(_CONTROLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Result:
     def complaint(self) -> str:
         """The last line of standard error that says something, for a message."""
         lines = [line.strip() for line in self.stderr.decode("utf-8", "backslashreplace").splitlines()]
-        return next((line for line in reversed(lines) if line), f"exit status {self.exit}")
+        return printable(next((line for line in reversed(lines) if line), f"exit status {self.exit}"))
 
 
 class Connection(Protocol):

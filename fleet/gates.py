@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.cluster_api import ClusterApi
-from fleet.connection import Connection
+from fleet.connection import Connection, printable
 from fleet.items import Item
 from fleet.reporter import Reporter
 from fleet.state import HostState
@@ -112,7 +112,7 @@ async def shut_because(entry: Mapping[str, Any], context: GateContext) -> str:
     try:
         return await kind_of(entry).check(context, entry)
     except (ApiError, HostError, OSError, TimeoutError) as error:
-        return str(error) or type(error).__name__
+        return printable(str(error)) or type(error).__name__
 
 
 async def worth_guarding(entry: Mapping[str, Any], context: GateContext) -> bool:
@@ -181,7 +181,4 @@ async def journal_of(connection: Connection, unit: str, count: int = 20) -> str:
     except HostError:
         return ""
     lines = result.text.splitlines()
-    return "\n".join(
-        "  " + "".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line)
-        for line in lines
-    )
+    return "\n".join(f"  {printable(line)}" for line in lines)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fleet.connection import Connection
+from fleet.connection import Connection, printable
 from fleet.gates import GateContext, gate
 from fleet.http11 import ConnectionLostError, HttpConnection
 from fleet.state import SHOW, HostState, UnitFacts, unit_blocks
@@ -142,7 +142,7 @@ async def https_fault(context: GateContext, host: Host, connection: Connection, 
         return f"{address}:{number} does not answer ({error})"
     if answer.status == 200:
         return ""
-    words = " ".join(answer.body.decode("utf-8", "replace").split())
+    words = printable(" ".join(answer.body.decode("utf-8", "replace").split()))
     failed = [word for word in words.split("[-]")[1:]]
     return f"{address}:{number}{path} answers {answer.status}" + (f": {'; '.join(failed)[:300]}" if failed else "")
 

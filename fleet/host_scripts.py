@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from functools import cache
 from importlib.resources import files
 
-from fleet.connection import Connection, Input
+from fleet.connection import Connection, Input, printable
 from generator.errors import HostError
 
 _READ_SCRIPT = 's=$(head -c "$1") && shift && eval "$s"'
@@ -46,7 +46,7 @@ async def run_script(
     script = script_text(name).encode()
     whole: Input = script + stdin if isinstance(stdin, bytes) else _chained(script, stdin)
     result = await connection.run(script_argv(name, arguments), whole, timeout=timeout)
-    lines = tuple(tuple(line.split("\t")) for line in result.text.split("\n") if line)
+    lines = tuple(tuple(line.split("\t")) for line in printable(result.text).split("\n") if line)
     for words in lines:
         if words[0] == "fail":
             raise HostError(f"{connection.host}: {name}: {' '.join(words[1:])}", connection.host)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from fleet.connection import Connection
+from fleet.connection import Connection, printable
 from fleet.host_scripts import run_script
 from generator.errors import HostError, LockError
 
@@ -35,7 +35,7 @@ class Holder:
     @property
     def words(self) -> str:
         """The holder for a message."""
-        return f"{self.operator} since {self.time} ({self.command}, tree {self.tree[:12]})"
+        return printable(f"{self.operator} since {self.time} ({self.command}, tree {self.tree[:12]})")
 
 
 def holder_here(operator: str, command: str, now: datetime, tree: str) -> Holder:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fleet.compare import Change, HostPlan, Work, host_plan
+from fleet.connection import printable
 from fleet.state import HostState
 from fleet.tree import Host, RenderedTree
 
@@ -148,10 +149,7 @@ def _with_diff(change: Change, host: Host, texts: Mapping[str, bytes]) -> Change
         lines = [*lines[:_DIFF_LINES], f"… and {len(lines) - _DIFF_LINES} more lines"]
     return replace(
         change,
-        diff=tuple(
-            "".join(char if char >= " " or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line)
-            for line in lines
-        ),
+        diff=tuple(printable(line) for line in lines),
     )
 
 
