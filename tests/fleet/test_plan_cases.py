@@ -69,7 +69,8 @@ def state_of(tree: RenderedTree, host: Host, has: Any) -> HostState:
         state = replace(state, units={**state.units, name: replace(before_unit, **changes)})
     for name, changes in (has.pop("owned", None) or {}).items():
         record = state.owned.get(name, Owned("file", "runtime", "idle", ""))
-        state = replace(state, owned={**state.owned, name: replace(record, **(changes or {}))})
+        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in (changes or {}).items()}
+        state = replace(state, owned={**state.owned, name: replace(record, **facts)})
     if "existing" in has:
         has["existing"] = frozenset(has["existing"])
     if "phases" in has:
