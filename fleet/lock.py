@@ -167,6 +167,25 @@ class Lock:
         self._held.clear()
 
 
+async def holder_elsewhere(hosts: Sequence[str], connect: Callable[[str], Awaitable[Connection]]) -> str:
+    """Return who holds the lock of a cluster on a majority of its etcd hosts, "" where nobody does; takes nothing.
+
+    A lock that has not been renewed, as of a run that was killed, counts as nobody's; so does a host that is silent.
+    """
+
+    async def one(host: str) -> _LockState:
+        try:
+            return _LockState.of(await run_script(await connect(host), "lock", ["look"], timeout=15))
+        except HostError:
+            return _LockState("", 0, None)
+
+    states = [state for state in await asyncio.gather(*map(one, hosts)) if state.run and state.age <= STALE_SECONDS]
+    for state in states:
+        if sum(other.run == state.run for other in states) > len(hosts) // 2:
+            return state.words
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _LockState:
     run: str

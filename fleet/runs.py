@@ -23,7 +23,7 @@ from fleet.cluster_api import ClusterApi
 from fleet.gates import kind_of
 from fleet.host_gates import preflight_faults
 from fleet.journal import Entry, write_entry
-from fleet.lock import Lock, holder_here
+from fleet.lock import Lock, holder_elsewhere, holder_here
 from fleet.options import Options, selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
 from fleet.push import Delivery, delivery, push_host
@@ -126,9 +126,21 @@ async def push_run(fleet: Fleet) -> int:
         await session.ask(names, deep=fleet.options.deep)
         plan = await _plan(fleet, session, (), _unreachable(fleet, session, names))
         _require_fit(fleet, session, [name for name, host in plan.hosts.items() if host.needed])
+        if not fleet.options.dry_run:
+            await _refuse_beside_another(fleet, session)
         return await _push(fleet, session, plan)
     finally:
         await session.close()
+
+
+async def _refuse_beside_another(fleet: Fleet, session: Session) -> None:
+    """Refuse to stage while a run holds the lock: it activates what is staged, and another tree would push that out."""
+    voters = [host.name for host in fleet.tree.with_role("etcd")]
+    if holder := await holder_elsewhere(voters, session.connect):
+        raise RefusedError(
+            f"{fleet.tree.cluster}: the lock is held by {holder}: a push now would take away what that run is about to "
+            "activate; wait for it to end, then push again"
+        )
 
 
 async def agree_to_all(_: Plan) -> bool:

@@ -395,6 +395,25 @@ def test_nothing_is_pushed_before_the_operator_agrees_to_the_plan(place: Place) 
     assert not host.state("lock").exists()
 
 
+def test_nothing_is_staged_while_another_run_holds_the_lock(place: Place) -> None:
+    async def main() -> None:
+        async def connect(name: str) -> Any:
+            return place.hosts[name]
+
+        other = replace(holder_here("ann@desk", "invoke apply", utc_now(), "f" * 64), machine="elsewhere")
+        async with Lock("demo", list(HOSTS), connect, other):
+            with pytest.raises(RefusedError, match=r"the lock is held by ann@desk since .* \(invoke apply"):
+                await push_run(place.fleet())
+            assert not place.hosts["n1"].state("staged").exists()
+            assert await push_run(place.fleet(Options(dry_run=True))) == 3
+            for name in HOSTS:
+                path = place.hosts[name].state("lock/renewed")
+                os.utime(path, (path.stat().st_mtime - 130,) * 2)
+            assert await push_run(place.fleet()) == 3, "a killed run holds nobody up"
+
+    asyncio.run(main())
+
+
 def test_the_journal_says_who_applied_which_tree(place: Place) -> None:
     place.run(apply_run)
     entries = place.hosts["n1"].state("journal").read_text().splitlines()
