@@ -69,8 +69,10 @@ def state_of(tree: RenderedTree, host: Host, has: Any) -> HostState:
         state = replace(state, units={**state.units, name: replace(before_unit, **changes)})
     for name, changes in (has.pop("owned", None) or {}).items():
         record = state.owned.get(name, Owned("file", "runtime", "idle", ""))
-        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in (changes or {}).items()}
-        state = replace(state, owned={**state.owned, name: replace(record, **facts)})
+        words: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in (changes or {}).items()
+        }
+        state = replace(state, owned={**state.owned, name: replace(record, **words)})
     if "existing" in has:
         has["existing"] = frozenset(has["existing"])
     if "phases" in has:
