@@ -15,7 +15,7 @@ from fleet.cluster_api import ClusterApi
 from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
 from fleet.host_scripts import run_script
 from fleet.plan import Plan
-from fleet.plan_text import folded
+from fleet.plan_text import folded, left_out_words
 from fleet.reporter import Reporter
 from fleet.session import Session
 from fleet.state import formation_paths
@@ -56,7 +56,8 @@ class ApplyRun:
         if self.objects:
             counts["objects"] = self.objects
         words = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "zero changes"
-        self.reporter.event("done", text=f"{self.tree.cluster}: {words}", **counts)
+        text = f"{self.tree.cluster}: {words}{left_out_words(self.plan)}"
+        self.reporter.event("done", text=text, **counts)
 
     async def _phase(self, phase: Phase) -> None:
         names = [name for name in self.plan.hosts if name in self.hosts and phase.name in self.plan.hosts[name].work]

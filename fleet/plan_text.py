@@ -59,11 +59,17 @@ def plan_lines(plan: Plan) -> list[str]:
     return lines
 
 
+def left_out_words(plan: Plan) -> str:
+    """Return how many hosts are left out, for the end of a summary; "" for none."""
+    count = len(plan.left_out)
+    return f", {count} host{'s' if count > 1 else ''} left out" if count else ""
+
+
 def summary(plan: Plan) -> str:
-    """Return one line: how many hosts change, restarts, drains, removals, objects."""
+    """Return one line: how many hosts change, restarts, drains, removals, objects, and hosts left out."""
     if not plan.needed:
         hosts = "1 host is" if len(plan.hosts) == 1 else f"{len(plan.hosts)} hosts are"
-        return f"{plan.cluster}: nothing to do, {hosts} as rendered"
+        return f"{plan.cluster}: nothing to do, {hosts} as rendered{left_out_words(plan)}"
     work = [one for host in plan.hosts.values() for one in host.work.values()]
     counts = {
         "hosts": sum(host.needed for host in plan.hosts.values()),
@@ -75,7 +81,7 @@ def summary(plan: Plan) -> str:
         "objects": sum(change.action in _SIGNS for change in plan.objects),
     }
     words = [f"{count} {word.removesuffix('s') if count == 1 else word}" for word, count in counts.items() if count]
-    return f"{plan.cluster}: {', '.join(words)}"
+    return f"{plan.cluster}: {', '.join(words)}{left_out_words(plan)}"
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 
 import fleet.host_gates as host_gates
 from fleet.options import Options
-from fleet.runs import apply_run
+from fleet.runs import Fleet, apply_run
 from generator.errors import GateError, RefusedError, WorkspaceError
 from tests.fleet.test_runs import HOSTS, Place
 
@@ -102,7 +102,16 @@ def test_a_member_without_data_is_named_left_out_and_never_started(place: Place)
     place.contents["/etc/idle/idle.conf"] = "level: 2\n"
     lines = place.plan(phases=PHASES)
     assert any(line.startswith("left out: n2: etcd has formed and this host has no data") for line in lines)
-    place.run(apply_run, phases=PHASES)
+    assert lines[-1].endswith(", 1 host left out")
+    said: list[str] = []
+
+    async def listening(fleet: Fleet) -> None:
+        fleet.reporter = type("L", (), {"event": lambda _, kind, **facts: said.append(f"{kind} {facts.get('text')}")})()
+        await apply_run(fleet)
+
+    place.run(listening, phases=PHASES)
+    assert said[-1].startswith("done ") and said[-1].endswith(", 1 host left out")
+    assert place.plan(phases=PHASES)[-1] == "demo: nothing to do, 2 hosts are as rendered, 1 host left out"
     assert host.log == [] and (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
     for name in ("n1", "n3"):
         assert (place.hosts[name].root / "etc/idle/idle.conf").read_text() == "level: 2\n"
