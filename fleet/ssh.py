@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import asyncssh
 
-from fleet.connection import Connection, Input, Result
+from fleet.connection import Connection, Input, Result, printable
 from fleet.sudo import AskPassword, SudoPassword, sudo_command
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Host, Jump
@@ -295,4 +295,4 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes] | Any) -> AsyncIterato
 
 
 def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return printable(str(error)) or type(error).__name__
