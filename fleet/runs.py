@@ -8,89 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
-import socket
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
 
-from fleet import formation
 from fleet.apply import ApiOpener, ApplyRun
 from fleet.artifacts import ArtifactSource, require_all_locked, require_locked
-from fleet.cluster_api import ClusterApi
 from fleet.gates import kind_of
-from fleet.host_gates import preflight_faults
+from fleet.guards import (
+    API_SECONDS,
+    guard_members,
+    needs_admin,
+    open_identity,
+    passed_over,
+    refuse_beside_another,
+    refuse_lost_control_plane,
+    require_credentials,
+    require_fit,
+    require_whole_formation,
+)
 from fleet.journal import Entry, write_entry
-from fleet.lock import Lock, holder_elsewhere, holder_here
-from fleet.options import Options, selected
+from fleet.lock import Lock, holder_here
+from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
 from fleet.push import Delivery, delivery, push_host
-from fleet.reporter import Reporter
 from fleet.secrets import SecretStore
-from fleet.session import Connector, Session
-from fleet.ssh import SshFleet
-from fleet.state import formation_paths
-from fleet.tree import RenderedTree, commit_of
-from generator.errors import ApiError, FleetError, HostError, RefusedError, SlipwayError
-from generator.sealing import Identity
+from fleet.session import Session
+from fleet.standing import ApiOnce, Fleet, operator
+from fleet.tree import commit_of
+from generator.errors import ApiError, FleetError, RefusedError, SlipwayError
 
 PUSHES_AT_ONCE = 20
-API_SECONDS = 10
-Clock = Callable[[], datetime]
 Agree = Callable[[Plan], Awaitable[bool]]
 """Asked about a plan before anything is pushed; it must let the event loop run, in which the lock is renewed."""
-
-
-def utc_now() -> datetime:
-    """Return the present time, with its zone."""
-    return datetime.now(UTC)
-
-
-@dataclass
-class Fleet:
-    """Everything that a run stands on. `open_api` makes the API client from the way to connect to hosts."""
-
-    tree: RenderedTree
-    cluster_dir: Path
-    options: Options
-    reporter: Reporter
-    connector: Connector
-    open_api: Callable[[Session], Awaitable[ClusterApi]]
-    identity: Callable[[], Identity]
-    clock: Clock = utc_now
-
-
-def ssh_fleet(tree: RenderedTree, cluster_dir: Path) -> SshFleet:
-    """Return the way to the hosts by SSH; a sudo password is asked for on the terminal, where there is one."""
-    ask = getpass.getpass if sys.stdin.isatty() else None
-    return SshFleet(tree.cluster, cluster_dir / "known_hosts", ask)
-
-
-def operator() -> str:
-    """Return who runs this, as user@host."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-class _Api:
-    """Opens the API once, when it is first needed, and closes it at the end."""
-
-    def __init__(self, fleet: Fleet, session: Session) -> None:
-        self._fleet = fleet
-        self._session = session
-        self._api: ClusterApi | None = None
-        self._lock = asyncio.Lock()
-
-    async def __call__(self) -> ClusterApi:
-        async with self._lock:
-            if self._api is None:
-                self._api = await self._fleet.open_api(self._session)
-            return self._api
-
-    async def close(self) -> None:
-        if self._api is not None:
-            await self._api.close()
 
 
 async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
@@ -99,7 +48,7 @@ async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
     `objects` False compares no API objects; where they cannot be compared the plan says why in a note.
     """
     session = Session(fleet.tree, fleet.connector)
-    api = _Api(fleet, session)
+    api = ApiOnce(fleet, session)
     try:
         names = selected(fleet.tree, fleet.options.limit)
         for name in fleet.options.phases:
@@ -107,8 +56,8 @@ async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
         # As for an apply every etcd host is asked, limited or not: whether etcd has formed is a question to all.
         asked = {*names, *(host.name for host in fleet.tree.with_role("etcd"))}
         await session.ask(asked, deep=fleet.options.deep, keep=len(asked) < PUSHES_AT_ONCE)
-        left_out = _unreachable(fleet, session, names)
-        await _guard_members(fleet, session)
+        left_out = passed_over(fleet, session, names)
+        await guard_members(fleet, session)
         changes, note = await _object_changes(fleet, session, api) if objects else ((), "")
         plan = await _plan(fleet, session, changes, left_out)
         return replace(plan, notes=(*plan.notes, note)) if note else plan
@@ -124,23 +73,13 @@ async def push_run(fleet: Fleet) -> int:
     try:
         names = selected(fleet.tree, fleet.options.limit)
         await session.ask(names, deep=fleet.options.deep)
-        plan = await _plan(fleet, session, (), _unreachable(fleet, session, names))
-        _require_fit(fleet, session, [name for name, host in plan.hosts.items() if host.needed])
+        plan = await _plan(fleet, session, (), passed_over(fleet, session, names))
+        require_fit(fleet, session, [name for name, host in plan.hosts.items() if host.needed])
         if not fleet.options.dry_run:
-            await _refuse_beside_another(fleet, session)
+            await refuse_beside_another(fleet, session)
         return await _push(fleet, session, plan)
     finally:
         await session.close()
-
-
-async def _refuse_beside_another(fleet: Fleet, session: Session) -> None:
-    """Refuse to stage while a run holds the lock: it activates what is staged, and another tree would push that out."""
-    voters = [host.name for host in fleet.tree.with_role("etcd")]
-    if holder := await holder_elsewhere(voters, session.connect):
-        raise RefusedError(
-            f"{fleet.tree.cluster}: the lock is held by {holder}: a push now would take away what that run is about to "
-            "activate; wait for it to end, then push again"
-        )
 
 
 async def agree_to_all(_: Plan) -> bool:
@@ -163,10 +102,10 @@ async def apply_run(fleet: Fleet, agree: Agree = agree_to_all) -> Plan:
     for phase in fleet.tree.phases:
         for entry in (*phase.before, *phase.gates):
             kind_of(entry)
-    if _needs_admin(fleet):
-        await _open_identity(fleet)
+    if needs_admin(fleet):
+        await open_identity(fleet)
     session = Session(fleet.tree, fleet.connector)
-    api = _Api(fleet, session)
+    api = ApiOnce(fleet, session)
     voters = [host.name for host in fleet.tree.with_role("etcd")]
     holder = holder_here(operator(), fleet.options.command, fleet.clock(), fleet.tree.digest)
     try:
@@ -187,18 +126,18 @@ async def _locked(
     names = selected(fleet.tree, fleet.options.limit)
     # Every etcd host is asked, limited or not: whether etcd has formed is a question to all of them.
     await session.ask({*names, *voters}, deep=fleet.options.deep)
-    left_out = _unreachable(fleet, session, names)
-    await _guard_members(fleet, session)
+    left_out = passed_over(fleet, session, names)
+    await guard_members(fleet, session)
     plan = await _plan(fleet, session, (), left_out)
     for name, reason in sorted(plan.left_out.items()):
         fleet.reporter.event("warning", host=name, text=f"{name}: left out: {reason}")
     for note in plan.notes:
         fleet.reporter.event("note", text=note)
     needed = [name for name, host in plan.hosts.items() if host.needed]
-    _require_fit(fleet, session, needed)
-    await _require_whole_formation(fleet, session, plan)
-    await _require_credentials(fleet, api)
-    if await _refuse_lost_control_plane(fleet, session, api):
+    require_fit(fleet, session, needed)
+    await require_whole_formation(fleet, session, plan)
+    await require_credentials(fleet, api)
+    if await refuse_lost_control_plane(fleet, session, api):
         await _sweep_tokens(api)
     if not await agree(plan):
         raise RefusedError(
@@ -274,133 +213,11 @@ async def _object_changes(fleet: Fleet, session: Session, api: ApiOpener) -> tup
         return (), f"objects not compared: {error}"
 
 
-def _unreachable(fleet: Fleet, session: Session, names: Sequence[str]) -> dict[str, str]:
-    """Return the hosts that are passed over, with the reason; raises HostError where that is not allowed."""
-    failed = {name: error for name, error in sorted(session.unreachable.items())}
-    if not failed:
-        return {}
-    if not fleet.options.skip_unreachable:
-        rest = "" if len(failed) == 1 else f"\n(and {len(failed) - 1} more: {', '.join(list(failed)[1:])})"
-        first = next(iter(failed.values()))
-        raise HostError(f"{first}{rest}", first.host)
-    voters = [host.name for host in fleet.tree.with_role("etcd")]
-    up = [name for name in voters if name not in failed]
-    if len(up) < len(voters) // 2 + 1:
-        raise RefusedError(
-            f"{fleet.tree.cluster}: only {len(up)} of {len(voters)} etcd hosts answer; --skip-unreachable "
-            f"never goes below etcd's quorum"
-        )
-    return {name: str(error) for name, error in failed.items() if name in names}
-
-
-async def _guard_members(fleet: Fleet, session: Session) -> None:
-    """Refuse a host that lost its role, and a change of etcd membership, as far as a member that runs can tell."""
-    _refuse_lost_roles(fleet, session)
-    phase = fleet.tree.etcd_phase
-    if phase is None or not formed(fleet.tree, session.states):
-        return
-    data = formation_paths(phase)[1]
-    for name, state in sorted(session.states.items()):
-        unit = state.units.get(phase.formation["unit"])
-        if data in state.existing and unit is not None and unit.active == "active":
-            try:
-                told = await formation.refuse_membership_change(fleet.tree, phase, await session.connect(name))
-            except HostError:
-                continue
-            if told:
-                return
-
-
-def _refuse_lost_roles(fleet: Fleet, session: Session) -> None:
-    """Refuse a host that still has a unit of a guarded phase and lost that phase's role: it would be removed unguarded.
-
-    What the hosts remember is enough for this; neither the API nor a quorum is needed.
-    """
-    lost = [
-        f"{name} ({key.partition(':')[2]} of phase {phase.name})"
-        for phase in fleet.tree.phases
-        if phase.before and phase.roles
-        for name, state in sorted(session.states.items())
-        if not phase.roles & fleet.tree.hosts[name].pool.roles
-        for key, record in sorted(state.owned.items())
-        if record.kind == "unit" and record.phase == phase.name
-    ]
-    if lost:
-        raise RefusedError(
-            f"{fleet.tree.cluster}: {', '.join(lost)} lost the role for what runs there: an etcd or control-plane "
-            "host that changes its roles needs a verb of its own, which is not built yet: take the change back"
-        )
-
-
-async def _require_whole_formation(fleet: Fleet, session: Session, plan: Plan) -> None:
-    """Refuse to form etcd with a part of its hosts before anything is touched."""
-    phase = fleet.tree.etcd_phase
-    if phase is None:
-        return
-    members = [name for name, host in plan.hosts.items() if phase.name in host.work]
-    if members and await formation.formation_due(fleet.tree, phase, session.states, session.connect):
-        formation.require_all_members(fleet.tree, phase, members)
-
-
-async def _require_credentials(fleet: Fleet, api: ApiOpener) -> None:
-    """Sign the run's client certificate where a gate will ask for it, so that its lack is told before any change.
-
-    Raises SealingError or PkiError: no identity, a sealed key that does not open, a CA that has ended.
-    """
-    if _needs_admin(fleet):
-        (await api()).admin_context()
-
-
-def _needs_admin(fleet: Fleet) -> bool:
-    phases = [phase for phase in fleet.tree.phases if not fleet.options.phases or phase.name in fleet.options.phases]
-    return any(entry.get("client") == "admin" for phase in phases for entry in phase.gates)
-
-
-async def _open_identity(fleet: Fleet) -> None:
-    """Open the operator's identity, which may ask for a passphrase, beside the event loop: the lock must be renewed."""
-    await asyncio.to_thread(fleet.identity)
-
-
-async def _refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpener) -> bool:
-    """Refuse an inventory from which a control-plane host was taken; return whether the API was there to tell."""
-    if not any(phase.join for phase in fleet.tree.phases) or not formed(fleet.tree, session.states):
-        return False
-    if fleet.options.kubeconfig is None:
-        await _open_identity(fleet)
-    try:
-        async with asyncio.timeout(API_SECONDS):
-            lost = await (await api()).foreign_control_plane()
-    except (ApiError, TimeoutError):
-        # Without an API server nothing can be told, and the run may be what brings it back.
-        return False
-    if lost:
-        raise RefusedError(
-            f"{fleet.tree.cluster}: {', '.join(lost)} is a control-plane node and no longer one in the inventory; "
-            "the removal of a control-plane host needs a verb of its own, which is not built yet: take the change back"
-        )
-    return True
-
-
 async def _sweep_tokens(api: ApiOpener) -> None:
     """Delete the bootstrap tokens that a killed run has left: no other run joins anybody while the lock is held."""
     with contextlib.suppress(ApiError, TimeoutError):
         async with asyncio.timeout(API_SECONDS):
             await (await api()).end_bootstrap()
-
-
-def _require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:
-    """Raise HostError that names everything that is missing on any of the hosts."""
-    faults = {
-        name: found
-        for name in names
-        if (found := preflight_faults(fleet.tree.hosts[name], session.states[name], fetch=fleet.tree.fetch))
-    }
-    if faults:
-        lines = [
-            f"{fleet.tree.cluster}/{name}: preflight: {'; '.join(found)}; put that right first"
-            for name, found in faults.items()
-        ]
-        raise HostError("\n".join(lines), next(iter(faults)))
 
 
 async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
@@ -419,7 +236,7 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
     secrets = SecretStore(fleet.cluster_dir, fleet.identity)
     source = ArtifactSource(fleet.tree, fleet.cluster_dir, fleet.options.artifacts)
     if any(item.is_secret for wanted in deliveries.values() for item in wanted.blobs):
-        await _open_identity(fleet)
+        await open_identity(fleet)
     # What is wrong on this machine is found out before the first host gets anything; both keep what they have proved.
     for wanted in deliveries.values():
         for item in wanted.blobs:

@@ -20,7 +20,8 @@ from fleet.options import Options
 from fleet.plan import Plan
 from fleet.plan_text import plan_json, plan_lines
 from fleet.reporter import reporter
-from fleet.runs import Fleet, agree_to_all, apply_run, plan_run, push_run, ssh_fleet
+from fleet.runs import agree_to_all, apply_run, plan_run, push_run
+from fleet.standing import Fleet, ssh_fleet
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError, WorkspaceError
 from generator.sealing import identity_once

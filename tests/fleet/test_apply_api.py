@@ -13,7 +13,8 @@ import pytest
 import fleet.host_gates as host_gates
 from fleet.gates import KINDS, GateContext, GateKind
 from fleet.plan import ObjectChange
-from fleet.runs import Fleet, apply_run, plan_run
+from fleet.runs import apply_run, plan_run
+from fleet.standing import Fleet
 from fleet.tree import Phase
 from generator.errors import ApiError, GateError, RefusedError
 from generator.sealing import Identity
@@ -236,7 +237,8 @@ def test_plan_says_why_objects_are_not_compared(nodes: Nodes) -> None:
 def test_tokens_of_a_killed_run_are_swept_by_the_next(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     nodes.run(apply_run)
     nodes.api.asked.clear()
-    monkeypatch.setattr("fleet.runs.formed", lambda *_: True)
+    for room in ("runs", "guards"):
+        monkeypatch.setattr(f"fleet.{room}.formed", lambda *_: True)
     nodes.run(apply_run)
     assert nodes.api.asked == ["tokens deleted", "closed"]
 
@@ -255,7 +257,8 @@ def test_an_inventory_without_one_of_its_control_plane_nodes_is_refused(
     nodes.run(apply_run)
     nodes.api.lost = ("cp9",)
     nodes.contents["/etc/idle/idle.conf"] = "level: 2\n"
-    monkeypatch.setattr("fleet.runs.formed", lambda *_: True)
+    for room in ("runs", "guards"):
+        monkeypatch.setattr(f"fleet.{room}.formed", lambda *_: True)
     with pytest.raises(RefusedError, match="cp9 is a control-plane node and no longer one in the inventory"):
         nodes.run(apply_run)
     assert (nodes.hosts["n1"].root / "etc/idle/idle.conf").read_text() == "level: 1\n"

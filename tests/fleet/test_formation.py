@@ -11,7 +11,8 @@ import pytest
 
 import fleet.host_gates as host_gates
 from fleet.options import Options
-from fleet.runs import Fleet, apply_run
+from fleet.runs import apply_run
+from fleet.standing import Fleet
 from generator.errors import GateError, RefusedError, WorkspaceError
 from tests.fleet.test_runs import HOSTS, Place
 

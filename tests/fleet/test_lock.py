@@ -14,7 +14,7 @@ import pytest
 
 from fleet.host_scripts import run_script
 from fleet.lock import Holder, Lock, holder_here, machine_id, process_id, process_lives
-from fleet.runs import utc_now
+from fleet.standing import utc_now
 from generator.errors import LockError
 from tests.fleet.local_host import LocalHosts
 

@@ -21,8 +21,9 @@ import pytest
 
 import fleet.host_gates as host_gates
 from fleet.host_scripts import script_argv, script_text
-from fleet.runs import Fleet, apply_run, plan_run, push_run
+from fleet.runs import apply_run, plan_run, push_run
 from fleet.secrets import SecretStore
+from fleet.standing import Fleet
 from generator.errors import HostError, PkiError, SealingError
 from generator.pki.issuing import key_id, key_pem, new_key
 from generator.sealing import cluster_recipients, create_identity, load_identity, seal, sealed_path

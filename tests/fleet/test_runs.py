@@ -19,7 +19,8 @@ from fleet.options import Options
 from fleet.plan import Plan
 from fleet.plan_text import plan_lines
 from fleet.reporter import SilentReporter
-from fleet.runs import Fleet, apply_run, plan_run, push_run, utc_now
+from fleet.runs import apply_run, plan_run, push_run
+from fleet.standing import Fleet, utc_now
 from fleet.tree import RenderedTree
 from generator.errors import ArtifactError, GateError, HostError, LockError, RefusedError
 from tests.fleet.local_host import LocalHosts
