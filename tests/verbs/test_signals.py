@@ -28,6 +28,10 @@ def hold(context):
     \"\"\"Hold something.\"\"\"
     asyncio.run(work())
 
+# Whoever started the tests may have had signals ignored (nohup does), and a child inherits that.
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 {before}
 try:
     hold.body(None)
