@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from fleet.apply import ApiOpener, ApplyRun
-from fleet.artifacts import ArtifactSource, require_all_locked, require_locked
+from fleet.artifacts import ArtifactSource, require_all_locked
 from fleet.gates import kind_of
 from fleet.guards import (
     API_SECONDS,
@@ -225,8 +225,6 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
     deliveries: dict[str, Delivery] = {}
     for name, host in plan.hosts.items():
         wanted = delivery(fleet.tree, fleet.tree.hosts[name], session.states[name], host)
-        for artifact, _ in wanted.artifacts:
-            require_locked(fleet.tree.cluster, artifact)
         if not wanted.empty:
             deliveries[name] = wanted
     if not deliveries:
