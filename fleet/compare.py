@@ -11,6 +11,7 @@ from fleet.joining import join_reason
 from fleet.state import HostState, UnitFacts
 from fleet.tree import Host, Phase, RenderedTree
 
+LEFT_OWED = "an earlier run left it owed"
 _RUNS = frozenset({"active", "reloading", "activating"})
 _REMOVAL_ORDER = ("unit", "link", "file", "secret", "binary", "directory", "user", "package")
 
@@ -29,10 +30,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, order=True)
 class UnitAction:
-    """What happens to a unit: enable, start, reload, restart."""
+    """What happens to a unit: enable, start, reload, restart; `because`: paths that it reads, or words."""
 
     unit: str
     action: str
+    because: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -180,12 +182,13 @@ def host_plan(
     """
     owed = dict(state.pending)
     owed.pop(".daemon-reload", None)
+    why: dict[str, list[str]] = {unit: [LEFT_OWED] for unit in owed}
     order = {phase.name: index for index, phase in enumerate(tree.phases)}
     own_units = {unit.name: unit for unit in host.units()}
     changes: dict[str, list[Change]] = {}
     strangers: dict[str, dict[str, str]] = {}
 
-    def owe(phase: str, restarts: Iterable[str], reloads: Iterable[str]) -> None:
+    def owe(key: str, phase: str, restarts: Iterable[str], reloads: Iterable[str]) -> None:
         for verb, units in (("reload", reloads), ("restart", restarts)):
             for unit in units:
                 if unit not in own_units and state.units.get(unit, UnitFacts()).active not in _RUNS:
@@ -193,6 +196,7 @@ def host_plan(
                 into = owed if unit in own_units else strangers.setdefault(phase, {})
                 if into.get(unit) != "restart":
                     into[unit] = verb
+                why.setdefault(unit, []).append(key)
 
     for item in host.items:
         change = change_of(item, state)
@@ -201,13 +205,13 @@ def host_plan(
         changes.setdefault(item.phase, []).append(change)
         if change.action == "mode" or item.kind not in {"file", "secret", "link"}:
             continue
-        owe(item.phase, item.restarts, item.reloads)
+        owe(item.key, item.phase, item.restarts, item.reloads)
     dropped = drops(tree, host, state)
     for name, paths in dropped.items():
         for drop in paths:
             record = state.owned[drop.key]
             changes.setdefault(name, []).append(Change(drop.key, record.kind, "delete", record.component))
-            owe(name, drop.restarts, drop.reloads)
+            owe(drop.key, name, drop.restarts, drop.reloads)
     drain = drains(host, state)
     work: dict[str, Work] = {}
     deferred: dict[str, list[str]] = {}
@@ -220,9 +224,15 @@ def host_plan(
             action
             for name in names
             for unit in host.units(name)
-            for action in _unit_actions(unit, state.units.get(unit.name, UnitFacts()), owed.get(unit.name, ""))
+            for action in _unit_actions(
+                unit, state.units.get(unit.name, UnitFacts()), owed.get(unit.name, ""), why.get(unit.name, ())
+            )
         ]
-        actions += [UnitAction(unit, verb) for name in names for unit, verb in sorted(strangers.get(name, {}).items())]
+        actions += [
+            UnitAction(unit, verb, tuple(why[unit]))
+            for name in names
+            for unit, verb in sorted(strangers.get(name, {}).items())
+        ]
         one = Work(
             host=host.name,
             phase=phase.name,
@@ -251,15 +261,17 @@ def drains(host: Host, state: HostState) -> bool:
     return False
 
 
-def _unit_actions(unit: Item, facts: UnitFacts, owed: str) -> list[UnitAction]:
+def _unit_actions(unit: Item, facts: UnitFacts, owed: str, why: Iterable[str]) -> list[UnitAction]:
     actions = []
     if facts.enabled in {"disabled", "indirect"}:
-        actions.append(UnitAction(unit.name, "enable"))
+        actions.append(UnitAction(unit.name, "enable", (f"it is {facts.enabled}",)))
     if facts.active in _RUNS:
         if owed:
-            actions.append(UnitAction(unit.name, owed))
+            actions.append(UnitAction(unit.name, owed, tuple(why)))
     elif unit.start:
-        actions.append(UnitAction(unit.name, "start"))
+        # A unit that is new on the host is started because it is new.
+        known = facts.load == "loaded" and facts.active
+        actions.append(UnitAction(unit.name, "start", (f"it is {facts.active}",) if known else ()))
     return actions
 
 

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fleet.compare import Change, Removal, UnitAction, Work
 from fleet.plan import Plan
 
 _SIGNS = {"create": "+", "change": "~", "mode": "~", "delete": "-"}
+_KINDS = {"+": "add", "~": "change", "-": "remove", "!": "act"}
 _NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+
+_BECAUSE_SHOWN = 3
 
 Shape = tuple[tuple[Change, ...], tuple[UnitAction, ...], bool, bool, bool]
 
 
-def plan_lines(plan: Plan) -> list[str]:
-    """Return the plan as lines: for each phase what changes, then removals, notes, and one line that sums up."""
-    lines: list[str] = []
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """One line of a plan and what it is: phase, host, add, change, remove, act, note, sum, or "" for the rest."""
+
+    text: str
+    kind: str = ""
+
+
+def plan_lines(plan: Plan) -> list[PlanLine]:
+    """Return the plan line by line: for each phase what changes, then removals, notes, and one line that sums up."""
+    lines: list[PlanLine] = []
     for phase in plan.phases:
-        body: list[str] = []
+        body: list[PlanLine] = []
         shapes: dict[Shape, list[str]] = {}
         for name, host in plan.hosts.items():
             work = host.work.get(phase)
@@ -29,33 +41,31 @@ def plan_lines(plan: Plan) -> list[str]:
             body += _shape_lines(shape, names)
         for change in plan.objects:
             if change.phase == phase:
-                body.append(
-                    f"  {_SIGNS.get(change.action, '?')} {change.name}"
-                    + (f" ({change.action})" if change.action not in _SIGNS else "")
-                )
-                body += [f"      {line}" for line in change.diff]
+                more = f" ({change.action})" if change.action not in _SIGNS else ""
+                sign = _SIGNS.get(change.action, "?")
+                body.append(PlanLine(f"  {sign} {change.name}{more}", _KINDS.get(sign, "note")))
+                body += _diff_lines(change.diff, "      ")
         if body:
-            lines += [f"phase {phase}", *body, ""]
+            lines += [PlanLine(f"phase {phase}", "phase"), *body, PlanLine("")]
     removals: dict[tuple[tuple[str, str, bool], ...], list[str]] = {}
     for name, host in plan.hosts.items():
         if host.removals:
             removals.setdefault(tuple((one.kind, one.key, one.changed) for one in host.removals), []).append(name)
     if removals:
-        lines.append("removals, after the last gate")
+        lines.append(PlanLine("removals, after the last gate", "phase"))
         for entries, names in sorted(removals.items(), key=lambda entry: entry[1]):
-            lines.append(f"  {folded(names)}")
-            lines += [
-                f"  - {key.partition(':')[2] if not key.startswith('/') else key} ({kind})"
-                + (" kept: somebody else has changed it" if changed else "")
-                for kind, key, changed in entries
-            ]
-        lines.append("")
+            lines.append(PlanLine(f"  {folded(names)}", "host"))
+            for kind, key, changed in entries:
+                what = key.partition(":")[2] if not key.startswith("/") else key
+                kept = " kept: somebody else has changed it" if changed else ""
+                lines.append(PlanLine(f"    - {what} ({kind}){kept}", "note" if changed else "remove"))
+        lines.append(PlanLine(""))
     for change in plan.objects:
         if change.phase not in plan.phases:
-            lines.append(f"{change.action}: {change.name}")
-    lines += [f"left out: {name}: {reason}" for name, reason in sorted(plan.left_out.items())]
-    lines += [f"note: {note}" for note in plan.notes]
-    lines.append(summary(plan))
+            lines.append(PlanLine(f"{change.action}: {change.name}", "note"))
+    lines += [PlanLine(f"left out: {name}: {reason}", "note") for name, reason in sorted(plan.left_out.items())]
+    lines += [PlanLine(f"note: {note}", "note") for note in plan.notes]
+    lines.append(PlanLine(summary(plan), "sum"))
     return lines
 
 
@@ -98,7 +108,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     def work(one: Work) -> dict[str, Any]:
         return {
             "changes": [change(entry) for entry in one.changes],
-            "units": [{"unit": action.unit, "action": action.action} for action in one.units],
+            "units": [
+                {"unit": action.unit, "action": action.action, "because": list(action.because)} for action in one.units
+            ],
             "drain": one.drain,
             "join": one.join,
             "unfinished": one.unfinished,
@@ -164,18 +176,34 @@ def _shape(work: Work) -> Shape:
     return work.changes, work.units, work.drain, work.join, work.unfinished
 
 
-def _shape_lines(shape: Shape, names: Sequence[str]) -> list[str]:
+def _shape_lines(shape: Shape, names: Sequence[str]) -> list[PlanLine]:
     changes, units, drain, join, unfinished = shape
-    lines = [f"  {folded(names)}" + (f" ({len(names)} hosts)" if len(names) > 1 else "")]
+    lines = [PlanLine(f"  {folded(names)}" + (f" ({len(names)} hosts)" if len(names) > 1 else ""), "host")]
     if drain:
-        lines.append("    ! drain first: its drain key has changed")
+        lines.append(PlanLine("    ! drain first: its drain key has changed", "act"))
     for change in changes:
         detail = f"  {change.detail}" if change.detail else ""
-        lines.append(f"    {_SIGNS[change.action]} {change.key}{detail}")
-        lines += [f"        {line}" for line in change.diff]
-    lines += [f"    ! {action.action} {action.unit}" for action in units]
+        sign = _SIGNS[change.action]
+        lines.append(PlanLine(f"    {sign} {change.key}{detail}", _KINDS[sign]))
+        lines += _diff_lines(change.diff, "        ")
+    changed = {change.key for change in changes}
+    lines += [PlanLine(f"    ! {action.action} {action.unit}{_because(action, changed)}", "act") for action in units]
     if join:
-        lines.append("    ! join by TLS bootstrap: no client certificate that holds")
+        lines.append(PlanLine("    ! join by TLS bootstrap: no client certificate that holds", "act"))
     if unfinished and not changes and not units:
-        lines.append("    ! nothing changes here; the gates are checked and the generation is noted")
+        lines.append(PlanLine("    ! nothing changes here; the gates are checked and the generation is noted", "act"))
     return lines
+
+
+def _diff_lines(lines: Iterable[str], margin: str) -> list[PlanLine]:
+    return [PlanLine(f"{margin}{line}", _KINDS.get(line[:1], "")) for line in lines]
+
+
+def _because(action: UnitAction, changed: Collection[str]) -> str:
+    """Return why a unit is acted on, "" where it is plain: the only change that stands right above."""
+    if not action.because or len(changed) == 1 and set(action.because) == changed:
+        return ""
+    shown = action.because[:_BECAUSE_SHOWN]
+    more = len(action.because) - len(shown)
+    text = ", ".join(shown) + (f" and {more} more" if more else "")
+    return f"  because of {text}" if shown[0].startswith("/") else f"  because {text}"

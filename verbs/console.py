@@ -15,9 +15,9 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def say(text: str = "") -> None:
-    """Print a line as it is, markup characters included."""
-    out.print(Text(text))
+def say(text: str = "", style: str = "") -> None:
+    """Print a line as it is, markup characters included; `style` shows on a terminal only."""
+    out.print(Text(text, style=style))
 
 
 def tell(text: str) -> None:

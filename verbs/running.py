@@ -37,6 +37,16 @@ SOURCE = "a directory of binaries laid out like a mirror; else the mirror or off
 STALE_OK = "emergency: go on although rendered/ is not what the inputs give"
 SKIP = "go on without hosts that do not answer, never below etcd's quorum"
 AS_JSON = "for programs: JSON instead of text"
+PLAN_STYLES = {
+    "phase": "bold",
+    "host": "cyan",
+    "add": "green",
+    "change": "yellow",
+    "remove": "red",
+    "act": "magenta",
+    "note": "yellow",
+    "sum": "bold",
+}
 DEEP = "read every file on the hosts again instead of trusting size and time"
 
 
@@ -77,7 +87,7 @@ def print_plan(found: Plan, *, as_json: bool) -> None:
         console.raw(dumps(plan_json(found), indent=2) + "\n")
         return
     for line in plan_lines(found):
-        console.say(line)
+        console.say(line.text, PLAN_STYLES.get(line.kind, ""))
 
 
 @verb(

@@ -106,7 +106,7 @@ def test_case(folder: Path, tmp_path: Path) -> None:
     }
     plan = make_plan(tree, states, texts=texts, now=NOW)
     assert plan.exit_code == (2 if plan_json(plan)["needed"] else 0)
-    text = "\n".join(plan_lines(plan)) + "\n"
+    text = "\n".join(line.text for line in plan_lines(plan)) + "\n"
     if os.environ.get("SLIPWAY_UPDATE"):
         (folder / "plan.txt").write_text(text)
     assert text == (folder / "plan.txt").read_text()

@@ -80,7 +80,8 @@ class Place:
         return asyncio.run(main())
 
     def plan(self, options: Options | None = None, **more: Any) -> list[str]:
-        return plan_lines(self.run(lambda fleet: plan_run(fleet, objects=False), options, **more))
+        found = self.run(lambda fleet: plan_run(fleet, objects=False), options, **more)
+        return [line.text for line in plan_lines(found)]
 
 
 def _no_identity() -> Any:
@@ -166,7 +167,7 @@ def test_a_stopped_unit_is_started_again(place: Place) -> None:
     host = place.hosts["n3"]
     (host.fake / "units/idle.service").write_text("inactive\n")
     host.forget_log()
-    assert "    ! start idle.service" in place.plan()
+    assert "    ! start idle.service  because it is inactive" in place.plan()
     place.run(apply_run)
     assert host.log == ["start idle.service"]
 
@@ -284,7 +285,7 @@ def test_a_file_that_somebody_else_changed_is_named_and_kept(place: Place) -> No
     (host.root / "etc/idle/idle.conf").write_text("precious\n")
     place.items = [item for item in place.items if item.get("path") != "/etc/idle/idle.conf"]
     del place.contents["/etc/idle/idle.conf"]
-    assert "  - /etc/idle/idle.conf (file) kept: somebody else has changed it" in place.plan()
+    assert "    - /etc/idle/idle.conf (file) kept: somebody else has changed it" in place.plan()
     place.run(apply_run)
     assert (host.root / "etc/idle/idle.conf").read_text() == "precious\n"
     assert not (place.hosts["n2"].root / "etc/idle/idle.conf").exists()
@@ -483,7 +484,7 @@ def test_a_file_that_left_and_that_somebody_changed_restarts_nothing(place: Plac
     without_extra(place)
     host = place.hosts["n1"]
     (host.root / "etc/idle/extra.conf").write_text("of the operator\n")
-    assert "  - /etc/idle/extra.conf (file) kept: somebody else has changed it" in place.plan()
+    assert "    - /etc/idle/extra.conf (file) kept: somebody else has changed it" in place.plan()
     place.run(apply_run)
     assert host.log == [] and (host.root / "etc/idle/extra.conf").exists()
 
