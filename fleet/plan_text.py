@@ -201,7 +201,7 @@ def _diff_lines(lines: Iterable[str], margin: str) -> list[PlanLine]:
 
 def _because(action: UnitAction, changed: Collection[str]) -> str:
     """Return why a unit is acted on, "" where it is plain: the only change that stands right above."""
-    if not action.because or len(changed) == 1 and set(action.because) == changed:
+    if not action.because or (len(changed) == 1 and set(action.because) == changed):
         return ""
     shown = action.because[:_BECAUSE_SHOWN]
     more = len(action.because) - len(shown)
