@@ -47,6 +47,7 @@ def lab_spec(
         "versions": dict(versions),
         "network": {"podCIDR": f"{NETWORK}.0.0/16", "serviceCIDR": "10.85.0.0/16", "plugin": "bridge"},
         "runtime": {"cgroupDriver": "cgroupfs", "sandboxImage": "slipway.lab/pause:1"},
+        "verify": {"image": "slipway.lab/busybox:1"},
         "artifacts": {"fetch": "push"},
         "ssh": {"user": ssh_user},
         "pools": {

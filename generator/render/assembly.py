@@ -17,6 +17,7 @@ from generator.render.objects import images, object_files, objects
 from generator.render.phases import phases_text, unknown_phases
 from generator.render.pki_page import pki_text
 from generator.render.tree import Tree, put
+from generator.render.verify_page import verify_text
 from generator.spec.model import Cluster
 
 
@@ -46,6 +47,7 @@ def render(
                 ("inventory.yaml", inventory_text(cluster, found.components)),
                 ("bom.yaml", bom_text(cluster, found, lock, images(sets))),
                 ("pki.yaml", pki_text(cluster, material)),
+                ("verify.yaml", verify_text(cluster)),
                 ("phases.yaml", phases_text(cluster, found.phases(), tuple(sets))),
             )
         ),

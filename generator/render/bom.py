@@ -38,7 +38,10 @@ def bom_text(cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterab
         lines.append("packages:")
         lines.extend(f"- {flow({'name': name, 'os': os})}" for name, os in packages)
     lines.append("images:")
-    lines.extend(f"- {flow({'image': image})}" for image in sorted({cluster.runtime.sandbox_image, *images}))
+    lines.extend(
+        f"- {flow({'image': image})}"
+        for image in sorted({cluster.runtime.sandbox_image, cluster.verify.image, *images})
+    )
     return "\n".join(lines) + "\n"
 
 

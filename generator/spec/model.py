@@ -20,6 +20,7 @@ from generator.spec.sections import (
     Network,
     PkiSettings,
     Runtime,
+    Verify,
     Versions,
 )
 
@@ -159,6 +160,7 @@ class Cluster:
     audit: Audit
     pki: PkiSettings
     runtime: Runtime
+    verify: Verify
     artifacts: Artifacts
     ssh: Ssh
     sysctl: Mapping[str, str | None]

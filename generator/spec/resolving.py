@@ -23,6 +23,7 @@ from generator.spec.sections import (
     PkiSettings,
     Registry,
     Runtime,
+    Verify,
     Versions,
 )
 from generator.spec.versions import companions, default_crictl, minor_of
@@ -73,6 +74,7 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
         ),
         pki=_pki(spec.pki),
         runtime=_runtime(spec, findings),
+        verify=Verify(spec.verify.image),
         artifacts=Artifacts(spec.artifacts.mirror, spec.artifacts.fetch),
         ssh=inventory.cluster_ssh(spec, found, findings),
         sysctl=dict(sorted(spec.sysctl.items())),

@@ -184,6 +184,17 @@ def _registry(text: str) -> str:
     )
 
 
+def _pinned_image(text: str) -> str:
+    if any(char.isspace() for char in text) or not text or text.startswith("/"):
+        raise complaint(f"{text!r} is not an image", "write it like registry.example.net/library/busybox:1.36.1")
+    tag = text.rpartition("/")[2].partition(":")[2]
+    if "@sha256:" in text or tag not in {"", "latest"}:
+        return text
+    raise complaint(
+        f"{text!r} names no fixed image", "add a tag other than latest, or a digest, so that tests repeat what they did"
+    )
+
+
 def _relative(text: str) -> str:
     parts = text.split("/")
     if text.startswith("/") or any(part in {"", ".", ".."} for part in parts) or "\0" in text:
@@ -229,6 +240,7 @@ Version = Annotated[str, AfterValidator(_version)]
 VersionOrNone = Annotated[str, AfterValidator(_version_or_none)]
 Validity = Annotated[str, AfterValidator(_days)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Mode = Annotated[str, AfterValidator(_mode)]
 UserName = Annotated[str, AfterValidator(_user)]

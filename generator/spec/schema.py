@@ -17,6 +17,7 @@ from generator.spec.schema_settings import (
     EncryptionSpec,
     PkiSpec,
     RuntimeSpec,
+    VerifySpec,
     VersionsSpec,
 )
 
@@ -44,6 +45,7 @@ class ClusterSpec(Section):
     audit: AuditSpec = Field(AuditSpec(), description="The API server's audit log.")
     pki: PkiSpec = Field(PkiSpec(), description="What certificates look like.")
     runtime: RuntimeSpec = Field(RuntimeSpec(), description="The container runtime.")
+    verify: VerifySpec = Field(VerifySpec(), description="The functional test.")
     artifacts: ArtifactsSpec = Field(ArtifactsSpec(), description="Where binaries come from.")
     ssh: SshSpec = Field(SshSpec(), description="How hosts are entered.")
     sysctl: dict[str, SysctlValue | None] = Field(

@@ -6,7 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from generator.spec.scalars import AbsolutePath, RegistryHost, RelativePath, Url, Validity, Version, VersionOrNone
+from generator.spec.scalars import (
+    AbsolutePath,
+    PinnedImage,
+    RegistryHost,
+    RelativePath,
+    Url,
+    Validity,
+    Version,
+    VersionOrNone,
+)
 from generator.spec.schema_base import Section
 
 CaName = Literal["ca", "etcd/ca", "front-proxy-ca"]
@@ -126,6 +135,15 @@ class RuntimeSpec(Section):
         "registry.k8s.io/pause:3.10", min_length=1, pattern=r"^\S+$", description="Image of the pause container."
     )
     registries: list[RegistrySpec] = Field([], description="Mirrors and CAs of registries.")
+
+
+class VerifySpec(Section):
+    """The functional test."""
+
+    image: PinnedImage = Field(
+        "docker.io/library/busybox:1.36.1",
+        description="Image of the test pods, with tag or digest; all that it must have is /bin/busybox.",
+    )
 
 
 class ArtifactsSpec(Section):

@@ -140,6 +140,13 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """The functional test; `image` is what its pods run, with tag or digest."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
 class Artifacts:
     """Where binaries come from: a mirror's base URL, or None for the official downloads; and who fetches.
 
