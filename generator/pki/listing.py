@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from generator.pki.certificates import certificates
+from generator.pki.certificates import CA_NAMES, certificates
 from generator.pki.request import Place, subject_text
 from generator.pki.store import PkiStore
 from generator.pki.words import attributes, fingerprint, names, usages
@@ -77,5 +77,10 @@ def expiry_warnings(statuses: Iterable[CertificateStatus]) -> tuple[str, ...]:
     for status in statuses:
         if status.warn:
             ends = "expired on" if status.expired else f"{status.days_left} days left, ends on"
-            lines.append(f"{status.file}: {ends} {status.not_after:%Y-%m-%d}; remove this file, render and apply")
+            lines.append(f"{status.file}: {ends} {status.not_after:%Y-%m-%d}; {_cure(status)}, render and apply")
     return tuple(lines)
+
+
+def _cure(status: CertificateStatus) -> str:
+    # A CA whose certificate is made anew for the key that it has stays the signer of all that it has signed.
+    return "remove this file" if status.name in CA_NAMES else "run `invoke certs.renew --expiring`"
