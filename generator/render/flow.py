@@ -9,7 +9,8 @@ from typing import Any
 
 from generator.formats.yaml_text import yaml_line, yaml_text
 
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*")
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*|[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?")
+"""Names, paths and IPv4 addresses or ranges; with three dots no number, date or time of YAML is meant."""
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 

@@ -42,13 +42,25 @@ def put(tree: dict[str, bytes], files: Iterable[tuple[str, bytes]]) -> None:
 def read_tree(folder: Path) -> dict[str, bytes]:
     """Return what lies in a folder, by path; a symbolic link has odd content, so that it differs."""
     found: dict[str, bytes] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            found[name] = b"\0symbolic link to " + os.fsencode(os.readlink(path))
-        elif path.is_file():
-            found[name] = path.read_bytes()
-    return found
+    waiting = [(os.fspath(folder), "")]
+    # Paths as plain text: with a Path for each file, comparing a large tree takes longer than rendering it.
+    while waiting:
+        directory, prefix = waiting.pop()
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if entry.is_symlink():
+                    found[name] = b"\0symbolic link to " + os.fsencode(os.readlink(entry.path))
+                elif entry.is_dir():
+                    waiting.append((entry.path, f"{name}/"))
+                elif entry.is_file():
+                    found[name] = _content(entry.path)
+    return dict(sorted(found.items()))
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def changes(folder: Path, tree: Tree) -> Changes:
@@ -84,16 +96,27 @@ def write(tree: Tree, folder: Path) -> Changes:
 
 
 def _fill(fresh: Path, tree: Tree) -> None:
-    made: set[Path] = set()
+    fresh.chmod(0o755)
+    made = {""}
     for name in sorted(tree):
-        path = fresh / name
-        if path.parent not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.add(path.parent)
-        path.write_bytes(tree[name])
-        path.chmod(0o644)
-    for directory in {fresh, *(parent for path in made for parent in (path, *path.parents) if fresh in parent.parents)}:
-        directory.chmod(0o755)
+        directory = name.rpartition("/")[0]
+        if directory not in made:
+            _make(fresh, directory, made)
+        descriptor = os.open(f"{fresh}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)
+            file.write(tree[name])
+
+
+def _make(fresh: Path, directory: str, made: set[str]) -> None:
+    """Make a folder of the tree and those above it, unless `made` has them."""
+    above = directory.rpartition("/")[0]
+    if above not in made:
+        _make(fresh, above, made)
+    path = f"{fresh}/{directory}"
+    os.mkdir(path)
+    os.chmod(path, 0o755)
+    made.add(directory)
 
 
 def _swap(fresh: Path, folder: Path) -> None:
