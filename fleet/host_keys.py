@@ -10,7 +10,8 @@ from pathlib import Path
 import asyncssh
 
 from fleet.options import selected
-from fleet.ssh import AT_ONCE, CONNECT_SECONDS, SshFleet
+from fleet.ssh import AT_ONCE, SshFleet
+from fleet.ssh_options import connect_seconds, error_words
 from fleet.tree import Jump, RenderedTree
 from generator.errors import HostError
 
@@ -92,12 +93,12 @@ async def _scanned(
     ssh = SshFleet(cluster, known)
     try:
         tunnel = await ssh.tunnel(f"{cluster}/{host}", host, jumps) if jumps else None
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(connect_seconds()):
             key = await asyncssh.get_server_host_key(
                 address, port, tunnel=tunnel, config=None, server_host_key_algs=_KINDS
             )
     except (OSError, asyncssh.Error, TimeoutError) as error:
-        reason = str(error) or type(error).__name__
+        reason = error_words(error)
         raise HostError(
             f"{cluster}/{host}: ssh: {address}:{port} cannot be reached ({reason}); check address, port and jump hosts",
             host,

@@ -1,13 +1,13 @@
 """SSH connections to hosts (asyncssh): keys known beforehand, jump hosts, root by sudo, TCP through the channel.
 
 Host keys come from clusters/<c>/known_hosts and nowhere else; the user's keys from the agent and ~/.ssh, or from the
-file that SLIPWAY_SSH_KEY names. The user's own ~/.ssh/config is not read: what the spec says is all there is.
+file that SLIPWAY_SSH_KEY names (fleet.ssh_options, with the time that a host is given). The user's own ~/.ssh/config is
+not read: what the spec says is all there is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,25 +18,15 @@ from weakref import WeakKeyDictionary
 
 import asyncssh
 
-from fleet.connection import Connection, Input, Result, printable
+from fleet.connection import Connection, Input, Result
+from fleet.ssh_options import SSH_ERRORS, connect_seconds, connection_options, error_words
 from fleet.sudo import AskPassword, SudoPassword, sudo_command
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Host, Jump
-from generator.errors import HostError, WorkspaceError
+from generator.errors import HostError, LostHostError
 
-CONNECT_SECONDS = 20
-KEEPALIVE_SECONDS = 15
-# Ciphers that processors have instructions for come first: binaries of some hundred MB go through here.
-CIPHERS = (
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "chacha20-poly1305@openssh.com",
-    "aes256-ctr",
-    "aes128-ctr",
-)
 AT_ONCE = 50
 _RELAYS = ("socat - TCP:{address}:{port}", "nc {plain} {port}")
-_SSH_ERRORS = (OSError, asyncssh.Error, asyncio.TimeoutError)
 
 
 class SshFleet:
@@ -81,9 +71,9 @@ class SshFleet:
                 f"name it in SLIPWAY_SSH_KEY",
                 name,
             ) from None
-        except _SSH_ERRORS as error:
+        except SSH_ERRORS as error:
             raise HostError(
-                f"{where}: ssh: {address}:{port} cannot be reached ({_words(error)}); check address, port "
+                f"{where}: ssh: {address}:{port} cannot be reached ({error_words(error)}); check address, port "
                 f"and jump hosts, or use --skip-unreachable",
                 name,
             ) from None
@@ -92,7 +82,7 @@ class SshFleet:
         """Return the connection to the last of some jump hosts, entered one through the other; raises HostError."""
         shared = self._shared
         task = shared.jumps.get(jumps)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+        if task is None or _ended(task):
             last = jumps[-1]
             task = asyncio.ensure_future(self._open(where, name, last.address, last.port, last.user, jumps[:-1]))
             shared.jumps[jumps] = task
@@ -100,28 +90,7 @@ class SshFleet:
 
     def options(self) -> dict[str, Any]:
         """Return the options with which every connection is made."""
-        key = os.environ.get("SLIPWAY_SSH_KEY")
-        options: dict[str, Any] = {
-            # asyncssh reads the user's own known_hosts where it is given an empty text.
-            "known_hosts": (self._known or "# no key is known\n").encode(),
-            "config": None,
-            "preferred_auth": "publickey",
-            "gss_host": None,
-            "encryption_algs": CIPHERS,
-            "connect_timeout": CONNECT_SECONDS,
-            "login_timeout": CONNECT_SECONDS,
-            "keepalive_interval": KEEPALIVE_SECONDS,
-            "keepalive_count_max": 4,
-        }
-        if key:
-            try:
-                options["client_keys"] = asyncssh.load_keypairs([str(Path(key).expanduser())])
-            except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
-                raise WorkspaceError(
-                    f"SLIPWAY_SSH_KEY={key}: the key cannot be used ({_words(error)}); name a readable key without "
-                    "a passphrase, or load it into the agent and unset SLIPWAY_SSH_KEY"
-                ) from None
-        return options
+        return connection_options(self._known)
 
     def _key_message(self, where: str, host: str, address: str, port: int) -> str:
         known = asyncssh.import_known_hosts(self._known)
@@ -144,6 +113,10 @@ class SshFleet:
                 task.result().close()
             else:
                 task.cancel()
+
+
+def _ended(jump: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:
+    return jump.done() and (jump.cancelled() or jump.exception() is not None or jump.result().is_closed())
 
 
 @dataclass
@@ -193,53 +166,61 @@ class SshConnection:
         )
 
     async def _command(self, command: str, stdin: Input, timeout: float) -> Result:
+        begun = False
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout) as limit:
                 process = await self._connection.create_process(command, encoding=None)
-                async with process:
-                    feeder = asyncio.ensure_future(_feed(process.stdin, stdin))
-                    try:
-                        out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
-                        await process.wait_closed()
-                    finally:
-                        feeder.cancel()
-                    status = process.exit_status
-        except TimeoutError:
-            raise HostError(
-                f"{self._where}: a program took longer than {timeout:.0f} s; look at the host", self._host
-            ) from None
-        except _SSH_ERRORS as error:
-            raise HostError(
-                f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host
-            ) from None
+                begun = True
+                feeder = asyncio.ensure_future(_feed(process.stdin, stdin))
+                try:
+                    out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
+                    await process.wait_closed()
+                finally:
+                    feeder.cancel()
+                    # Not awaited: a host that hangs would not answer this either.
+                    process.close()
+                status = process.exit_status
+        except SSH_ERRORS as error:
+            if limit.expired():
+                raise HostError(
+                    f"{self._where}: a program took longer than {timeout:.0f} s; look at the host", self._host
+                ) from None
+            raise self._lost(error_words(error), begun=begun) from None
         if status is None:
-            raise HostError(f"{self._where}: ssh: the connection broke; run the same command again", self._host)
+            raise self._lost("sshd there ended or was killed", begun=True)
         return Result(status, out, err)
+
+    def _lost(self, why: str, *, begun: bool) -> LostHostError:
+        text = f"{self._where}: ssh: the connection broke ({why}); run the same command again"
+        return LostHostError(text, self._host, begun=begun)
 
     async def open_tcp(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
         """Open a TCP connection as the host sees it; where sshd forbids forwarding, socat or nc on the host relays."""
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(connect_seconds()):
                 reader, writer = await self._connection.open_connection(address, port, encoding=None)
                 return reader, writer
         except asyncssh.ChannelOpenError as error:
+            if self._connection.is_closed():
+                raise self._lost(error_words(error), begun=False) from None
             if error.code != asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
                 raise ConnectionRefusedError(f"{address}:{port}: {error.reason}") from None
         except TimeoutError:
             raise ConnectionError(f"{address}:{port}: no answer") from None
-        except _SSH_ERRORS as error:
-            raise HostError(
-                f"{self._where}: ssh: the connection broke ({_words(error)}); run the same command again", self._host
-            ) from None
+        except SSH_ERRORS as error:
+            raise self._lost(error_words(error), begun=False) from None
         return await self._relay(address, port)
 
     async def _relay(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
         bracketed = f"[{address}]" if ":" in address else address
         for relay in _RELAYS:
             words = relay.format(address=bracketed, plain=address, port=port)
-            found = await self._command(f"sh -c {shlex.quote('command -v ' + words.split()[0])}", b"", CONNECT_SECONDS)
-            if found.exit == 0:
-                process = await self._connection.create_process(words, encoding=None)
+            known = f"sh -c {shlex.quote('command -v ' + words.split()[0])}"
+            if (await self._command(known, b"", connect_seconds())).exit == 0:
+                try:
+                    process = await self._connection.create_process(words, encoding=None)
+                except SSH_ERRORS as error:
+                    raise self._lost(error_words(error), begun=False) from None
                 return process.stdout, process.stdin
         raise HostError(
             f"{self._where}: ssh: sshd forbids TCP forwarding, and neither socat nor nc is there to relay; "
@@ -253,7 +234,7 @@ class SshConnection:
         try:
             async with asyncio.timeout(5):
                 await self._connection.wait_closed()
-        except _SSH_ERRORS:
+        except SSH_ERRORS:
             self._connection.abort()
 
 
@@ -292,7 +273,3 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes] | Any) -> AsyncIterato
     yield first
     async for chunk in rest:
         yield chunk
-
-
-def _words(error: BaseException) -> str:
-    return printable(str(error)) or type(error).__name__

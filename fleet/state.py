@@ -126,10 +126,11 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def state_from(host: str, lines: Lines, *, now: float | None = None) -> HostState:
-    """Return the facts in an answer; `now` (seconds since 1970) is when it came, to judge the host's clock.
+def state_from(host: str, lines: Lines, *, asked: float | None = None, now: float | None = None) -> HostState:
+    """Return the facts in an answer.
 
-    Raises HostError for a line that the question cannot have given.
+    `asked` and `now` (seconds since 1970) are when the question left and the answer came: a host whose clock lies
+    between the two is right, however slow it is. Raises HostError for a line that the question cannot have given.
     """
     facts: dict[str, str] = {}
     os_words: Sequence[str] = ("", "")
@@ -181,7 +182,7 @@ def state_from(host: str, lines: Lines, *, now: float | None = None) -> HostStat
             arch=facts["arch"],
             os_id=_text(os_words[0]),
             os_version=_text(os_words[1]),
-            clock_ahead=0.0 if now is None else int(facts["time"]) - now,
+            clock_ahead=0.0 if now is None else _outside(int(facts["time"]), now if asked is None else asked, now),
             generation=facts.get("generation", ""),
             cordoned="cordoned" in facts,
             phases=phases,
@@ -230,6 +231,10 @@ def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
             )
             block = {}
     return found
+
+
+def _outside(moment: float, earliest: float, latest: float) -> float:
+    return min(moment - earliest, 0.0) + max(moment - latest, 0.0)
 
 
 def _text(word: str) -> str:

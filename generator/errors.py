@@ -10,6 +10,7 @@
     ├── PkiError                  a certificate that does not match its key, an expired CA
     └── FleetError                anything about hosts and the API of a cluster
         ├── HostError             one host: unreachable, unknown key, no sudo, a program missing (`host`)
+        │   └── LostHostError     the connection to a host broke while it was used (`begun`)
         ├── GateError             a gate that did not open in time (`host`, `unit`, `journal`)
         ├── LockError             somebody else holds the cluster's lock (`holder`)
         ├── ApiError              the Kubernetes API refused or could not be reached (`status`, `reason`)
@@ -90,6 +91,14 @@ class HostError(FleetError):
     def __init__(self, message: str, host: str) -> None:
         self.host = host
         super().__init__(message)
+
+
+class LostHostError(HostError):
+    """The connection to a host broke while it was used; `begun` False: before the host had got anything to do."""
+
+    def __init__(self, message: str, host: str, *, begun: bool) -> None:
+        self.begun = begun
+        super().__init__(message, host)
 
 
 class GateError(FleetError):

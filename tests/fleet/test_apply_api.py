@@ -18,7 +18,6 @@ from fleet.standing import Fleet
 from fleet.tree import Phase
 from generator.errors import ApiError, GateError, RefusedError
 from generator.sealing import Identity
-from tests.fleet.local_host import LocalHost
 from tests.fleet.small_tree import ITEMS
 from tests.fleet.test_runs import HOSTS, Place
 
@@ -110,8 +109,8 @@ class Nodes(Place):
         self.join_fails = False
 
         async def joined(context: GateContext, _: Mapping[str, Any]) -> str:
-            host, connection = context.on_host()
-            assert isinstance(connection, LocalHost)
+            host, _ = context.on_host()
+            connection = self.hosts[host.name]
             bootstrap = connection.root / BOOTSTRAP[1:]
             if bootstrap.exists():
                 assert bootstrap.read_bytes() == b"kind: Config\n" and bootstrap.stat().st_mode & 0o777 == 0o600

@@ -12,7 +12,7 @@ from fleet.connection import Input, Result, printable
 from fleet.gates import journal_of
 from fleet.host_scripts import run_script
 from fleet.lock import Holder
-from fleet.ssh import _words
+from fleet.ssh_options import error_words
 from generator.errors import HostError
 
 EVIL = "\x1b]0;owned\x07\x9b2J\x7f"
@@ -40,7 +40,7 @@ class Hostile:
 def test_control_characters_are_replaced_and_tabs_and_lines_stay() -> None:
     assert printable(f"a\tb\nü…{EVIL}") == f"a\tb\nü…{SHOWN}"
     assert Result(1, b"", f"no: {EVIL}\n".encode()).complaint == f"no: {SHOWN}"
-    assert _words(OSError(f"closed: {EVIL}")) == f"closed: {SHOWN}"
+    assert error_words(OSError(f"closed: {EVIL}")) == f"closed: {SHOWN}"
     assert Holder(EVIL, "", "", "", "", "").words.startswith(SHOWN)
 
 
