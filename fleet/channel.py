@@ -6,16 +6,26 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fleet.endpoints import Endpoint
 from fleet.http11 import Answer, ConnectionLostError, HttpConnection
-from fleet.tls import open_tls
+from fleet.tls import TlsStream, open_tls
 from generator.errors import ApiError, HostError
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 3.0
 _ATTEMPT_SECONDS = 60.0
 _BUSY = frozenset({429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """A fresh TLS connection to an API server, for what is no plain request: its Host field, and fields to send."""
+
+    tls: TlsStream
+    host: str
+    headers: Mapping[str, str]
 
 
 class Channel:
@@ -84,6 +94,25 @@ class Channel:
                 )
             await self._sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def open_stream(self) -> OpenStream:
+        """Return a connection of the caller's own to the first endpoint that answers; the caller closes it.
+
+        Raises ApiError where no server answers.
+        """
+        troubles: list[str] = []
+        for endpoint in tuple(self._endpoints):
+            try:
+                async with asyncio.timeout(_ATTEMPT_SECONDS):
+                    stream = await self._tls(endpoint, self._context())
+            except (OSError, HostError) as error:
+                troubles.append(f"{endpoint.name}: {_words(error)}")
+            else:
+                return OpenStream(stream, endpoint.authority, self._headers)
+        raise ApiError(
+            f"{self.cluster}: kube-apiserver: no API server can be reached ({'; '.join(troubles)}); "
+            "see that kube-apiserver runs on a control-plane host"
+        )
 
     async def close(self) -> None:
         """Close all kept connections."""
@@ -155,11 +184,11 @@ class Channel:
         return None
 
     async def _open(self, endpoint: Endpoint, context: ssl.SSLContext) -> HttpConnection:
+        return HttpConnection(await self._tls(endpoint, context), endpoint.authority)
+
+    async def _tls(self, endpoint: Endpoint, context: ssl.SSLContext) -> TlsStream:
         reader, writer = await endpoint.dial()
-        stream = await open_tls(reader, writer, context, endpoint.server_name)
-        name = endpoint.server_name
-        host = f"[{name}]" if ":" in name else name
-        return HttpConnection(stream, f"{host}:{endpoint.port}")
+        return await open_tls(reader, writer, context, endpoint.server_name)
 
 
 def _retry_after(answer: Answer) -> float:

@@ -33,6 +33,12 @@ class Endpoint:
     port: int
     dial: Callable[[], Awaitable[Stream]]
 
+    @property
+    def authority(self) -> str:
+        """Server name and port as the field Host of a request has them."""
+        name = f"[{self.server_name}]" if ":" in self.server_name else self.server_name
+        return f"{name}:{self.port}"
+
 
 def ssh_endpoint(connect: Connect, host: str, address: str, port: int) -> Endpoint:
     """Return the way to a control-plane host's own API server through the SSH connection to that host."""

@@ -79,6 +79,11 @@ class Api:
         """The name of the cluster, for messages."""
         return self._channel.cluster
 
+    @property
+    def channel(self) -> Channel:
+        """What carries its requests, for what is no plain request (`fleet.exec_stream`)."""
+        return self._channel
+
     async def close(self) -> None:
         """Close the connections."""
         await self._channel.close()

@@ -1,0 +1,185 @@
+"""A program in a pod, run through the API: a WebSocket in which each message carries the number of its stream.
+
+The subprotocol is v4.channel.k8s.io (https://kubernetes.io/docs/reference/generated/kubernetes-api/ and
+k8s.io/apimachinery/pkg/util/remotecommand), which every kubelet since 1.4 speaks: 0 is standard input, 1 standard
+output, 2 standard error, and on 3 comes one Status object when the program has ended. Standard input cannot be closed
+in it, so a program must know by itself when it has read enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Ping,
+    RejectConnection,
+    RejectData,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import RemoteProtocolError
+
+from fleet.channel import Channel, OpenStream
+from fleet.connection import printable
+from generator.errors import ApiError
+
+SUBPROTOCOL = "v4.channel.k8s.io"
+STDIN, STDOUT, STDERR, STATUS = range(4)
+LONGEST = 1 << 20
+"""How much output is kept, in bytes over both streams; a program that says more is cut off there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a program in a pod ended; `exit` is its exit status."""
+
+    exit: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are no UTF-8 are shown, never an error."""
+        return self.stdout.decode("utf-8", "backslashreplace")
+
+    @property
+    def complaint(self) -> str:
+        """The last line of standard error that says something, for a message."""
+        lines = [line.strip() for line in self.stderr.decode("utf-8", "backslashreplace").splitlines()]
+        return printable(next((line for line in reversed(lines) if line), f"exit status {self.exit}"))
+
+
+async def exec_in_pod(
+    channel: Channel,
+    namespace: str,
+    pod: str,
+    argv: Sequence[str],
+    *,
+    container: str = "",
+    stdin: bytes = b"",
+    seconds: float = 30,
+) -> ExecResult:
+    """Run a program in a container of a pod, feed it `stdin`, and return how it ended, whatever its exit status.
+
+    Raises ApiError where the API server, the kubelet or the runtime does not run it (status as answered), where the
+    connection breaks, or where it takes longer than `seconds`.
+    """
+    about = f"exec in pod {namespace}/{pod}"
+    words = [("command", word) for word in argv] + [("stdout", "true"), ("stderr", "true")]
+    words += [("stdin", "true")] if stdin else []
+    words += [("container", container)] if container else []
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/exec?{urlencode(words)}"
+    try:
+        async with asyncio.timeout(seconds):
+            stream = await channel.open_stream()
+            try:
+                return await _Exchange(stream, f"{channel.cluster}: kube-apiserver: {about}").run(path, stdin)
+            finally:
+                stream.tls.close()
+    except TimeoutError:
+        raise ApiError(
+            f"{channel.cluster}: kube-apiserver: {about}: no end within {seconds:.0f} s; "
+            "see the journals of the node's kubelet and containerd"
+        ) from None
+
+
+class _Exchange:
+    """One WebSocket from its opening to the Status that ends it."""
+
+    def __init__(self, stream: OpenStream, about: str) -> None:
+        self._stream = stream
+        self._about = about
+        self._protocol = WSConnection(ConnectionType.CLIENT)
+        self._output = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
+        self._partial = bytearray()
+
+    async def run(self, path: str, stdin: bytes) -> ExecResult:
+        fields = [(name.encode(), value.encode()) for name, value in self._stream.headers.items()]
+        request = Request(self._stream.host, path, subprotocols=[SUBPROTOCOL], extra_headers=fields)
+        await self._send(self._protocol.send(request))
+        refused, said = 0, bytearray()
+        while True:
+            try:
+                for event in self._protocol.events():
+                    if isinstance(event, AcceptConnection):
+                        if stdin:
+                            message = BytesMessage(data=bytes([STDIN]) + stdin)
+                            await self._send(self._protocol.send(message))
+                    elif isinstance(event, RejectConnection):
+                        refused = event.status_code
+                        if not event.has_body:
+                            raise self._refusal(refused, b"")
+                    elif isinstance(event, RejectData):
+                        said += event.data
+                        if event.body_finished:
+                            raise self._refusal(refused, bytes(said))
+                    elif isinstance(event, BytesMessage | TextMessage):
+                        self._take(event)
+                    elif isinstance(event, Ping):
+                        await self._send(self._protocol.send(event.response()))
+                    elif isinstance(event, CloseConnection):
+                        return self._result()
+                data = await self._stream.tls.read()
+                # The end of the bytes is told to the protocol too; it may be the end of a refusal's body.
+                self._protocol.receive_data(data or None)
+                if not data and not refused:
+                    return self._result()
+                if not data:
+                    raise self._refusal(refused, bytes(said))
+            except RemoteProtocolError as error:
+                what = printable(str(error))
+                raise ApiError(f"{self._about}: the answer is no WebSocket ({what}); check who answers there") from None
+            except OSError as error:
+                raise ApiError(f"{self._about}: the connection broke ({error}); run again") from None
+
+    async def _send(self, data: bytes) -> None:
+        await self._stream.tls.write(data)
+
+    def _take(self, event: BytesMessage | TextMessage) -> None:
+        self._partial += event.data.encode() if isinstance(event, TextMessage) else event.data
+        if not event.message_finished:
+            return
+        message, self._partial = bytes(self._partial), bytearray()
+        kept = self._output.get(message[0]) if message else None
+        if kept is not None:
+            kept += message[1 : 1 + max(0, LONGEST - len(kept))]
+
+    def _result(self) -> ExecResult:
+        """Return how the program ended, from the Status object on the last stream."""
+        try:
+            status = json.loads(self._output[STATUS])
+        except ValueError:
+            raise ApiError(f"{self._about}: the connection ended before the program did; run again") from None
+        return ExecResult(_exit_status(status, self._about), bytes(self._output[STDOUT]), bytes(self._output[STDERR]))
+
+    def _refusal(self, status: int, body: bytes) -> ApiError:
+        try:
+            value = json.loads(body)
+        except ValueError:
+            value = None
+        told = value if isinstance(value, dict) else {}
+        words = told.get("message") or body.decode("utf-8", "replace")[:300] or f"HTTP status {status}"
+        said = printable(str(words)).strip().rstrip(".")
+        todo = "use credentials that may do this" if status in {401, 403} else "see the journal of the node's kubelet"
+        return ApiError(f"{self._about}: {said}; {todo}", status, str(told.get("reason", "")))
+
+
+def _exit_status(status: object, about: str) -> int:
+    """Return the exit status in a Status object; raises ApiError where the program was not run."""
+    if isinstance(status, Mapping) and status.get("status") == "Success":
+        return 0
+    told = status if isinstance(status, Mapping) else {}
+    details = told.get("details")
+    for cause in (details.get("causes") or ()) if isinstance(details, Mapping) else ():
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    said = printable(str(told.get("message") or "it was not run")).strip().rstrip(".")
+    raise ApiError(f"{about}: {said}; see the journals of the node's kubelet and containerd")
