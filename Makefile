@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.locked
 
-.PHONY: help setup demo test lint golden docs lock lab-build lab-test clean
+.PHONY: help setup demo test lint golden docs lock lab-build lab-test lab-long clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo: setup ## Scaffold a cluster, render it, show a diff; on Linux as root also
 
 test: setup lint ## Everything but the lab: unit, golden, error, property and tool tests
 	@tests/tools/install-programs
-	@$(BIN)/pytest -n auto -m "not lab"
+	@$(BIN)/pytest -n auto -m "not lab and not lab_long"
 
 lint: setup ## ruff and mypy, both strict
 	@$(BIN)/ruff check .
@@ -53,6 +53,9 @@ lab-build: setup ## Build once what the lab needs: Kubernetes, images, a bare ho
 
 lab-test: setup ## The end-to-end tests on real systemd hosts (Linux, root)
 	@$(BIN)/pytest -m lab -p no:xdist tests/lab
+
+lab-long: setup ## What takes an hour on such hosts: a hundred kills at random moments; docs/lab-long.md has the last result
+	@$(BIN)/pytest -m lab_long -p no:xdist -s tests/lab/long
 
 clean: ## Remove what was built here; caches outside stay
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info

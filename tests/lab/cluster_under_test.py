@@ -49,6 +49,8 @@ class LabCluster:
         stop: Callable[[str], None],
         start: Callable[[str], None],
         kernel_settings_before: str,
+        control: Sequence[str] = (),
+        workers: Sequence[str] = (),
     ) -> None:
         self.workspace = workspace
         self.name = name
@@ -60,6 +62,8 @@ class LabCluster:
         self.lab_stop = stop
         self.lab_start = start
         self.kernel_settings_before = kernel_settings_before
+        self.control = tuple(control)
+        self.workers = tuple(workers)
         self.first_apply: Completed
         self._kubeconfig = workspace.parent / "admin.kubeconfig"
 

@@ -1,85 +1,179 @@
-"""One bring-up for all lab tests: five bare hosts and one `invoke apply`; a sixth host waits to join."""
+"""One session for all lab tests: a cluster `lab` of three and two hosts (a sixth waits to join), and a small `pair`.
+
+All hosts are made at once, and only those whose cluster some collected test wants. Variables for those who work on it:
+SLIPWAY_LAB_KEEP=1 leaves hosts and workspaces as they are and says where; SLIPWAY_LAB_REUSE=<that folder> attaches to
+them, makes nothing and takes nothing down. docs/lab.md tells how the parts fit together.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from generator.sealing import create_identity
-from lab import artifacts, remote
-from lab.cluster import lab_spec, versions_in, write_spec
+from lab import artifacts
 from lab.lab import Lab
-from tests.lab.cluster_under_test import Completed, LabCluster
+from tests.lab import pair_install, quiet
+from tests.lab.cluster_under_test import LabCluster
+from tests.lab.session import LAB, PAIR, Layout, applied, attached, created
 
-CONTROL = ("cp1", "cp2", "cp3")
-WORKERS = ("w1", "w2", "w3")
-NAME = "lab"
+ORDER = (
+    # The pair is installed under watch, killed again and again, and then left quiet …
+    "test_secret_search",
+    "test_kills",
+    "test_quiet_rotation::test_the_quiet_begins",
+    # … while the rest runs on the cluster `lab`; later modules change what earlier ones saw.
+    "test_cluster",
+    "test_status",
+    "test_verify",
+    "test_drift",
+    "test_rolling",
+    "test_certs_renew",
+    "test_rotation_keys",
+    "test_rollback",
+    "test_faults",
+    "test_access",
+    "test_api",
+    "*",
+    "test_quiet_rotation",
+)
+"""Modules, or single tests, in the order in which they run; "*" stands for those that are not named."""
+
+_SECONDS: defaultdict[str, float] = defaultdict(float)
+
+
+def place_of(item: pytest.Item) -> int:
+    """Where a test stands in ORDER."""
+    module = item.path.stem
+    for name in (f"{module}::{item.name}", module):
+        if name in ORDER:
+            return ORDER.index(name)
+    return ORDER.index("*")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    places = [index for index, item in enumerate(items) if item.path.is_relative_to(here)]
+    ordered = sorted((items[index] for index in places), key=place_of)
+    for index, item in zip(places, ordered, strict=True):
+        items[index] = item
+
+
+@contextmanager
+def part(title: str) -> Iterator[None]:
+    """Count the time of a part of the session that is no test."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        _SECONDS[title] += time.monotonic() - began
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    # What a test waits for that a part of its own stands for (a bring-up) is not counted twice.
+    parts = {title: seconds for title, seconds in _SECONDS.items() if not title.startswith("test_")}
+    began = time.monotonic()
+    done = yield
+    inside = sum(
+        seconds - parts.get(title, 0.0) for title, seconds in _SECONDS.items() if not title.startswith("test_")
+    )
+    _SECONDS[item.path.stem] += time.monotonic() - began - inside
+    return done
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _SECONDS:
+        terminalreporter.section("minutes of the lab session")
+        for title, seconds in _SECONDS.items():
+            terminalreporter.write_line(f"{seconds / 60:6.1f}  {title}")
+        terminalreporter.write_line(f"{sum(_SECONDS.values()) / 60:6.1f}  in all")
+
+
+@dataclass(frozen=True)
+class Session:
+    """The lab's hosts, and the folder below which each cluster has its own."""
+
+    hosts: Lab
+    base: Path
+    artifacts: Path
+    kernel_settings: str
+    reused: bool
+
+    def cluster(self, layout: Layout) -> LabCluster | None:
+        """The cluster as an earlier session left it, None for one that is new in this session."""
+        folder = self.base / layout.name
+        if not self.reused:
+            return None
+        assert folder.is_dir(), f"SLIPWAY_LAB_REUSE: {folder} is not there; keep a session with SLIPWAY_LAB_KEEP=1"
+        return attached(self.hosts, folder, self.artifacts, self.kernel_settings)
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[LabCluster]:
-    directory = artifacts.build()
-    hosts = Lab()
+def session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    reuse = os.environ.get("SLIPWAY_LAB_REUSE")
+    built = artifacts.build()
     before = LabCluster.kernel_settings()
-    names = (*CONTROL, *WORKERS)
-    hosts.destroy(*(host.name for host in hosts.hosts))
-    hosts.up(len(names), list(names))
-    addresses = {host.name: str(host.address) for host in hosts.hosts}
+    hosts = Lab()
+    if reuse:
+        yield Session(hosts, Path(reuse), built, before, reused=True)
+        return
+    wanted = {fixture for item in request.session.items for fixture in getattr(item, "fixturenames", ())}
+    names = [host for layout in (LAB, PAIR) if layout.name in wanted for host in layout.hosts]
+    with part("hosts"):
+        hosts.destroy(*(host.name for host in hosts.hosts))
+        hosts.up(len(names), names)
     base = Path(tempfile.mkdtemp(prefix="slipway-lab-"))
-    workspace = base / "workspace"
-    (workspace / "clusters").mkdir(parents=True)
-    identity = base / "identity"
-    recipient = create_identity(identity, workspace)
-    write_spec(
-        workspace / "clusters" / NAME / "cluster.yaml",
-        lab_spec(
-            NAME,
-            control={host: addresses[host] for host in CONTROL},
-            workers={host: addresses[host] for host in WORKERS[:2]},
-            versions=versions_in(directory),
-        ),
-    )
-    (workspace / "clusters" / NAME / "recipients.txt").write_text(f"{recipient}\n")
-    environment = {
-        **os.environ,
-        "SLIPWAY_ROOT": str(workspace),
-        "SLIPWAY_IDENTITY": str(identity),
-        "SLIPWAY_SSH_KEY": str(remote.key_path()),
-    }
-
-    def run_on(host: str, script: str) -> Completed:
-        return remote.run_on(hosts.host(host), ["sh", "-c", script], timeout=120)
-
-    cluster = LabCluster(
-        workspace=workspace,
-        name=NAME,
-        addresses=addresses,
-        artifacts=directory,
-        kubectl=next(directory.glob("kubernetes/*/bin/linux/*/kubectl")),
-        run_on=run_on,
-        run_in_lab=lambda words, more: hosts.exec_in_lab_namespace(words, env={**environment, **more}, timeout=1500),
-        stop=hosts.stop,
-        start=hosts.start,
-        kernel_settings_before=before,
-    )
-    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=workspace, check=True)
-    for words in (("lock", "--source", str(directory)), ("render",), ("hosts.scan", "--yes")):
-        done = cluster.invoke(*words)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    cluster.commit("a bare cluster")
-    began = time.monotonic()
-    cluster.first_apply = cluster.invoke("apply", "--yes", "--source", str(directory))
-    print(f"first apply: {time.monotonic() - began:.0f} s, exit {cluster.first_apply.returncode}")
-    if cluster.first_apply.returncode == 0:
-        hosts.import_images(*CONTROL, *WORKERS[:2])
-    yield cluster
-    if not os.environ.get("SLIPWAY_LAB_KEEP"):
+    yield Session(hosts, base, built, before, reused=False)
+    if os.environ.get("SLIPWAY_LAB_KEEP"):
+        print(f"\nthe lab is kept; SLIPWAY_LAB_REUSE={base} attaches to it, `invoke lab.down` takes it away")
+        return
+    with part("taking down"):
         hosts.down()
         shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def lab(session: Session) -> LabCluster:
+    """The cluster of five hosts after its first apply; `first_apply` is what that said."""
+    kept = session.cluster(LAB)
+    if kept is not None:
+        return kept
+    with part("bring-up of lab"):
+        cluster = created(session.hosts, session.base, LAB, session.artifacts, session.kernel_settings)
+        applied(session.hosts, cluster)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def pair(session: Session) -> LabCluster:
+    """The small cluster: its workspace is rendered, and nothing says that it is installed."""
+    return session.cluster(PAIR) or created(
+        session.hosts, session.base, PAIR, session.artifacts, session.kernel_settings, pair_install.spec_of_pair
+    )
+
+
+@pytest.fixture(scope="session")
+def watched_install(session: Session, pair: LabCluster) -> Iterator[pair_install.WatchedInstall]:
+    """The first apply of the pair, from bare hosts, with a watcher that looks for secrets while it runs."""
+    with part("bring-up of pair"):
+        found = pair_install.install_watched(session.hosts, pair)
+    yield found
+    found.forget()
+
+
+@pytest.fixture(scope="session")
+def quiet_pair(session: Session, pair: LabCluster) -> Iterator[quiet.QuietWatch]:
+    """The pair as rendered, left alone and watched from this moment to the end of the session."""
+    pair_install.bring_up(session.hosts, pair)
+    watch = quiet.begin(pair)
+    yield watch
+    watch.end()

@@ -1,0 +1,96 @@
+"""apply is killed (-9) in every phase of a bring-up, before and after its first activation, and started again.
+
+It must end in the state of a run that nobody disturbed: files, units, users, records, nodes, members, objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import yaml
+
+from tests.lab.cluster_under_test import LabCluster, until
+from tests.lab.conftest import Session
+from tests.lab.killing import Moment, apply
+from tests.lab.pair_install import WatchedInstall, made_bare, rendered_with_passing
+from tests.lab.snapshot import Snapshot, differing, snapshot
+
+pytestmark = pytest.mark.lab
+
+
+def settled(cluster: LabCluster) -> Snapshot:
+    """The state of the pair once its nodes are Ready and nothing is left to do."""
+    until(lambda: cluster.all_ready((*cluster.control, *cluster.workers)), 120)
+    plan = cluster.invoke("plan", "--deep")
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    return snapshot(cluster)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(watched_install: WatchedInstall, pair: LabCluster) -> Snapshot:
+    assert watched_install.apply.returncode == 0
+    rendered_with_passing(pair, passing=False)
+    done = pair.invoke("apply", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return settled(pair)
+
+
+def kill_at_each(cluster: LabCluster, phases: Sequence[str]) -> list[str]:
+    """Start apply again and again, killed at the next moment each time; returns the moments at which it died."""
+    hit = []
+    for moment in (Moment(phase, activated) for phase in phases for activated in (False, True)):
+        attempt = apply(cluster, kill_at=moment.is_now)
+        assert attempt.killed, f"{moment}: never came, exit {attempt.exit}: {attempt.told[-3:]} {attempt.errors}"
+        assert not moment.missed_by(attempt), f"{moment}: the kill came too late: {attempt.after}"
+        hit.append(str(moment))
+    return hit
+
+
+def test_a_run_that_is_killed_in_every_phase_ends_like_an_undisturbed_one(
+    session: Session, pair: LabCluster, undisturbed: Snapshot
+) -> None:
+    made_bare(session.hosts, pair)
+    rendered_with_passing(pair, passing=True)
+    phases = [phase["name"] for phase in yaml.safe_load((pair.rendered / "phases.yaml").read_text())["phases"]]
+    hit = kill_at_each(pair, ["push", *phases])
+    last = apply(pair)
+    assert last.exit == 0, last.errors
+    rendered_with_passing(pair, passing=False)
+    hit += kill_at_each(pair, ["removals"])
+    last = apply(pair)
+    assert last.exit == 0, last.errors
+    assert len(hit) == len(set(hit)) == 2 * (len(phases) + 2)
+    session.hosts.import_images(*pair.control, *pair.workers)
+    assert differing(undisturbed, settled(pair)) == []
+    print(f"killed {len(hit)} times: {', '.join(hit)}")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "echo x >>/etc/kubernetes/kubelet.yaml",
+        "chmod 0644 /etc/kubernetes/pki/sa.key",
+        "touch /etc/systemd/system/.kubelet.service.slipway",
+        "systemctl disable kubelet.service",
+        "mkdir /var/lib/slipway/lock",
+        "useradd somebody",
+    ],
+)
+def test_the_comparison_sees_what_is_not_as_it_should_be(pair: LabCluster, undisturbed: Snapshot, spoil: str) -> None:
+    host = pair.control[0]
+    undo = {
+        "echo": "sed -i '$d' /etc/kubernetes/kubelet.yaml",
+        "chmod": "chmod 0440 /etc/kubernetes/pki/sa.key",
+        "touch": "rm /etc/systemd/system/.kubelet.service.slipway",
+        "systemctl": "systemctl enable kubelet.service",
+        "mkdir": "rmdir /var/lib/slipway/lock",
+        "useradd": "userdel somebody",
+    }
+    before = snapshot(pair)
+    pair.sh(host, spoil)
+    try:
+        assert differing(before, snapshot(pair)) != []
+    finally:
+        pair.sh(host, undo[spoil.split()[0]])
+    assert differing(before, snapshot(pair)) == []
