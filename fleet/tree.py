@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from fleet.inventory import Host, Jump, Phase, Pool, Ssh, phase_from, pool_from, ssh_from
 from fleet.items import KINDS, Item, item_from
+from fleet.ports import Port, table_of
 from generator.errors import StaleTreeError, WorkspaceError
 
 __all__ = [
@@ -36,7 +37,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class RenderedTree:
-    """rendered/<c>, read and checked; hosts by name in the order of names."""
+    """rendered/<c>, read and checked; hosts by name in the order of names, `ports` by host."""
 
     path: Path
     cluster: str
@@ -48,6 +49,7 @@ class RenderedTree:
     control_plane: tuple[Mapping[str, Any], ...]
     artifacts: Mapping[tuple[str, str, str], Artifact]
     digest: str
+    ports: Mapping[str, tuple[Port, ...]] = field(default_factory=dict)
 
     def with_role(self, role: str) -> tuple[Host, ...]:
         """Return the hosts whose pool has a role, by name."""
@@ -98,9 +100,11 @@ def load(rendered_dir: Path) -> RenderedTree:
         }
         document = _mapping(rendered_dir / "phases.yaml")
         phases = tuple(phase_from(entry) for entry in document["phases"])
+        ports = _ports(rendered_dir, hosts)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StaleTreeError(
-            f"{cluster}: inventory.yaml or phases.yaml is not as render writes it ({error!r}); run `invoke render`"
+            f"{cluster}: inventory.yaml, phases.yaml or ports.yaml is not as render writes it ({error!r}); "
+            "run `invoke render`"
         ) from None
     known = {phase.name for phase in phases}
     for host in hosts.values():
@@ -121,7 +125,21 @@ def load(rendered_dir: Path) -> RenderedTree:
         control_plane=tuple(document.get("controlPlane") or ()),
         artifacts=artifacts,
         digest=_tree_digest(rendered_dir),
+        ports=ports,
     )
+
+
+def _ports(root: Path, hosts: Mapping[str, Host]) -> dict[str, tuple[Port, ...]]:
+    """Return the port table of each host: that of its pool, or its own where it has one; none in a tree without."""
+    if not (root / "ports.yaml").is_file():
+        return {}
+    table = _mapping(root / "ports.yaml")
+    found: dict[str, tuple[Port, ...]] = {}
+    for name, host in hosts.items():
+        own = root / "hosts" / name / "ports.yaml"
+        entries = _mapping(own)["ports"] if own.is_file() else table["pools"][host.pool.name]
+        found[name] = table_of([*table["everyHost"], *entries], host.ssh.port)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from generator.formats.yaml_text import yaml_text
 from generator.spec.flag_policy import additive_flags
 from generator.spec.layout import CA_CERT, FRONT_PROXY_CA_CERT, KUBERNETES_DIR, PKI_DIR, SYSTEMD_DIR
 from generator.spec.model import Cluster, Pool
+from generator.spec.ports import SCHEDULER_WITHOUT_TLS, scheduler_by_flags
 
 NAME = "kube-scheduler"
 PHASE = "control-plane"
@@ -41,13 +42,15 @@ class KubeScheduler:
         return "control-plane" in pool.roles
 
     def settings(self, view: View) -> Settings:
-        """Return flags, unit and the KubeSchedulerConfiguration."""
+        """Return flags, unit and the KubeSchedulerConfiguration, which is empty where the scheduler is given none."""
+        overrides = view.overrides(NAME)
+        by_flags = scheduler_by_flags(view.cluster, (override for _, override in overrides))
         return resolved(
-            view.overrides(NAME),
+            overrides,
             flags=_FLAGS,
             unit=_UNIT,
-            config=_CONFIG,
-            table=_table(view.cluster),
+            config={} if by_flags else _CONFIG,
+            table=_table(view.cluster, by_flags),
             additive_flags=additive_flags(NAME),
         )
 
@@ -56,9 +59,8 @@ class KubeScheduler:
         settings = self.settings(view)
         yield from system_user(NAME, component=NAME, title="Kubernetes scheduler", home=HOME)
         yield HostDirectory(HOME, NAME, PHASE, mode=0o700, owner=NAME, group=NAME)
-        head = {key: settings.config[key] for key in ("apiVersion", "kind") if key in settings.config}
-        body = {key: settings.config[key] for key in sorted(settings.config) if key not in head}
-        yield HostFile(CONFIG, yaml_text({**head, **body}, sort=False), NAME, PHASE, restarts=(UNIT,))
+        if settings.config:
+            yield _config_file(settings)
         yield from _kubeconfig(view, "shared")
         yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", daemon_text(NAME, settings), NAME, PHASE, restarts=(UNIT,))
         yield HostUnit(UNIT, NAME, PHASE)
@@ -72,6 +74,12 @@ class KubeScheduler:
         """Yield the certificate of this host's scheduler, which is client and server."""
         yield from _kubeconfig(view, "host")
         yield from leaf(view, "scheduler", CREDENTIALS, component=NAME, phase=PHASE, owner=NAME)
+
+
+def _config_file(settings: Settings) -> HostFile:
+    head = {key: settings.config[key] for key in ("apiVersion", "kind") if key in settings.config}
+    body = {key: settings.config[key] for key in sorted(settings.config) if key not in head}
+    return HostFile(CONFIG, yaml_text({**head, **body}, sort=False), NAME, PHASE, restarts=(UNIT,))
 
 
 def _kubeconfig(view: View, level: Level) -> Iterator[HostItem]:
@@ -122,17 +130,23 @@ _UNIT: UnitSections = daemon_unit(
 )
 
 
-def _table(cluster: Cluster) -> Layer:
+def _table(cluster: Cluster, by_flags: bool) -> Layer:
     """Return what a minor wants differently: the version of its configuration, and where 1.20 and 1.21 listen.
 
-    Those two serve /healthz and /metrics without TLS beside the secure port, and their validation wants an address
-    with a port other than 0 for it, so it is loopback's.
+    Those two serve /healthz and /metrics without TLS beside the secure port. --port=0 shuts that, but counts only
+    without a configuration file; with one their validation wants an address with a port other than 0, so it is
+    loopback's. Seen on 1.20.2.
     """
     minor = cluster.versions.minor
+    name = f"Kubernetes {cluster.versions.minor_text} table"
+    if by_flags:
+        flags = {"config": None, "kubeconfig": KUBECONFIG, "leader-elect": True, "port": 0, "profiling": False}
+        return Layer(name, {"flags": flags})
     config: dict[str, Any] = {"apiVersion": f"kubescheduler.config.k8s.io/{_config_version(minor)}"}
     if minor <= (1, 21):
-        config |= {"healthzBindAddress": "127.0.0.1:10251", "metricsBindAddress": "127.0.0.1:10251"}
-    return Layer(f"Kubernetes {cluster.versions.minor_text} table", {"config": config})
+        address = f"127.0.0.1:{SCHEDULER_WITHOUT_TLS}"
+        config |= {"healthzBindAddress": address, "metricsBindAddress": address}
+    return Layer(name, {"config": config})
 
 
 def _config_version(minor: tuple[int, int]) -> str:

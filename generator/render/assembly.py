@@ -16,6 +16,7 @@ from generator.render.manifest import folder_files
 from generator.render.objects import images, object_files, objects
 from generator.render.phases import phases_text, unknown_phases
 from generator.render.pki_page import pki_text
+from generator.render.ports_page import PORTS_FILE, own_ports, ports_text
 from generator.render.tree import Tree, put
 from generator.render.verify_page import verify_text
 from generator.spec.model import Cluster
@@ -39,6 +40,7 @@ def render(
     tree: dict[str, bytes] = {}
     put(tree, _folders(cluster, found, material))
     put(tree, object_files(sets))
+    put(tree, own_ports(cluster))
     put(
         tree,
         (
@@ -47,6 +49,7 @@ def render(
                 ("inventory.yaml", inventory_text(cluster, found.components)),
                 ("bom.yaml", bom_text(cluster, found, lock, images(sets))),
                 ("pki.yaml", pki_text(cluster, material)),
+                (PORTS_FILE, ports_text(cluster, found.components)),
                 ("verify.yaml", verify_text(cluster)),
                 ("phases.yaml", phases_text(cluster, found.phases(), tuple(sets))),
             )

@@ -1,10 +1,13 @@
-"""Every port on which something of ours listens, in one table."""
+"""Every port on which something of ours listens, in one table: where it listens, and who may call."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from generator.spec.model import Cluster, Pool
+from generator.spec.model import Cluster, Host, Override, Pool
 from generator.spec.yaml_source import Path
 
 ETCD_CLIENT = 2379
@@ -12,49 +15,167 @@ ETCD_PEER = 2380
 ETCD_METRICS = 2381
 CONTROLLER_MANAGER = 10257
 SCHEDULER = 10259
+SCHEDULER_WITHOUT_TLS = 10251
 KUBELET = 10250
 KUBELET_HEALTH = 10248
 PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
 
+Scope = Literal["loopback", "address", "any"]
+"""Where a port is bound: loopback, the host's own address, or every address."""
+
+Caller = Literal["host", "etcd", "control-plane", "anyone"]
+"""Who has a reason to call: the host itself, hosts with a role, or anyone who reaches the host."""
+
+LOOPBACK: tuple[Scope, ...] = ("loopback",)
+HOST_ITSELF: tuple[Caller, ...] = ("host",)
+
+
+_CAPITAL = re.compile("[A-Z]")
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listening port; `field` is where the spec sets it, empty where it is fixed."""
+    """One listening port; `field` is where the spec sets it, empty where it is fixed.
+
+    `last` ends a range of ports, of which any number may be open (0: one port, which is always open). `protocol` is tcp
+    or any.
+    """
 
     port: int
     component: str
     purpose: str
     field: Path = ()
+    scopes: tuple[Scope, ...] = LOOPBACK
+    callers: tuple[Caller, ...] = HOST_ITSELF
+    protocol: str = "tcp"
+    last: int = 0
 
 
-def listeners(cluster: Cluster, pool: Pool) -> tuple[Listener, ...]:
-    """Return the ports that are taken on every host of a pool."""
+def listeners(cluster: Cluster, pool: Pool, host: Host | None = None) -> tuple[Listener, ...]:
+    """Return the ports that are taken on every host of a pool, or on one host of it with its own overrides.
+
+    Overrides that move a port or open it to others are followed: bind-address of controller manager and scheduler, and
+    the address and port fields of kubelet, kube-proxy and, in 1.20 and 1.21, the scheduler.
+    """
+    return tuple(_listeners(cluster, _Overrides(cluster, pool, host), pool))
+
+
+def node_ports(cluster: Cluster) -> Listener:
+    """Return the range that belongs to Services on every node; kube-proxy holds a port of it open in some versions."""
+    first, last = cluster.network.node_port_range
+    field: Path = ("network", "nodePortRange")
+    return Listener(first, "kube-proxy", "Services of type NodePort", field, ("any",), ("anyone",), "any", last)
+
+
+def scheduler_by_flags(cluster: Cluster, overrides: Iterable[Override]) -> bool:
+    """Return whether the scheduler gets flags alone: where only they can shut its port without TLS.
+
+    That is in 1.20 and 1.21, unless the spec configures the scheduler, which then needs the file.
+    """
+    return cluster.versions.minor <= (1, 21) and not any(override.config for override in overrides)
+
+
+def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Listener]:
     api = cluster.api
-    found: list[Listener] = []
     if "etcd" in pool.roles:
-        found += [
-            Listener(ETCD_CLIENT, "etcd", "clients"),
-            Listener(ETCD_PEER, "etcd", "peers"),
-            Listener(ETCD_METRICS, "etcd", "metrics"),
-        ]
+        both: tuple[Scope, ...] = ("loopback", "address")
+        yield Listener(ETCD_CLIENT, "etcd", "clients", (), both, ("control-plane", "etcd"))
+        yield Listener(ETCD_PEER, "etcd", "peers", (), ("address",), ("etcd",))
+        yield Listener(ETCD_METRICS, "etcd", "metrics")
     if "control-plane" in pool.roles:
-        found += [
-            Listener(api.port, "kube-apiserver", "the API", ("api", "port")),
-            Listener(CONTROLLER_MANAGER, "kube-controller-manager", "health and metrics"),
-            Listener(SCHEDULER, "kube-scheduler", "health and metrics"),
-        ]
+        yield Listener(api.port, "kube-apiserver", "the API", ("api", "port"), ("any",), ("anyone",))
+        for component, port in (("kube-controller-manager", CONTROLLER_MANAGER), ("kube-scheduler", SCHEDULER)):
+            bound = scopes_of(str(values.flag(component, "bind-address") or "127.0.0.1"))
+            yield Listener(port, component, "health and metrics", (), bound, _callers(bound))
+        if cluster.versions.minor <= (1, 21) and not scheduler_by_flags(cluster, values.of("kube-scheduler")):
+            default = f"127.0.0.1:{SCHEDULER_WITHOUT_TLS}"
+            found = {
+                _address_port(str(values.config("kube-scheduler", name, default)), SCHEDULER_WITHOUT_TLS)
+                for name in ("healthzBindAddress", "metricsBindAddress")
+            }
+            for address, port in sorted(found):
+                bound = scopes_of(address)
+                purpose = "health and metrics without TLS"
+                yield Listener(port, "kube-scheduler", purpose, (), bound, _callers(bound))
     if pool.is_node:
-        found += [
-            Listener(KUBELET, "kubelet", "its API"),
-            Listener(KUBELET_HEALTH, "kubelet", "health"),
-            Listener(PROXY_METRICS, "kube-proxy", "metrics"),
-            Listener(PROXY_HEALTH, "kube-proxy", "health"),
-            Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams"),
-            Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort")),
-        ]
+        yield from _node_listeners(values)
+        yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
+        yield Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort"))
     if "load-balancer" in pool.roles:
         field: Path = ("api", "endpoint", "port")
-        found.append(Listener(api.endpoint_port, "apiserver-balancer", "the API endpoint", field))
-    return tuple(found)
+        yield Listener(api.endpoint_port, "apiserver-balancer", "the API endpoint", field, ("any",), ("anyone",))
+
+
+def _node_listeners(values: _Overrides) -> Iterator[Listener]:
+    bound = scopes_of(str(values.config("kubelet", "address", "0.0.0.0")))
+    callers: tuple[Caller, ...] = HOST_ITSELF if bound == LOOPBACK else ("control-plane",)
+    yield Listener(
+        _number(values.config("kubelet", "port", KUBELET), KUBELET), "kubelet", "its API", (), bound, callers
+    )
+    open_to_all = _number(values.config("kubelet", "readOnlyPort", 0), 0)
+    if open_to_all:
+        yield Listener(open_to_all, "kubelet", "its pods, to read, for anybody", (), bound, ("anyone",))
+    health = _number(values.config("kubelet", "healthzPort", KUBELET_HEALTH), KUBELET_HEALTH)
+    if health:
+        where = scopes_of(str(values.config("kubelet", "healthzBindAddress", "127.0.0.1")))
+        yield Listener(health, "kubelet", "health", (), where, _callers(where))
+    for name, usual, purpose in (
+        ("metricsBindAddress", PROXY_METRICS, "metrics"),
+        ("healthzBindAddress", PROXY_HEALTH, "health"),
+    ):
+        address, port = _address_port(str(values.config("kube-proxy", name, f"127.0.0.1:{usual}")), usual)
+        where = scopes_of(address)
+        yield Listener(port, "kube-proxy", purpose, (), where, _callers(where))
+
+
+class _Overrides:
+    """The spec's own words about a setting: the strongest of host, pool and cluster, else the component's default."""
+
+    def __init__(self, cluster: Cluster, pool: Pool, host: Host | None) -> None:
+        self._layers = [*([host.components] if host is not None else []), pool.components, cluster.components]
+
+    def of(self, component: str) -> list[Override]:
+        return [layer[component] for layer in self._layers if component in layer]
+
+    def config(self, component: str, name: str, default: Any) -> Any:
+        # The kubelet's flags win over its configuration; the other two pass them over beside a configuration.
+        flag = _CAPITAL.sub(r"-\g<0>", name).lower()
+        if component == "kubelet" and (value := self.flag(component, flag)) is not None:
+            return value
+        for override in self.of(component):
+            if name in override.config:
+                return default if override.config[name] is None else override.config[name]
+        return default
+
+    def flag(self, component: str, name: str) -> Any:
+        """Return a flag as the strongest layer writes it, None where none does or it is removed."""
+        for override in self.of(component):
+            flags = {**override.flags, **override.unsafe_flags}
+            if name in flags:
+                return flags[name]
+        return None
+
+
+def scopes_of(address: str) -> tuple[Scope, ...]:
+    """Return where a program listens that is told to bind an address."""
+    if address in {"127.0.0.1", "::1", "localhost"}:
+        return LOOPBACK
+    return ("any",) if address in {"", "0.0.0.0", "::"} else ("address",)
+
+
+def _callers(bound: tuple[Scope, ...]) -> tuple[Caller, ...]:
+    # Whoever opens such a port means it for somebody whom the spec does not name, such as a collector of metrics.
+    return HOST_ITSELF if bound == LOOPBACK else ("anyone",)
+
+
+def _address_port(value: str, usual: int) -> tuple[str, int]:
+    address, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or (":" in address and not address.startswith("[")):
+        return value.strip("[]"), usual
+    return address.strip("[]"), int(port)
+
+
+def _number(value: Any, usual: int) -> int:
+    return int(value) if isinstance(value, int) or str(value).isdigit() else usual

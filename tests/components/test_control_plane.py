@@ -311,10 +311,24 @@ def controller_manager_flags(minor: str, **network: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("minor", ["1.20", "1.21"])
-def test_ports_without_tls_are_shut_or_on_loopback(minor: str) -> None:
+def test_ports_without_tls_are_shut(minor: str) -> None:
     assert flags(kube_controller_manager.COMPONENT, minor)["port"] == "0"
-    config = document(kube_scheduler.COMPONENT, "/etc/kubernetes/scheduler.yaml", minor)
+    # --port=0 counts only without a configuration file.
+    found = flags(kube_scheduler.COMPONENT, minor)
+    assert found["port"] == "0" and "config" not in found and found["kubeconfig"] == kube_scheduler.KUBECONFIG
+    assert found["leader-elect"] == "true" and found["profiling"] == "false"
+    assert kube_scheduler.CONFIG not in host_items(kube_scheduler.COMPONENT, sample_cluster(minor))
+
+
+@pytest.mark.parametrize("minor", ["1.20", "1.21"])
+def test_a_scheduler_with_a_configuration_listens_without_tls_on_loopback_only(minor: str) -> None:
+    rest = "components: {kube-scheduler: {config: {podInitialBackoffSeconds: 2}}}"
+    items = host_items(kube_scheduler.COMPONENT, sample_cluster(minor, rest))
+    config = yaml.safe_load(text_of(items[kube_scheduler.CONFIG]))
     assert config["healthzBindAddress"] == config["metricsBindAddress"] == "127.0.0.1:10251"
+    assert config["podInitialBackoffSeconds"] == 2 and config["leaderElection"] == {"leaderElect": True}
+    found = flags_of(text_of(items["/etc/systemd/system/kube-scheduler.service"]))
+    assert found["config"] == kube_scheduler.CONFIG and "port" not in found
 
 
 @pytest.mark.parametrize(

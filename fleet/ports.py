@@ -1,0 +1,53 @@
+"""The port table of the rendered tree: on which ports each host is to listen, where, and who has a reason to call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
+
+    `scopes` are loopback, address (the host's own) and any; `callers` host, etcd, control-plane, operator, anyone.
+    """
+
+    first: int
+    last: int
+    protocol: str
+    scopes: frozenset[str]
+    callers: frozenset[str]
+    component: str
+    purpose: str
+
+    @property
+    def may_be_shut(self) -> bool:
+        """Whether it is a range of ports, which need not be open."""
+        return self.last != self.first
+
+    def holds(self, port: int) -> bool:
+        """Return whether a port is this one or of this range."""
+        return self.first <= port <= self.last
+
+
+def table_of(entries: Any, ssh_port: int) -> tuple[Port, ...]:
+    """Return the ports that entries of ports.yaml name; `ssh` stands for the host's own ssh port.
+
+    Raises KeyError, TypeError or ValueError for entries that render would not have written.
+    """
+    return tuple(_port(entry, ssh_port) for entry in entries or ())
+
+
+def _port(entry: Mapping[str, Any], ssh_port: int) -> Port:
+    first, _, last = str(ssh_port if entry["port"] == "ssh" else entry["port"]).partition("-")
+    return Port(
+        first=int(first),
+        last=int(last or first),
+        protocol=str(entry["protocol"]),
+        scopes=frozenset(entry["listens"]),
+        callers=frozenset(entry["from"]),
+        component=str(entry["component"]),
+        purpose=str(entry["purpose"]),
+    )

@@ -1,0 +1,61 @@
+"""ports.yaml: on which ports the hosts of each pool listen, where, and who has a reason to call."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from generator.render.flow import flow
+from generator.render.inventory import HEADER
+from generator.spec.model import Cluster, Host
+from generator.spec.ports import Listener, listeners, node_ports
+
+PORTS_FILE = "ports.yaml"
+
+_WORDS = """\
+# listens: on loopback, on the host's own address, or on any. from: the host itself, hosts with a role, the operator, or
+# anyone. ssh is each host's own ssh port (inventory.yaml). Of a range any port may be open, the others all are.
+"""
+
+
+def ports_text(cluster: Cluster, pools: Collection[str]) -> str:
+    """Return ports.yaml for the pools that have hosts, by port; hosts with overrides of their own have their own."""
+    lines = [HEADER.format(cluster=cluster.name) + _WORDS + "everyHost:"]
+    ssh = {"port": "ssh", "protocol": "tcp", "listens": ["any"], "from": ["operator"], "component": "sshd"}
+    lines.append(f"- {flow({**ssh, 'purpose': 'the way in for Slipway'})}")
+    lines.append("pools:")
+    for name in sorted(pools):
+        pool = cluster.pools[name]
+        lines.append(f"  {name}:")
+        lines.extend(f"  - {flow(entry)}" for entry in _entries(cluster, listeners(cluster, pool), pool.is_node))
+    return "\n".join(lines) + "\n"
+
+
+def own_ports(cluster: Cluster) -> Iterator[tuple[str, bytes]]:
+    """Yield hosts/<host>/ports.yaml for each host whose overrides make it listen otherwise than its pool."""
+    for host in cluster.hosts:
+        own = listeners(cluster, host.pool, host) if host.components else ()
+        if own and own != listeners(cluster, host.pool):
+            yield f"hosts/{host.name}/{PORTS_FILE}", _own_text(cluster, host, own).encode()
+
+
+def _own_text(cluster: Cluster, host: Host, own: tuple[Listener, ...]) -> str:
+    lines = [HEADER.format(cluster=cluster.name) + "ports:"]
+    lines.extend(f"- {flow(entry)}" for entry in _entries(cluster, own, host.pool.is_node))
+    return "\n".join(lines) + "\n"
+
+
+def _entries(cluster: Cluster, found: tuple[Listener, ...], is_node: bool) -> list[dict[str, Any]]:
+    every = [*found, *([node_ports(cluster)] if is_node else [])]
+    return [_entry(one) for one in sorted(every, key=lambda one: (one.port, one.component, one.purpose))]
+
+
+def _entry(one: Listener) -> dict[str, Any]:
+    return {
+        "port": f"{one.port}-{one.last}" if one.last else one.port,
+        "protocol": one.protocol,
+        "listens": list(one.scopes),
+        "from": list(one.callers),
+        "component": one.component,
+        "purpose": one.purpose,
+    }

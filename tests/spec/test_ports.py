@@ -1,0 +1,80 @@
+"""The port table follows the spec: what an override moves, opens or shuts stands in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from generator.spec import ports
+from generator.spec.ports import Listener
+from tests.spec.samples import loaded
+
+POOL = {"all": {"roles": ["etcd", "control-plane"]}}
+HOST = {"h": {"pool": "all", "address": "10.0.0.1"}}
+
+
+def table(minor: str = "1.36", **components: Any) -> dict[int, Listener]:
+    cluster = loaded(pools=POOL, hosts=HOST, components=components, versions={"kubernetes": f"{minor}.0"})
+    found = ports.listeners(cluster, cluster.pools["all"])
+    assert len({one.port for one in found}) == len(found)
+    return {one.port: one for one in found}
+
+
+def test_what_is_bound_to_what_by_default() -> None:
+    found = table()
+    on = {scope: sorted(port for port, one in found.items() if one.scopes == scope) for scope in {
+        one.scopes for one in found.values()
+    }}  # fmt: skip
+    assert on == {
+        ("loopback",): [2381, 8443, 10010, 10248, 10249, 10256, 10257, 10259],
+        ("address",): [2380],
+        ("loopback", "address"): [2379],
+        ("any",): [6443, 10250],
+    }
+    assert all(one.callers == ("host",) for one in found.values() if one.scopes == ("loopback",))
+    assert found[2380].callers == ("etcd",) and found[10250].callers == ("control-plane",)
+
+
+@pytest.mark.parametrize("port", [8080, 10251, 10252, 10255])
+def test_ports_of_an_older_day_are_not_in_it(port: int) -> None:
+    assert port not in table("1.20") and port not in table()
+
+
+def test_a_configured_scheduler_of_1_20_has_one_more() -> None:
+    found = table("1.20", **{"kube-scheduler": {"config": {"podInitialBackoffSeconds": 2}}})
+    assert found[10251].component == "kube-scheduler" and found[10251].scopes == ("loopback",)
+
+
+def test_an_address_that_the_spec_opens_is_open_in_it() -> None:
+    found = table(
+        **{
+            "kube-controller-manager": {"flags": {"bind-address": "0.0.0.0"}},
+            "kube-proxy": {"config": {"metricsBindAddress": "[::]:9249", "healthzBindAddress": "0.0.0.0:10256"}},
+            "kubelet": {"config": {"readOnlyPort": 10255, "healthzPort": 0}},
+        }
+    )
+    assert found[10257].scopes == ("any",) and found[10257].callers == ("anyone",)
+    assert found[9249].scopes == found[10256].scopes == ("any",) and 10249 not in found
+    assert found[10255].callers == ("anyone",) and 10248 not in found
+    assert found[10259].scopes == ("loopback",)
+
+
+def test_a_kubelets_flag_wins_over_its_configuration() -> None:
+    found = table("1.20", kubelet={"config": {"healthzPort": 10300}, "flags": {"healthz-port": 10301}})
+    assert 10301 in found and 10300 not in found and 10248 not in found
+
+
+def test_a_host_of_its_own_ways_differs_from_its_pool() -> None:
+    own = {"kube-proxy": {"config": {"metricsBindAddress": "0.0.0.0:10249"}}}
+    cluster = loaded(pools=POOL, hosts={"h": {**HOST["h"], "components": own}})
+    pool = cluster.pools["all"]
+    by_pool = {one.port: one.scopes for one in ports.listeners(cluster, pool)}
+    by_host = {one.port: one.scopes for one in ports.listeners(cluster, pool, cluster.hosts[0])}
+    assert by_pool[10249] == ("loopback",) and by_host == {**by_pool, 10249: ("any",)}
+
+
+def test_node_ports_are_a_range() -> None:
+    cluster = loaded(pools=POOL, hosts=HOST)
+    found = ports.node_ports(cluster)
+    assert (found.port, found.last, found.protocol) == (30000, 32767, "any")
