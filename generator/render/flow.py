@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from generator.formats.yaml_text import yaml_line, yaml_text
+from generator.formats.yaml_text import block_scalar, is_plain, yaml_line
 
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*|[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?")
-"""Names, paths and IPv4 addresses or ranges; with three dots no number, date or time of YAML is meant."""
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+__all__ = ["block_scalar", "flow", "scalar"]
 
 
 def flow(value: Any) -> str:
@@ -24,14 +21,8 @@ def flow(value: Any) -> str:
 
 
 @lru_cache(maxsize=65536, typed=True)
-def block_scalar(value: str) -> str:
-    """Return a text of one line as a scalar of block style, which needs fewer quotes than flow style."""
-    return yaml_text(value).removesuffix("...\n").rstrip("\n")
-
-
-@lru_cache(maxsize=65536, typed=True)
 def scalar(value: Any) -> str:
     """Return one scalar as YAML text that reads back as the same value and type."""
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+    if isinstance(value, str) and is_plain(value):
         return value
     return yaml_line([value])[1:-1]

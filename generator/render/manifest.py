@@ -24,7 +24,8 @@ from generator.components.items import (
 )
 from generator.components.view import Material
 from generator.errors import RenderError
-from generator.render.flow import block_scalar, flow
+from generator.formats.yaml_text import block_scalar
+from generator.render.flow import flow
 from generator.render.levels import Folder
 from generator.render.secret_slots import slot_names
 

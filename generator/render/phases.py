@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from generator.render.flow import block_scalar, flow
+from generator.formats.yaml_text import block_scalar
+from generator.render.flow import flow
 from generator.render.inventory import HEADER
 from generator.spec.layout import (
     CA_CERT,

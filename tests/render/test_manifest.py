@@ -21,8 +21,9 @@ from generator.components.items import (
     item_key,
 )
 from generator.errors import RenderError
+from generator.formats.yaml_text import block_scalar
 from generator.pki.request_material import RequestMaterial
-from generator.render.flow import block_scalar, flow
+from generator.render.flow import flow
 from generator.render.levels import Folder
 from generator.render.manifest import folder_files
 from tests.render.small import small_cluster
