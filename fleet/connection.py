@@ -13,6 +13,14 @@ from fleet.tls import ByteReader, ByteWriter
 
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(0x7F, 0xA0)) if code not in (9, 10)}
 Input = bytes | AsyncIterable[bytes]
+CAUSES = {
+    "No space left on device": "make room there and run the same command again",
+    "Disk quota exceeded": "make room there and run the same command again",
+    "Read-only file system": "see why in the host's `dmesg`, mount it writable and run the same command again",
+    "Input/output error": "its disk may be failing: see the host's `dmesg`",
+    "Structure needs cleaning": "the file system is damaged: see the host's `dmesg`",
+}
+"""What strerror(3) says in the C locale about a disk that cannot be written, and what is to be done then."""
 
 
 def printable(text: str) -> str:
@@ -36,8 +44,16 @@ class Result:
     @property
     def complaint(self) -> str:
         """The last line of standard error that says something, for a message."""
-        lines = [line.strip() for line in self.stderr.decode("utf-8", "backslashreplace").splitlines()]
-        return printable(next((line for line in reversed(lines) if line), f"exit status {self.exit}"))
+        return next((line for line in reversed(self._lines) if line), f"exit status {self.exit}")
+
+    @property
+    def cause(self) -> str:
+        """The system's own word for what failed, such as "Read-only file system"; "" where standard error has none."""
+        return next((cause for line in self._lines for cause in CAUSES if cause in line), "")
+
+    @property
+    def _lines(self) -> list[str]:
+        return [printable(line.strip()) for line in self.stderr.decode("utf-8", "backslashreplace").splitlines()]
 
 
 class Connection(Protocol):

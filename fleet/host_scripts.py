@@ -11,10 +11,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from functools import cache
 from importlib.resources import files
 
-from fleet.connection import Connection, Input, printable
+from fleet.connection import CAUSES, Connection, Input, printable
 from generator.errors import HostError
 
-_READ_SCRIPT = 's=$(head -c "$1") && shift && eval "$s"'
+# A script that arrives in part, from a connection that is cut, is not begun.
+_READ_SCRIPT = 's=$(head -c "$1" && echo .) && LC_ALL=C && [ "${#s}" -eq "$(($1 + 1))" ] && shift && eval "${s%.}"'
 Lines = tuple[tuple[str, ...], ...]
 
 
@@ -49,9 +50,11 @@ async def run_script(
     lines = tuple(tuple(line.split("\t")) for line in printable(result.text).split("\n") if line)
     for words in lines:
         if words[0] == "fail":
-            raise HostError(f"{connection.host}: {name}: {' '.join(words[1:])}", connection.host)
+            because = f" ({result.cause}); {CAUSES[result.cause]}" if result.cause else ""
+            raise HostError(f"{connection.host}: {name}: {' '.join(words[1:])}{because}", connection.host)
     if result.exit not in accept:
-        raise HostError(f"{connection.host}: {name}: {result.complaint}; look at the host", connection.host)
+        todo = CAUSES.get(result.cause, "look at the host")
+        raise HostError(f"{connection.host}: {name}: {result.complaint}; {todo}", connection.host)
     if not lines or lines[-1] != ("end",):
         raise HostError(
             f"{connection.host}: {name}: the answer is cut off ({result.complaint}); try again", connection.host

@@ -17,7 +17,7 @@ if touch -d '1 day ago' "$day"; then
     set -f
 fi
 if [ "$url" = - ]; then
-    cat >"$part" || fail "the stream broke off or the disk is full"
+    cat >"$part" || fail "$part cannot be written"
 elif command -v curl >/dev/null; then
     curl --fail --silent --show-error --location --retry 2 --connect-timeout 20 --output "$part" -- "$url" </dev/null ||
         fail "$url cannot be fetched"
@@ -45,17 +45,17 @@ while [ $# -ge 3 ]; do
             fail "$path cannot be written"
         }
     else
-        tar -xOf "$part" -- "$member" >"$waiting" 2>/dev/null || tar -xOf "$part" -- "./$member" >"$waiting" 2>/dev/null || {
+        tar -xOf "$part" -- "$member" >"$waiting" 2>/dev/null || tar -xOf "$part" -- "./$member" >"$waiting" || {
             rm -f "$waiting"
-            fail "the archive has no member $member"
+            fail "the archive has no member $member that can be unpacked to $path"
         }
     fi
     chown 0:0 "$waiting" && chmod 0755 "$waiting" || fail "$path cannot be given its mode"
     label "$waiting" "$path"
-    sync "$waiting"
+    sync "$waiting" || fail "$path cannot be flushed to disk"
     mv -fT "$waiting" "$ROOT$path" || fail "$path cannot be put in place"
     # The digest is read from what lies there now, whatever was meant to.
-    record_line "$path" binary binaries "$component" "$sha256" >>"$records"
+    record_line "$path" binary binaries "$component" "$sha256" >>"$records" || fail "the records cannot be written"
     say changed "$path"
 done
 keep_records "$records"

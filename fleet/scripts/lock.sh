@@ -13,11 +13,14 @@ run_of() {
 case $1 in
 look) ;;
 take)
-    if mkdir "$lock" 2>/dev/null; then
-        cat >"$lock/holder"
-        printf '%s\n' "$2" >"$lock/run"
-        touch "$lock/renewed"
+    # Where the folder cannot be made, nobody holds it, and the second try says on standard error why.
+    if mkdir "$lock" 2>/dev/null || { [ ! -d "$lock" ] && mkdir "$lock"; }; then
+        cat >"$lock/holder" && printf '%s\n' "$2" >"$lock/run" && touch "$lock/renewed" || {
+            rm -rf "$lock"
+            fail "the lock cannot be written in $STATE"
+        }
     fi
+    [ -d "$lock" ] || fail "the lock cannot be made in $STATE"
     ;;
 oust)
     # The rename is what only one can win. Whose it was is known for certain only after it: somebody else may have
@@ -31,7 +34,7 @@ oust)
     ;;
 renew)
     run_of
-    [ "$holder" != "$2" ] || touch "$lock/renewed"
+    [ "$holder" != "$2" ] || touch "$lock/renewed" || fail "the lock cannot be renewed in $STATE"
     ;;
 release)
     run_of

@@ -10,15 +10,16 @@ for other in "$STATE/staged"/*; do
 done
 set -f
 incoming=$STATE/staged/$digest.incoming
+# A full disk gets back at once what did not fit.
+trap 'rm -rf -- "$incoming"' EXIT
 mkdir -p "$incoming/blobs" "$STATE/staged/$digest/blobs" || fail "$incoming cannot be made"
-tar -xzf - --no-same-owner -C "$incoming" || fail "the stream broke off or the disk is full"
+tar -xzf - --no-same-owner -C "$incoming" || fail "what arrives cannot be unpacked in $STATE/staged"
 (cd "$incoming" && sha256sum --check --status --strict sums) || fail "what arrived has another digest than what was sent"
 set +f
 for blob in "$incoming/blobs"/*; do
     [ ! -f "$blob" ] || mv -f "$blob" "$STATE/staged/$digest/blobs/" || fail "$blob cannot be moved"
 done
 sync
-mv -f "$incoming/manifest" "$STATE/staged/$digest/manifest"
-rm -rf "$incoming"
+mv -f "$incoming/manifest" "$STATE/staged/$digest/manifest" || fail "the manifest cannot be put in place"
 say staged "$digest"
 say end
