@@ -14,7 +14,7 @@ from fleet.batches import batches, down_hosts, hits
 from fleet.cluster_api import ClusterApi
 from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
 from fleet.host_scripts import run_script
-from fleet.plan import Plan
+from fleet.plan import ObjectChange, Plan
 from fleet.plan_text import folded, left_out_words
 from fleet.reporter import Reporter
 from fleet.session import Session
@@ -72,9 +72,7 @@ class ApplyRun:
         if objects:
             await self.ensure_lock()
             api = await self.cluster_api()
-            for change in await api.apply_objects(phase.objects):
-                self.reporter.event("object", phase=phase.name, name=change.name, action=change.action)
-                self.objects += change.action in {"create", "change", "delete"}
+            await api.apply_objects(phase.objects, lambda change: self._object(phase, change))
         if phase.formation and names and await self._formation(phase, names):
             names = []
         elif names:
@@ -115,8 +113,12 @@ class ApplyRun:
             name for name in self.hosts if self.tree.hosts[name].node and phase.roles & self.tree.hosts[name].pool.roles
         ]
         for change in await (await self.cluster_api()).settle_nodes(nodes):
-            self.reporter.event("object", phase=phase.name, name=change.name, action=change.action)
-            self.objects += change.action in {"create", "change", "delete"}
+            self._object(phase, change)
+
+    def _object(self, phase: Phase, change: ObjectChange) -> None:
+        """Tell of one object, and count it where it was written."""
+        self.reporter.event("object", phase=phase.name, name=change.name, action=change.action)
+        self.objects += change.action in {"create", "change", "delete"}
 
     async def _list_unready(self, phase: Phase) -> None:
         """Name the nodes that were not Ready before this run touched them; they are not counted against any slot."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from fleet.plan import ObjectChange
@@ -21,8 +21,13 @@ class ClusterApi(Protocol):
         """Return what applying object sets (folders of objects/) would change; nothing is written."""
         ...
 
-    async def apply_objects(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
-        """Apply object sets on the server's side, prune what left them, and return what changed."""
+    async def apply_objects(
+        self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
+    ) -> tuple[ObjectChange, ...]:
+        """Apply object sets on the server's side, prune what left them, and return what changed.
+
+        `told` hears of each object as soon as it is done.
+        """
         ...
 
     async def unaccepted(self, sets: Sequence[str]) -> tuple[str, ...]:

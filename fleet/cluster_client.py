@@ -73,25 +73,34 @@ class OperatorApi:
             found.extend(await self._orphans())
         return tuple(self._change(one) for one in found)
 
-    async def apply_objects(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
-        """Apply object sets, prune what left them, and return what changed.
+    async def apply_objects(
+        self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
+    ) -> tuple[ObjectChange, ...]:
+        """Apply object sets, prune what left them, and return what changed; `told` hears of each as soon as it is done.
 
         A new cluster lets admins do nothing yet: then, and only then, the one object that binds them is applied with
         a certificate of system:masters, signed for this and thrown away.
         """
-        done: list[Difference] = []
+        done: list[ObjectChange] = []
+
+        def tell(one: Difference) -> None:
+            done.append(self._change(one))
+            told(done[-1])
+
         for name in sets:
             one = load_set(self._tree.path, name)
             try:
-                done.extend(await objects.apply_set(self.api, one))
+                await objects.apply_set(self.api, one, told=tell)
             except ApiError as error:
                 if not self._may_bind(error, one):
                     raise
-                done.extend(await self._bind_admins(one))
-                done.extend(await self._apply_when_bound(one))
+                for bound in await self._bind_admins(one):
+                    tell(bound)
+                await self._apply_when_bound(one, tell)
         if self._is_last(sets):
-            done.extend(await objects.delete_orphans(self.api, self._all_sets))
-        return tuple(self._change(one) for one in done)
+            for orphan in await objects.delete_orphans(self.api, self._all_sets):
+                tell(orphan)
+        return tuple(done)
 
     async def unaccepted(self, sets: Sequence[str]) -> tuple[str, ...]:
         """Return what of object sets the API does not have as rendered, in words."""
@@ -204,15 +213,16 @@ class OperatorApi:
         action: objects.Action = "create" if was is None else "change"
         return (Difference(one.name, ref_of(binding), action, text_diff(was, binding)),)
 
-    async def _apply_when_bound(self, one: ObjectSet) -> tuple[Difference, ...]:
+    async def _apply_when_bound(self, one: ObjectSet, tell: Callable[[Difference], None]) -> None:
         for _ in range(BINDING_SECONDS * 2):
             try:
-                return await objects.apply_set(self.api, one)
+                await objects.apply_set(self.api, one, told=tell)
+                return
             except ApiError as error:
                 if error.status != 403:
                     raise
             await asyncio.sleep(0.5)
-        return await objects.apply_set(self.api, one)
+        await objects.apply_set(self.api, one, told=tell)
 
     async def _orphans(self) -> tuple[Difference, ...]:
         try:

@@ -59,14 +59,18 @@ async def apply_set(
     *,
     seconds: float = DEFINITION_SECONDS,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    told: Callable[[Difference], None] = lambda _: None,
 ) -> tuple[Difference, ...]:
-    """Apply what differs, delete what left the set, and return both; raises ApiError at the first refusal."""
+    """Apply what differs, delete what left the set, and return both; raises ApiError at the first refusal.
+
+    `told` hears of each object as soon as it is applied or deleted.
+    """
     record = await read_record(api)
     kinds = frozenset((ref.group, ref.kind) for ref in one.refs)
     changes = await differences(api, one)
     before = {**record, one.name: record.get(one.name, frozenset()) | kinds}
     await write_record(api, record, before)
-    wanted = {change.ref for change in changes if change.action in ("create", "change")}
+    wanted = {change.ref: change for change in changes if change.action in ("create", "change")}
     for change in changes:
         if change.action == "note" and change.ref in one.refs:
             raise ApiError(f"{api.cluster}: kube-apiserver: {change.ref}: {' '.join(change.diff)}", 409, "Conflict")
@@ -74,7 +78,11 @@ async def apply_set(
     for value in one.objects:
         if ref_of(value) in wanted:
             await _apply_served(api, one, value, deadline, sleep)
+            told(wanted[ref_of(value)])
     await _delete(api, changes)
+    for change in changes:
+        if change.ref not in wanted:
+            told(change)
     await write_record(api, before, {**before, one.name: kinds | _kept_kinds(changes)})
     return changes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,13 @@ class Remembering:
     async def object_changes(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
         return self.pending
 
-    async def apply_objects(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
+    async def apply_objects(
+        self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
+    ) -> tuple[ObjectChange, ...]:
         self.asked.append(f"apply {' '.join(sets)}")
         done, self.pending = self.pending, ()
+        for change in done:
+            told(change)
         return done
 
     async def ready_nodes(self) -> Mapping[str, bool]:
