@@ -336,7 +336,10 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
     *"$TAB"active"$TAB"restart | *"$TAB"reloading"$TAB"restart | *"$TAB"activating"$TAB"restart) act restart "$unit" ;;
     *"$TAB"active"$TAB"reload) act reload-or-restart "$unit" ;;
     *"$TAB"active"$TAB" | *"$TAB"reloading"$TAB"*) ;;
-    start"$TAB"activating"$TAB" | start"$TAB"activating"$TAB"reload) [ -n "$block" ] || act start "$unit" ;;
+    start"$TAB"activating"$TAB" | start"$TAB"activating"$TAB"reload)
+        # An attempt that began before the new files came, such as new certificates for expired ones, is of no worth.
+        [ -n "$block" ] || act "${waiting:+re}start" "$unit"
+        ;;
     start"$TAB"*) act start "$unit" ;;
     *) rm -f "$STATE/pending/$unit" ;;
     esac

@@ -180,3 +180,20 @@ def test_what_a_package_of_a_killed_run_enabled_is_turned_off(packaged: Place) -
     packaged.run(apply_run)
     assert "disable tools.service" in host.log and "disable ssh.service" not in host.log
     assert not host.state("units-before").exists()
+
+
+def test_an_attempt_that_began_before_new_files_is_made_anew(place: Place) -> None:
+    # Renewed certificates restart nothing that runs; a program that keeps dying of the expired ones must try again.
+    host = place.hosts["n1"]
+    pair = {"path": "/etc/idle/leaf.crt", "kind": "file", "mode": "0644", "owner": "root", "group": "root"}
+    place.items.append({**pair, "phase": "runtime"})
+    place.contents["/etc/idle/leaf.crt"] = "expired\n"
+    place.run(apply_run)
+    place.contents["/etc/idle/leaf.crt"] = "renewed\n"
+    host.forget_log()
+    place.run(apply_run)
+    assert host.log == []
+    place.contents["/etc/idle/leaf.crt"] = "renewed again\n"
+    (host.fake / "units/idle.service").write_text("activating\n")
+    place.run(apply_run)
+    assert host.log == ["restart idle.service"]
