@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from verbs import certs, demo, lab, new, rendering, running
+from verbs import certs, demo, lab, new, rendering, running, secrets
 
 namespace = Collection(
     new.new,
@@ -19,6 +19,7 @@ namespace = Collection(
     certs=certs.namespace,
     hosts=running.hosts_namespace,
     lab=lab.namespace,
+    secrets=secrets.namespace,
 )
 
 __all__ = ["namespace"]
