@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from generator.components.daemon import UnitSections, daemon_text
-from generator.components.items import HostBinary, HostDirectory, HostFile, HostItem, HostLink, HostUnit
+from generator.components.items import (
+    HostBinary,
+    HostDirectory,
+    HostFile,
+    HostItem,
+    HostLink,
+    HostUnit,
+    SecretTemplate,
+)
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
+from generator.errors import RenderError
 from generator.formats.toml_text import toml_text
 from generator.formats.yaml_text import yaml_text
 from generator.spec.layout import CNI_BIN_DIR, CNI_CONF_DIR, CONTAINERD_SOCKET, LINK_DIR, SYSTEMD_DIR, binary_dir
@@ -63,7 +72,7 @@ class Containerd:
             yield HostDirectory(folder, NAME, PHASE)
         # containerd sets this mode itself from 1.7.29 and 2.0.7 on (CVE-2024-25621).
         yield HostDirectory(cluster.directories.containerd, NAME, PHASE, mode=0o700)
-        yield HostFile(CONFIG, toml_text(settings.config), NAME, PHASE, restarts=(UNIT,))
+        yield _config_file(view, settings)
         if cluster.versions.crictl:
             yield HostFile("/etc/crictl.yaml", _crictl(), NAME, PHASE)
         for registry in cluster.runtime.registries:
@@ -89,6 +98,37 @@ class Containerd:
         return ()
 
 
+def _config_file(view: View, settings: Settings) -> HostFile:
+    """Return config.toml: with credentials a text with slots that root alone reads."""
+    text = toml_text(settings.config)
+    members = [registry for registry in view.cluster.runtime.registries if registry.credentials]
+    if not members:
+        return HostFile(CONFIG, text, NAME, PHASE, restarts=(UNIT,))
+    for registry in members:
+        try:
+            view.material.secret_id(registry.secret)
+        except RenderError:
+            raise RenderError(
+                f"{view.cluster.name}: {NAME}: no credentials for {registry.host} are sealed; "
+                f"run `invoke secrets.set --name {registry.secret}`"
+            ) from None
+    return HostFile(CONFIG, SecretTemplate(text), NAME, PHASE, mode=0o600, restarts=(UNIT,))
+
+
+def _logins(cluster: Cluster) -> Mapping[str, Any]:
+    """Return who logs in where: for each registry host the sealed base64 of user, colon and password.
+
+    containerd marks the property deprecated and keeps it until it has another home for credentials; hosts.toml can
+    send a fixed header only, which registries that hand out tokens refuse. Source: containerd's docs/cri/registry.md
+    and its pull request 12791. Base64 also keeps whatever a password holds out of TOML's quoting.
+    """
+    return {
+        _login_host(registry.host): {"auth": {"auth": f"{{{{secret:{registry.secret}}}}}"}}
+        for registry in cluster.runtime.registries
+        if registry.credentials
+    }
+
+
 def config_version(version: str) -> int:
     """Return the format of config.toml for a containerd version: 2 for 1.x, 3 from 2.0 on.
 
@@ -107,7 +147,9 @@ def _config(cluster: Cluster) -> dict[str, Any]:
     }
     containers = {"default_runtime_name": "runc", "runtimes": {"runc": runc}}
     stream = {"stream_server_address": STREAM_ADDRESS, "stream_server_port": STREAM_PORT}
-    registry = {"config_path": CERTS_DIR}
+    registry: dict[str, Any] = {"config_path": CERTS_DIR}
+    if logins := _logins(cluster):
+        registry["configs"] = logins
     # bin_dir left containerd with 2.3; bin_dirs came with 2.1 (deprecation table of containerd's RELEASES.md).
     folders: dict[str, Any] = {"bin_dir": CNI_BIN_DIR} if _release(version) < (2, 1) else {"bin_dirs": [CNI_BIN_DIR]}
     cni = {**folders, "conf_dir": CNI_CONF_DIR}
@@ -190,8 +232,13 @@ def _registry(registry: Registry) -> Iterator[HostItem]:
 
 
 def _server(host: str) -> str:
-    """Return the URL of a registry; images of docker.io come from another name (containerd's docs/hosts.md)."""
-    return "https://registry-1.docker.io" if host == "docker.io" else f"https://{host}"
+    """Return the URL of a registry."""
+    return f"https://{_login_host(host)}"
+
+
+def _login_host(host: str) -> str:
+    """Return the name of a registry's server; images of docker.io come from another (containerd's docs/hosts.md)."""
+    return "registry-1.docker.io" if host == "docker.io" else host
 
 
 def _path(mirror: str) -> dict[str, bool]:

@@ -178,6 +178,8 @@ def _runtime(cluster: Cluster, findings: Findings) -> None:
     for host in sorted({host for host in hosts if hosts.count(host) > 1}):
         findings.fault(path, f"{host} is there twice", "put its mirrors into one entry")
     for registry in cluster.runtime.registries:
+        if registry.credentials and registry.host == "_default":
+            findings.fault(path, "_default has credentials, and they are one registry's", "name the registry")
         if registry.skip_verify and registry.ca_file is not None:
             findings.fault(path, f"{registry.host} has a caFile, and skipVerify passes over it", "keep one of the two")
         elif registry.skip_verify:

@@ -141,6 +141,6 @@ def _runtime(spec: ClusterSpec, findings: Findings) -> Runtime:
             if one.ca_file is not None
             else None
         )
-        registries.append(Registry(one.host, tuple(one.mirrors), ca, one.skip_verify))
+        registries.append(Registry(one.host, tuple(one.mirrors), ca, one.skip_verify, one.credentials))
     registries.sort(key=lambda registry: registry.host)
     return Runtime(spec.runtime.cgroup_driver, spec.runtime.sandbox_image, tuple(registries))

@@ -123,6 +123,9 @@ class RegistrySpec(Section):
     mirrors: list[Url] = Field([], description="URLs that are tried before the registry itself, in order.")
     ca_file: RelativePath | None = Field(None, description="CA certificate of the registry, relative to cluster.yaml.")
     skip_verify: bool = Field(False, description="Whether its certificate is accepted unchecked.")
+    credentials: bool = Field(
+        False, description="Whether nodes log in there with what `secrets.set --name registry/HOST` has sealed."
+    )
 
 
 class RuntimeSpec(Section):

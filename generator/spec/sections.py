@@ -122,12 +122,21 @@ class PkiSettings:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """One registry host as containerd's certs.d sees it; `ca_file` is the text of its CA certificate, or None."""
+    """One registry host as containerd's certs.d sees it; `ca_file` is the text of its CA certificate, or None.
+
+    `credentials` says that nodes log in there, with the secret that `secret` names.
+    """
 
     host: str
     mirrors: tuple[str, ...]
     ca_file: str | None
     skip_verify: bool
+    credentials: bool = False
+
+    @property
+    def secret(self) -> str:
+        """The name of the secret with which nodes log in: "registry/registry.example.net_5000" with a port."""
+        return f"registry/{self.host.replace(':', '_')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from generator.components.containerd import COMPONENT, CONFIG, config_version
-from generator.components.items import HostBinary, HostFile, HostLink
-from tests.components.clusters import cluster, of_pool, shared, text
+from generator.components.items import HostBinary, HostFile, HostLink, SecretTemplate
+from generator.errors import RenderError
+from tests.components.clusters import NamedMaterial, cluster, of_pool, shared, text
 
 
 def config(version: str, **more: str) -> dict[str, Any]:
@@ -71,6 +72,40 @@ def test_registries_keep_the_order_of_mirrors() -> None:
     assert docker["host"]["https://a.example/v2/hub"]["override_path"] is True
     own = tomllib.loads(text(items, "/etc/containerd/certs.d/own.example:5000/hosts.toml"))
     assert own == {"server": "https://own.example:5000", "skip_verify": True}
+
+
+@pytest.mark.parametrize(
+    ("version", "plugin"), [("1.6.20", "io.containerd.grpc.v1.cri"), ("2.2.3", "io.containerd.cri.v1.images")]
+)
+def test_credentials_are_slots_in_a_file_for_root_alone(version: str, plugin: str) -> None:
+    made = cluster(
+        more="""
+        runtime:
+          registries:
+          - {host: docker.io, credentials: true}
+          - {host: "own.example:5000", credentials: true}
+          - {host: "open.example"}
+        """
+    )
+    made = replace(made, versions=replace(made.versions, containerd=version))
+    item = shared(COMPONENT, made)[CONFIG]
+    assert isinstance(item, HostFile) and isinstance(item.content, SecretTemplate)
+    assert (item.mode, item.owner, item.restarts) == (0o600, "root", ("containerd.service",))
+    assert tomllib.loads(item.content.text)["plugins"][plugin]["registry"]["configs"] == {
+        "registry-1.docker.io": {"auth": {"auth": "{{secret:registry/docker.io}}"}},
+        "own.example:5000": {"auth": {"auth": "{{secret:registry/own.example_5000}}"}},
+    }
+
+
+def test_credentials_that_nobody_has_sealed_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cluster(more="runtime: {registries: [{host: own.example, credentials: true}]}")
+
+    def nothing(_: object, name: str) -> str:
+        raise RenderError(f"{name} is not sealed")
+
+    monkeypatch.setattr(NamedMaterial, "secret_id", nothing)
+    with pytest.raises(RenderError, match=r"no credentials for own\.example are sealed; run `invoke secrets.set --name"):
+        shared(COMPONENT, made)
 
 
 def test_only_the_daemon_restarts_and_for_config_unit_and_link() -> None:
