@@ -12,12 +12,12 @@ PROVIDERS = ("secretbox", "aescbc", "aesgcm")
 
 
 def encryption_text(provider: str, resources: Sequence[str], key_names: Sequence[str]) -> str:
-    """Return an EncryptionConfiguration with slots for the keys; `key_names` are secret names, newest last.
+    """Return an EncryptionConfiguration with slots for the keys; `key_names` are secret names, the writer first.
 
-    The chosen provider writes, with the newest key. What another provider wrote before the spec chose this one stays
+    The chosen provider writes, with the first key. What another provider wrote before the spec chose this one stays
     readable, and so does plain text: identity comes last, or first where nothing is to be encrypted.
     """
-    keys = [{"name": name.rpartition("/")[2], "secret": f"{{{{secret:{name}}}}}"} for name in reversed(key_names)]
+    keys = [{"name": name.rpartition("/")[2], "secret": f"{{{{secret:{name}}}}}"} for name in key_names]
     order = sorted(PROVIDERS, key=lambda name: name != provider)
     providers: list[dict[str, Any]] = [{name: {"keys": keys}} for name in order]
     providers.insert(len(providers) if provider else 0, {"identity": {}})

@@ -18,6 +18,7 @@ from generator.components.settings import Settings, resolved
 from generator.components.tls import CIPHER_SUITES, MIN_VERSION
 from generator.components.view import View
 from generator.errors import RenderError
+from generator.formats.natural import natural_order
 from generator.formats.yaml_text import yaml_text
 from generator.spec.flag_policy import additive_flags
 from generator.spec.layout import (
@@ -25,11 +26,10 @@ from generator.spec.layout import (
     FRONT_PROXY_CA_CERT,
     KUBERNETES_DIR,
     PKI_DIR,
-    SA_KEY,
-    SA_PUB,
     SERVICE_ACCOUNT_GROUP,
     SYSTEMD_DIR,
     env_file,
+    service_account_files,
 )
 from generator.spec.model import Cluster, Pool
 
@@ -132,8 +132,8 @@ def _flags(view: View) -> dict[str, Any]:
         "requestheader-group-headers": "X-Remote-Group",
         "requestheader-username-headers": "X-Remote-User",
         "service-account-issuer": cluster.service_account_issuer,
-        "service-account-key-file": SA_PUB,
-        "service-account-signing-key-file": SA_KEY,
+        "service-account-key-file": _token_verifiers(view),
+        "service-account-signing-key-file": service_account_files(view.material.service_account_keys()[0])[0],
         "service-cluster-ip-range": list(cluster.network.service_cidrs),
         "service-node-port-range": "{}-{}".format(*cluster.network.node_port_range),
         "profiling": False,
@@ -182,9 +182,18 @@ def _wildcard(cluster: Cluster) -> str:
     return "::" if any(":" in cidr for cidr in cluster.network.service_cidrs) else "0.0.0.0"
 
 
+def _token_verifiers(view: View) -> str | tuple[str, ...]:
+    """Return the public keys that tokens are checked with; while a rotation runs the flag stands there repeatedly.
+
+    In the order of names, so that a change of signer moves no line.
+    """
+    paths = [service_account_files(pair)[1] for pair in sorted(view.material.service_account_keys(), key=natural_order)]
+    return paths[0] if len(paths) == 1 else tuple(paths)
+
+
 def _encryption_keys(view: View) -> tuple[str, ...]:
-    """Return the names of the keys, newest last; keys outlive a change to no encryption, to read what they wrote."""
-    keys = view.material.secret_names("encryption/")
+    """Return the keys, the writer first; they outlive a change to no encryption, to read what they wrote."""
+    keys = view.material.encryption_keys()
     if view.cluster.encryption.provider and not keys:
         raise RenderError(
             f"{view.cluster.name}: {NAME}: no key for encryption at rest is sealed; run invoke render, which makes one"

@@ -23,10 +23,10 @@ from generator.spec.layout import (
     FRONT_PROXY_CA_CERT,
     KUBERNETES_DIR,
     PKI_DIR,
-    SA_KEY,
     SERVICE_ACCOUNT_GROUP,
     SIGNING_CERT,
     SYSTEMD_DIR,
+    service_account_files,
 )
 from generator.spec.model import Cluster, Pool
 from generator.spec.sections import Network
@@ -57,7 +57,7 @@ class KubeControllerManager:
         table = minor_table(cluster, {"port": 0} if cluster.versions.minor <= (1, 21) else {})
         return resolved(
             view.overrides(NAME),
-            flags=_flags(cluster),
+            flags=_flags(view),
             unit=_unit(),
             table=table,
             additive_flags=additive_flags(NAME),
@@ -100,8 +100,8 @@ def _kubeconfig(view: View, level: Level) -> Iterator[HostItem]:
     )
 
 
-def _flags(cluster: Cluster) -> dict[str, Any]:
-    network = cluster.network
+def _flags(view: View) -> dict[str, Any]:
+    network = view.cluster.network
     return {
         "kubeconfig": KUBECONFIG,
         "authentication-kubeconfig": KUBECONFIG,
@@ -118,7 +118,7 @@ def _flags(cluster: Cluster) -> dict[str, Any]:
         "root-ca-file": CA_CERT,
         "cluster-signing-cert-file": SIGNING_CERT,
         "cluster-signing-key-file": SIGNING_KEY,
-        "service-account-private-key-file": SA_KEY,
+        "service-account-private-key-file": service_account_files(view.material.service_account_keys()[0])[0],
         "use-service-account-credentials": True,
         "controllers": ["*", "bootstrapsigner", "tokencleaner"],
         "service-cluster-ip-range": list(network.service_cidrs),

@@ -13,9 +13,8 @@ from generator.spec.layout import (
     FRONT_PROXY_CA_CERT,
     KUBERNETES_DIR,
     PKI_DIR,
-    SA_KEY,
-    SA_PUB,
     SERVICE_ACCOUNT_GROUP,
+    service_account_files,
 )
 from generator.spec.model import Cluster, Pool
 
@@ -60,9 +59,18 @@ class Trust:
         if "control-plane" not in view.pool.roles:
             return
         yield HostFile(FRONT_PROXY_CA_CERT, view.material.certificate("front-proxy-ca"), NAME, PHASE)
-        yield HostFile(SA_PUB, view.material.certificate("sa.pub"), NAME, PHASE, restarts=TOKEN_CHECKERS)
+        signer, *_ = pairs = view.material.service_account_keys()
+        for pair in pairs:
+            public = view.material.certificate(f"{pair}.pub")
+            yield HostFile(service_account_files(pair)[1], public, NAME, PHASE, restarts=TOKEN_CHECKERS)
         yield HostFile(
-            SA_KEY, SecretRef("pki/sa"), NAME, PHASE, mode=0o440, group=SERVICE_ACCOUNT_GROUP, restarts=TOKEN_SIGNERS
+            service_account_files(signer)[0],
+            SecretRef(f"pki/{signer}"),
+            NAME,
+            PHASE,
+            mode=0o440,
+            group=SERVICE_ACCOUNT_GROUP,
+            restarts=TOKEN_SIGNERS,
         )
 
     def host(self, view: View) -> Iterable[HostItem]:

@@ -28,8 +28,12 @@ class Material(Protocol):
         """Return the id of a secret; raises RenderError where no such secret is sealed."""
         ...
 
-    def secret_names(self, prefix: str) -> tuple[str, ...]:
-        """Return the names of sealed secrets below a prefix ("encryption/"), sorted, newest last."""
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the names of the encryption keys that API servers know, the one that writes first."""
+        ...
+
+    def service_account_keys(self) -> tuple[str, ...]:
+        """Return the names of the service-account key pairs that API servers know ("sa"), the one that signs first."""
         ...
 
 

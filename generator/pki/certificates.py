@@ -20,12 +20,19 @@ from generator.pki.request import (
     key_usages,
     split_sans,
 )
-from generator.spec.layout import CA_CERT, ETCD_PKI_DIR, FRONT_PROXY_CA_CERT, PKI_DIR, SA_KEY, SA_PUB, SIGNING_CERT
+from generator.spec.layout import (
+    CA_CERT,
+    ETCD_PKI_DIR,
+    FRONT_PROXY_CA_CERT,
+    PKI_DIR,
+    SIGNING_CERT,
+    service_account_files,
+)
 from generator.spec.model import Cluster, Host
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
 SERVICE_ACCOUNT = "sa"
-"""The key pair that signs service-account tokens: no certificate, but a public key `sa.pub`."""
+"""The first key pair that signs service-account tokens (a rotation adds sa-2, …): no certificate, but `sa.pub`."""
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -45,9 +52,10 @@ def certificates(cluster: Cluster) -> tuple[Request, ...]:
     return (*_authorities(cluster), *sorted(leaves, key=lambda request: request.name))
 
 
-def service_account_places() -> tuple[Place, ...]:
-    """Return where the service-account key pair goes."""
-    return (Place(SA_PUB, "control-plane", SA_KEY),)
+def service_account_places(pair: str = SERVICE_ACCOUNT, *, signs: bool = True) -> tuple[Place, ...]:
+    """Return where a service-account key pair goes; its private key only while it signs."""
+    private, public = service_account_files(pair)
+    return (Place(public, "control-plane", private if signs else ""),)
 
 
 def _authorities(cluster: Cluster) -> Iterator[Request]:

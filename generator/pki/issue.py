@@ -112,6 +112,7 @@ class _Issue:
         for request in leaves:
             self._leaf(request)
         self._service_account()
+        self._rotated_pairs()
         self._encryption()
         removed = self._left_over({request.name for request in leaves})
         self.changes.write()
@@ -245,6 +246,14 @@ class _Issue:
         self.changes.put(self.store.path("sa.pub"), public_key_text(key_algorithm(key), key_id(key), public_pem(key)))
         self.made.append(SERVICE_ACCOUNT)
 
+    def _rotated_pairs(self) -> None:
+        """Look at the pairs that a rotation has added; only its verb makes them."""
+        for name in self.store.service_account_keys():
+            if name != SERVICE_ACCOUNT:
+                self._check_sealed(name)
+                self.store.key_id(name)
+                self.kept.append(name)
+
     def _encryption(self) -> None:
         entries = dict(self.store.index())
         folder = self.store.cluster_dir / "secrets"
@@ -303,11 +312,12 @@ def check_keys(cluster: Cluster, cluster_dir: Path, identity: Identity) -> None:
     """Open every sealed key and compare it with its certificate; raise PkiError for all that do not match."""
     store = PkiStore(cluster_dir)
     faults: list[str] = []
-    for name in (*(request.name for request in certificates(cluster)), SERVICE_ACCOUNT):
+    pairs = store.service_account_keys()
+    for name in (*(request.name for request in certificates(cluster)), *pairs):
         path = store.key_path(name)
         key = load_key(sealing.unseal_file(path, identity), shown(path))
         if key_id(key) != store.key_id(name):
-            beside = store.path("sa.pub" if name == SERVICE_ACCOUNT else name)
+            beside = store.path(f"{name}.pub" if name in pairs else name)
             faults.append(f"{shown(path)}: the key does not match {shown(beside)}; restore both from the same commit")
     if faults:
         raise PkiError("\n".join(faults))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from generator.errors import RenderError
 from generator.pki.certificates import SERVICE_ACCOUNT, certificates
@@ -13,18 +14,30 @@ from generator.spec.model import Cluster
 
 
 class RequestMaterial:
-    """Implements `Material` of the components: certificates are their requests as words, ids follow from names."""
+    """Implements `Material` of the components: certificates are their requests as words, ids follow from names.
 
-    def __init__(self, cluster: Cluster) -> None:
+    The keys stand for the states of a rotation: the one that writes or signs first.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        encryption_keys: Sequence[str] = ("encryption/1",),
+        service_account_keys: Sequence[str] = (SERVICE_ACCOUNT,),
+    ) -> None:
         self._requests: dict[str, Request] = {request.name: request for request in certificates(cluster)}
-        self._secrets = ("encryption/1",) if cluster.encryption.provider else ()
-        self._known = {f"pki/{SERVICE_ACCOUNT}", *(f"pki/{name}" for name in self._requests), *self._secrets}
+        self._encryption = tuple(encryption_keys) if cluster.encryption.provider else ()
+        self._pairs = tuple(service_account_keys)
+        pki = (f"pki/{name}" for name in (*self._requests, *self._pairs))
+        registries = (registry.secret for registry in cluster.runtime.registries if registry.credentials)
+        self._known = {*pki, *self._encryption, *registries}
         self._algorithm = cluster.pki.algorithm
 
     def certificate(self, name: str) -> str:
         """Return a request as words; raises RenderError for a certificate that the cluster does not have."""
-        if name == "sa.pub":
-            return f"public key of {SERVICE_ACCOUNT}: {self._algorithm}\n"
+        if name.removesuffix(".pub") in self._pairs:
+            return f"public key of {name.removesuffix('.pub')}: {self._algorithm}\n"
         request = self._requests.get("ca" if name == SIGNING else name)
         if request is None:
             raise RenderError(f"{name}: the cluster has no such certificate; correct the name")
@@ -36,6 +49,10 @@ class RequestMaterial:
             raise RenderError(f"{name}: the cluster has no such secret; correct the name")
         return hashlib.sha256(name.encode("utf-8")).hexdigest()[:16]
 
-    def secret_names(self, prefix: str) -> tuple[str, ...]:
-        """Return the names of secrets below a prefix."""
-        return tuple(name for name in self._secrets if name.startswith(prefix))
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the encryption keys, the one that writes first."""
+        return self._encryption
+
+    def service_account_keys(self) -> tuple[str, ...]:
+        """Return the service-account key pairs, the one that signs first."""
+        return self._pairs

@@ -1,9 +1,10 @@
 """clusters/<c>/pki and clusters/<c>/secrets as they lie on disk: public facts, and where sealed values are.
 
     pki/ca.crt  pki/ca.key.age  pki/etcd/ca.crt  pki/hosts/<host>/apiserver.crt  …    words above PEM; sealed keys
-    pki/sa.pub  pki/sa.key.age                                                       service-account key pair
+    pki/sa.pub  pki/sa.key.age  pki/sa-2.pub  …                                      service-account key pairs
     pki/<ca>.csr                                                                     only with an external CA
     secrets/index.yaml  secrets/encryption/1.age  …                                  all other secrets, and their ids
+    secrets/encryption.yaml  secrets/service-account.yaml                            where rotations stand
 
 The id of a private key follows from its certificate, so nothing sealed is ever opened here.
 """
@@ -20,14 +21,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from generator.errors import PkiError, RenderError
+from generator.formats.natural import natural_order
 from generator.pki.certificates import SERVICE_ACCOUNT
 from generator.pki.issuing import key_id, load_certificates
+from generator.pki.rotation_state import ENCRYPTION, Rotation, newest_first, read_state
+from generator.pki.rotation_state import SERVICE_ACCOUNT as SERVICE_ACCOUNT_KIND
 from generator.pki.words import certificate_text
 from generator.sealing import sealed_path, shown
 
 INDEX_FILE = "secrets/index.yaml"
 SIGNING = "signing"
 _ID = re.compile(r"[0-9a-f]{16}")
+_PAIR = re.compile(rf"{SERVICE_ACCOUNT}(-[1-9][0-9]*)?")
 
 
 class PkiStore:
@@ -42,7 +47,7 @@ class PkiStore:
     # --- Material ---------------------------------------------------------------------------------------------------
 
     def certificate(self, name: str) -> str:
-        """Return a certificate as words and PEM: "ca", "hosts/cp1/apiserver", "signing", or the public key "sa.pub".
+        """Return a certificate as words and PEM: "ca", "hosts/cp1/apiserver", "signing", or a public key "sa.pub".
 
         "ca" is what hosts trust (with an external CA: ours and those above it), "signing" the one certificate with
         which the controller manager signs. Raises RenderError where it was not issued.
@@ -72,10 +77,48 @@ class PkiStore:
         """Return the names of sealed secrets below a prefix ("encryption/"), sorted by number, newest last."""
         return tuple(sorted((name for name in self.index() if name.startswith(prefix)), key=natural_order))
 
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the encryption keys that API servers know, the one that writes first; raises PkiError."""
+        return self.encryption_rotation().known
+
+    def service_account_keys(self) -> tuple[str, ...]:
+        """Return the service-account key pairs that API servers know, the one that signs first; raises PkiError."""
+        return self.service_account_rotation().known
+
+    # --- rotations --------------------------------------------------------------------------------------------------
+
+    def encryption_rotation(self) -> Rotation:
+        """Return where the rotation of encryption keys stands; without a state file the newest key writes."""
+        names = self.secret_names("encryption/")
+        state = read_state(self.cluster_dir, ENCRYPTION)
+        if state is None:
+            newest, *others = newest_first(names) or ("",)
+            return Rotation(ENCRYPTION, newest, tuple(others))
+        for name in state.known:
+            if name not in names:
+                raise PkiError(
+                    f"{shown(self.cluster_dir / ENCRYPTION.file)}: {name} is in use and {INDEX_FILE} does not list it; "
+                    "restore both from git: what was encrypted with it cannot be read without it"
+                )
+        return state
+
+    def service_account_rotation(self) -> Rotation:
+        """Return where the rotation of the service-account key stands; without a state file the pair is "sa"."""
+        state = read_state(self.cluster_dir, SERVICE_ACCOUNT_KIND)
+        if state is None:
+            return Rotation(SERVICE_ACCOUNT_KIND, SERVICE_ACCOUNT)
+        for name in state.known:
+            if not _PAIR.fullmatch(name) or not self.has(f"{name}.pub"):
+                raise PkiError(
+                    f"{shown(self.cluster_dir / SERVICE_ACCOUNT_KIND.file)}: {name} is in use and "
+                    f"{shown(self.path(f'{name}.pub'))} is missing; restore it from git: tokens are checked with it"
+                )
+        return state
+
     # --- files ------------------------------------------------------------------------------------------------------
 
     def path(self, name: str) -> Path:
-        """Return where a certificate lies, or the public key "sa.pub"."""
+        """Return where a certificate lies, or a public key "sa.pub"."""
         return self.cluster_dir / "pki" / (name if name.endswith(".pub") else f"{name}.crt")
 
     def key_path(self, name: str) -> Path:
@@ -99,11 +142,11 @@ class PkiStore:
 
     def key_id(self, name: str) -> str:
         """Return the id of a key pair, from its certificate or public key."""
-        if name != SERVICE_ACCOUNT:
+        if not _PAIR.fullmatch(name):
             return key_id(self.chain(name)[0].public_key())
-        path = self.path("sa.pub")
+        path = self.path(f"{name}.pub")
         try:
-            return key_id(serialization.load_pem_public_key(self.certificate("sa.pub").encode("utf-8")))
+            return key_id(serialization.load_pem_public_key(self.certificate(f"{name}.pub").encode("utf-8")))
         except ValueError:
             raise PkiError(f"{shown(path)}: there is no public key in it; restore the file from git") from None
 
@@ -143,12 +186,6 @@ class PkiStore:
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise PkiError(f"{shown(path)}: the file cannot be read; restore it from git") from error
-
-
-def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a sort key by which encryption/10 comes after encryption/9."""
-    parts = (part for part in re.split(r"(\d+)", name) if part)
-    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts)
 
 
 def index_text(entries: Mapping[str, str]) -> str:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.pki.issue import Clock, IdentityProvider, IssueReport, issue
+from generator.pki.store import PkiStore
 from generator.render.check import current_tree, rendered_dir
+from generator.render.rotation_guard import refuse_skipped_steps, tree_files
 from generator.render.tree import Changes, write
 from generator.spec import load
 
@@ -31,4 +33,6 @@ def render_cluster(root: Path, name: str, *, clock: Clock, identity: IdentityPro
     cluster = load(root, name)
     issued = issue(cluster, root / "clusters" / name, clock=clock, identity=identity)
     tree = current_tree(root, cluster)
-    return Report(name, issued, write(tree, rendered_dir(root, name)), len(tree), cluster.warnings)
+    folder = rendered_dir(root, name)
+    refuse_skipped_steps(name, tree_files(folder), tree, PkiStore(root / "clusters" / name))
+    return Report(name, issued, write(tree, folder), len(tree), cluster.warnings)

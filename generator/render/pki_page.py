@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives import hashes
 
 from generator.components.view import Material
 from generator.errors import RenderError
-from generator.pki.certificates import SERVICE_ACCOUNT, certificates, service_account_places
+from generator.formats.natural import natural_order
+from generator.formats.yaml_text import block_scalar
+from generator.pki.certificates import certificates, service_account_places
 from generator.pki.issuing import load_certificates
 from generator.pki.request import Place, Request, subject_text
-from generator.render.flow import block_scalar
 from generator.render.inventory import HEADER
 from generator.spec.model import Cluster
 
@@ -30,12 +31,14 @@ def pki_text(cluster: Cluster, material: Material) -> str:
     for request in certificates(cluster):
         lines.extend(_lines(_certificate(request, request.subject, material)))
     lines.append("keys:")
-    service_account = {
-        "name": SERVICE_ACCOUNT,
-        "keyId": _key_id(material, SERVICE_ACCOUNT),
-        "places": _places(*service_account_places()),
-    }
-    lines.extend(_lines(service_account))
+    signer, *_ = pairs = material.service_account_keys()
+    for pair in sorted(pairs, key=natural_order):
+        entry = {
+            "name": pair,
+            "keyId": _key_id(material, pair),
+            "places": _places(*service_account_places(pair, signs=pair == signer)),
+        }
+        lines.extend(_lines(entry))
     return "\n".join(lines) + "\n"
 
 

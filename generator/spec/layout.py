@@ -17,8 +17,6 @@ PKI_DIR = "/etc/kubernetes/pki"
 CA_CERT = f"{PKI_DIR}/ca.crt"
 SIGNING_CERT = f"{PKI_DIR}/signing.crt"
 FRONT_PROXY_CA_CERT = f"{PKI_DIR}/front-proxy-ca.crt"
-SA_KEY = f"{PKI_DIR}/sa.key"
-SA_PUB = f"{PKI_DIR}/sa.pub"
 ETCD_PKI_DIR = "/etc/etcd/pki"
 
 CNI_BIN_DIR = "/opt/cni/bin"
@@ -29,12 +27,17 @@ KUBELET_BOOTSTRAP_KUBECONFIG = "/run/slipway/bootstrap-kubelet.kubeconfig"
 ETCD_FORMED_MARK = f"{STATE_DIR}/etcd-formed"
 
 SERVICE_ACCOUNT_GROUP = "kube-sa"
-"""The group of the two users that sign service-account tokens; sa.key is 0440 root:kube-sa."""
+"""The group of the two users that sign service-account tokens; sa.key, or sa-2.key, is 0440 root:kube-sa."""
 
 
 def kubelet_client_pem(kubelet_root: str) -> str:
     """Return the path of the kubelet's rotated client certificate and key, below its root folder."""
     return f"{kubelet_root}/pki/kubelet-client-current.pem"
+
+
+def service_account_files(pair: str) -> tuple[str, str]:
+    """Return the paths of a service-account key pair, private and public; a pair keeps its paths for life."""
+    return f"{PKI_DIR}/{pair}.key", f"{PKI_DIR}/{pair}.pub"
 
 
 def binary_dir(component: str, version: str) -> str:

@@ -22,8 +22,11 @@ class NamedMaterial:
     def secret_id(self, name: str) -> str:
         return f"{len(name):016x}"
 
-    def secret_names(self, prefix: str) -> tuple[str, ...]:
-        return (f"{prefix}1",)
+    def encryption_keys(self) -> tuple[str, ...]:
+        return ("encryption/1",)
+
+    def service_account_keys(self) -> tuple[str, ...]:
+        return ("sa",)
 
 
 def cluster(kubernetes: str = "1.36.1", more: str = "", network: str = "", pools: str = "", hosts: str = "") -> Cluster:

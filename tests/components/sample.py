@@ -69,9 +69,13 @@ class Named(Material):
         """Return an id made of the name."""
         return f"id of {name}"
 
-    def secret_names(self, prefix: str) -> tuple[str, ...]:
-        """Return the keys below the prefix."""
-        return tuple(key for key in self.keys if key.startswith(prefix))
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the keys, the newest first."""
+        return self.keys[::-1]
+
+    def service_account_keys(self) -> tuple[str, ...]:
+        """Return the only pair."""
+        return ("sa",)
 
 
 def host_items(

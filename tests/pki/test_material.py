@@ -8,11 +8,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from generator.components.view import Material
 from generator.errors import PkiError, RenderError
+from generator.formats.natural import natural_order
 from generator.pki.certificates import certificates
 from generator.pki.issuing import certificate_key_id, load_certificates, private_key_id, sign_client, signed_by
 from generator.pki.listing import certificate_list, expiry_warnings
 from generator.pki.request_material import RequestMaterial
-from generator.pki.store import index_text, natural_order
+from generator.pki.store import index_text
 from generator.pki.words import attributes
 from generator.sealing import unseal_file
 from tests.pki.conftest import NOW, Workspace
@@ -28,8 +29,8 @@ def test_store_and_requests_know_the_same_names(workspace: Workspace) -> None:
         for name in (*(f"pki/{request.name}" for request in certificates(workspace.cluster)), "pki/sa", "encryption/1"):
             identifier = material.secret_id(name)
             assert len(identifier) == 16 and int(identifier, 16) >= 0
-        assert material.secret_names("encryption/") == ("encryption/1",)
-        assert material.secret_names("registry/") == ()
+        assert material.encryption_keys() == ("encryption/1",)
+        assert material.service_account_keys() == ("sa",)
         with pytest.raises(RenderError):
             material.certificate("hosts/cp-9/apiserver")
         for name in ("pki/hosts/cp-9/apiserver", "encryption/2"):
