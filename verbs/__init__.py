@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from verbs import certs, demo, lab, new, rendering, running, secrets
+from verbs import certs, demo, etcd, lab, new, rendering, running, secrets, status, verify
 
 namespace = Collection(
     new.new,
@@ -14,9 +14,12 @@ namespace = Collection(
     running.plan,
     running.push,
     running.apply,
+    status.status,
+    verify.verify,
     running.kubeconfig,
     demo.demo,
     certs=certs.namespace,
+    etcd=etcd.namespace,
     hosts=running.hosts_namespace,
     lab=lab.namespace,
     secrets=secrets.namespace,
