@@ -20,6 +20,9 @@ from tests.lab.cluster_under_test import REPOSITORY, LabCluster
 from tests.lab.session import environment
 
 Event = dict[str, Any]
+ACTIVATIONS = ("host", "object")
+"""What a run tells when something on a host or in the API has changed."""
+
 LONGEST = 900
 """No apply of the pair takes longer, in seconds; what does is ended and fails its test."""
 
@@ -58,20 +61,17 @@ class Moment:
         return f"{'after the first activation of' if self.activated else 'before'} {self.phase}"
 
     def is_now(self, event: Event) -> bool:
-        """Whether an event is the one at which to kill. A phase that only looks has gates, and nothing to activate."""
+        """Whether an event is the one at which to kill."""
         if event.get("phase") != self.phase:
             return False
-        if not self.activated:
-            return bool(event["event"] == "phase")
-        return event["event"] in {"host", "object"} or (self.phase == "preflight" and event["event"] == "gate")
+        return bool(event["event"] in ACTIVATIONS if self.activated else event["event"] == "phase")
 
     def missed_by(self, attempt: Attempt) -> bool:
         """Whether the kill came too late: the run had gone on to what it was to be kept from."""
         if not attempt.killed or not attempt.before or not self.is_now(attempt.before[-1]):
             return True
-        if not self.activated:
-            return any(event["event"] in {"host", "object", "gate"} for event in attempt.after)
-        return any(event["event"] in {"phase", "done"} for event in attempt.after)
+        activated = [event.get("phase") for event in attempt.after if event["event"] in ACTIVATIONS]
+        return any(phase != self.phase or not self.activated for phase in activated)
 
 
 def apply(
