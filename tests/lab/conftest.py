@@ -36,6 +36,7 @@ ORDER = (
     "test_verify",
     "test_drift",
     "test_rolling",
+    "test_survival",
     "test_certs_renew",
     "test_rotation_keys",
     "test_rollback",
@@ -91,7 +92,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _SECONDS:
+    if _SECONDS and max(_SECONDS.values()) > 60:
         terminalreporter.section("minutes of the lab session")
         for title, seconds in _SECONDS.items():
             terminalreporter.write_line(f"{seconds / 60:6.1f}  {title}")
