@@ -44,16 +44,25 @@ class OperatorApi:
         self._connect = connect
         self._signer = signer
         self._signs = kubeconfig is None
+        self._context, self._headers = self.admin_context, dict[str, str]()
         if kubeconfig is None:
             self._channel = self._signed_channel(ADMINS)
         else:
             given = read_kubeconfig(kubeconfig)
-            self._channel = Channel(tree.cluster, [given.endpoint], lambda: given.context, headers=given.headers)
+            self._context, self._headers = lambda: given.context, dict(given.headers)
+            self._channel = Channel(tree.cluster, [given.endpoint], self._context, headers=given.headers)
         self.api = Api(self._channel)
 
     def admin_context(self) -> ssl.SSLContext:
         """Return a TLS context that trusts the cluster's CA and carries an administrator's client certificate."""
         return self._signer.context(ADMINS)
+
+    def servers(self) -> Mapping[str, Api]:
+        """Return a client of each API server alone, by host, through the SSH connection to that host."""
+        endpoints = control_plane_endpoints(self._connect, self._tree.control_plane)
+        return {
+            one.name: Api(Channel(self._tree.cluster, [one], self._context, headers=self._headers)) for one in endpoints
+        }
 
     # --- objects ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,109 @@
+"""Who listens on a host, read from /proc/net, and how that compares with the port table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from fleet.ports import Port
+
+PODS = "kubepods"
+"""Stands for the unit of a process that runs in a pod."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Listening:
+    """One listening TCP socket; `unit` is the systemd unit of its process, or PODS. "" and 0: not known."""
+
+    port: int
+    address: str
+    process: str = ""
+    pid: int = 0
+    unit: str = ""
+
+    @property
+    def scope(self) -> str:
+        """Where it is bound, in the words of the port table: loopback, any or address."""
+        address = _parsed(self.address)
+        if address.is_loopback:
+            return "loopback"
+        return "any" if address.is_unspecified else "address"
+
+    @property
+    def at(self) -> str:
+        """Address and port as people write them."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, for a message."""
+        if not self.process:
+            return "a process that could not be made out"
+        return f"{self.process} of {'a pod' if self.unit == PODS else self.unit}" if self.unit else self.process
+
+
+def socket_address(text: str) -> tuple[str, int]:
+    """Return address and port of a socket as /proc/net/tcp and tcp6 write them (proc(5)).
+
+    Addresses are hexadecimal words of 32 bits in the byte order of the machine, which is little-endian on all that
+    Slipway knows. An IPv4 address in IPv6 clothes is returned as IPv4. Raises ValueError for anything else.
+    """
+    address, _, port = text.partition(":")
+    if len(address) not in (8, 32):
+        raise ValueError(f"{text} is no socket address")
+    raw = b"".join(bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8))
+    if len(raw) == 4:
+        return str(IPv4Address(raw)), int(port, 16)
+    found = IPv6Address(raw)
+    return str(found.ipv4_mapped or found), int(port, 16)
+
+
+def missing(table: Iterable[Port], found: Sequence[Listening], address: str) -> tuple[tuple[Port, str], ...]:
+    """Return the ports that should be open and are not, each with the scope on which nobody listens.
+
+    `address` is the host's own: what is bound to another address does not count for it, and what is bound to every
+    address counts everywhere.
+    """
+    lacking: list[tuple[Port, str]] = []
+    for port in table:
+        if port.may_be_shut or port.component == "sshd":
+            continue
+        here = [one for one in found if one.port == port.first]
+        for scope in sorted(port.scopes):
+            if not any(_serves(one, scope, address) for one in here):
+                lacking.append((port, scope))
+    return tuple(lacking)
+
+
+def foreign(table: Iterable[Port], found: Iterable[Listening]) -> tuple[tuple[Listening, str], ...]:
+    """Return what listens and should not, each with the reason: no such port in the table, or not on that address."""
+    ports = tuple(table)
+    strange: list[tuple[Listening, str]] = []
+    for one in sorted(set(found)):
+        lines = [port for port in ports if port.holds(one.port)]
+        if not lines:
+            strange.append((one, "the port table does not name it"))
+        elif not any(one.scope in port.scopes or "any" in port.scopes for port in lines):
+            scopes = sorted({scope for port in lines for scope in port.scopes})
+            names = " and ".join(_SCOPES[scope] for scope in scopes)
+            strange.append((one, f"{lines[0].component} is to listen on {names} only"))
+    return tuple(strange)
+
+
+_SCOPES = {"loopback": "loopback", "address": "the host's own address", "any": "every address"}
+
+
+def scope_words(scope: str) -> str:
+    """Return a scope of the port table for a message."""
+    return _SCOPES[scope]
+
+
+def _serves(one: Listening, scope: str, address: str) -> bool:
+    if one.scope == "any":
+        return True
+    return one.scope == scope and (scope != "address" or one.address == address)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address:
+    return IPv6Address(address) if ":" in address else IPv4Address(address)
