@@ -20,7 +20,7 @@ from generator.pki.rekey import rekey as seal_anew
 from generator.pki.sealed import sealed_secrets
 from generator.sealing import RECIPIENTS_FILE, identity_once
 from generator.spec import load
-from verbs import console
+from verbs import console, rotation
 from verbs.rendering import WHICH
 from verbs.verb import agreed, verb
 from verbs.workspace import Place, place_of
@@ -149,4 +149,6 @@ def print_rekeyed(place: Place, report: RekeyReport, *, dry_run: bool) -> None:
         console.warn(f"who is gone can still open what old commits hold, so replace the secrets themselves: {ROTATE}")
 
 
-namespace = Collection("secrets", list_, set_, rekey)
+namespace = Collection(
+    "secrets", list_, set_, rekey, rotation.encryption, rotation.service_account, rotation.rewrite_objects
+)
