@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 
 from generator.spec import operating_systems, ports
-from generator.spec.couplings_network import contains
 from generator.spec.faults import Findings
 from generator.spec.model import Cluster, Host, Pool
 from generator.spec.structure import suggestion
@@ -71,6 +70,11 @@ def _addresses(cluster: Cluster, findings: Findings) -> None:
     network = cluster.network
     pod_families = {ipaddress.ip_network(cidr).version for cidr in network.pod_cidrs}
     primary = ipaddress.ip_network(network.pod_cidrs[0]).version
+    ranges = [
+        (name, cidr, ipaddress.ip_network(cidr))
+        for name, cidrs in (("podCIDR", network.pod_cidrs), ("serviceCIDR", network.service_cidrs))
+        for cidr in cidrs
+    ]
     for host in cluster.hosts:
         path = findings.host_paths[host.name]
         for key, address in (("address", host.address), ("secondaryAddress", host.secondary_address)):
@@ -87,11 +91,10 @@ def _addresses(cluster: Cluster, findings: Findings) -> None:
                 findings.fault(
                     at, f"{address} is not an address that others can reach", "write the address of its network card"
                 )
-            for name, cidrs in (("podCIDR", network.pod_cidrs), ("serviceCIDR", network.service_cidrs)):
-                for cidr in cidrs:
-                    if contains(cidr, address):
-                        what = f"{address} of {host.name} lies in network.{name} {cidr}"
-                        findings.fault(at, what, f"choose a network.{name} apart from the hosts")
+            for name, cidr, taken in ranges:
+                if ip in taken:
+                    what = f"{address} of {host.name} lies in network.{name} {cidr}"
+                    findings.fault(at, what, f"choose a network.{name} apart from the hosts")
         family = ipaddress.ip_address(host.address).version
         if host.secondary_address is not None and ipaddress.ip_address(host.secondary_address).version == family:
             findings.fault(
@@ -202,8 +205,9 @@ def _ports(cluster: Cluster, pool: Pool, findings: Findings) -> None:
 
 
 def _ssh_ports(cluster: Cluster, findings: Findings) -> None:
+    by_pool = {name: ports.listeners(cluster, pool) for name, pool in cluster.pools.items()}
     for host in cluster.hosts:
-        for listener in ports.listeners(cluster, host.pool):
+        for listener in by_pool[host.pool.name]:
             if listener.port == host.ssh.port:
                 what = f"sshd of {host.name} and {listener.component} both want port {listener.port}"
                 findings.fault(_ssh_port_path(host, findings), what, "use another port")
