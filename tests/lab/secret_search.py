@@ -66,7 +66,8 @@ class Needles:
 
     def one_line(self) -> str:
         """A line of some private key as a shell takes it; to be planted, which proves that a search can find."""
-        return next(value for value, owner in self.values.items() if owner.startswith("pki/")).decode()
+        lines = (value for value, owner in self.values.items() if owner.startswith("pki/"))
+        return next(value for value in lines if re.fullmatch(rb"[A-Za-z0-9+/]{64}", value)).decode()
 
 
 def needles_of(cluster: LabCluster, tokens: Iterable[bytes]) -> Needles:
