@@ -34,7 +34,7 @@ find / -xdev -name '.*.slipway' -printf 'stray\t%p\tthere\n' 2>/dev/null
 cd /var/lib/slipway && find . -not -path './journal' -printf 'state\t%P\t%y %m %u %g\n'
 cut -f 1-6,9- installed | while IFS=$(printf '\t') read -r key facts; do printf 'record\t%s\t%s\n' "$key" "$facts"; done
 while read -r phase digest; do printf 'phase\t%s\t%s\n' "$phase" "$digest"; done <phases
-printf 'generation\t-\t%s\n' "$(cat generation)"
+printf 'generation\t-\t%s\n' "$(tr '\n' ' ' <generation)"
 printf 'manifest\t-\t%s\n' "$(sha256sum <manifest)"
 while IFS=: read -r name _ number _ title home shell; do
   printf 'user\t%s\t%s\n' "$name" "$title $home $shell $(id -nG "$name" | tr ' ' '\n' | sort | tr '\n' ' ')"
@@ -63,7 +63,9 @@ def snapshot(cluster: LabCluster) -> dict[str, str]:
         for line in cluster.sh(host, _FILES.replace("@PRUNE@", prune)).splitlines():
             kind, name, facts = line.split("\t", 2)
             if not _moves(kind, name):
-                found[f"{host}: {kind}: {name}"] = facts
+                # A timer is "running" while what it starts does so, and "waiting" a moment later.
+                waits = kind == "unit" and name.endswith((".timer", ".path"))
+                found[f"{host}: {kind}: {name}"] = facts.replace(" running ", " waiting ") if waits else facts
     for node in cluster.kubectl_json("get", "nodes")["items"]:
         found.update(_node(node))
     for member in _members(cluster):
