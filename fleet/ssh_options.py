@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,7 @@ def connection_options(known_hosts: str) -> dict[str, Any]:
     """Return the options with which every connection is made; raises WorkspaceError for what cannot be used."""
     key = os.environ.get("SLIPWAY_SSH_KEY")
     options: dict[str, Any] = {
-        # asyncssh reads the user's own known_hosts where it is given an empty text.
-        "known_hosts": (known_hosts or "# no key is known\n").encode(),
+        "known_hosts": _known(known_hosts),
         "config": None,
         "preferred_auth": "publickey",
         "gss_host": None,
@@ -81,6 +81,20 @@ def connection_options(known_hosts: str) -> dict[str, Any]:
                 "a passphrase, or load it into the agent and unset SLIPWAY_SSH_KEY"
             ) from None
     return options
+
+
+@lru_cache(maxsize=16)
+def _known(text: str) -> asyncssh.SSHKnownHosts:
+    """Return known_hosts as asyncssh looks things up in it, read once.
+
+    Given as text it is read anew for each connection, which at a thousand hosts takes longer than to enter them.
+    """
+    try:
+        return asyncssh.import_known_hosts(text)
+    except ValueError as error:
+        raise WorkspaceError(
+            f"known_hosts: {printable(str(error))}; correct the line, or take it out and run `invoke hosts.scan`"
+        ) from None
 
 
 def error_words(error: BaseException) -> str:
