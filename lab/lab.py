@@ -13,12 +13,14 @@ from pathlib import Path
 from lab import artifacts, images, machine, network, remote, rootfs
 from lab.debian import LAB_PACKAGES, install, require_root_on_debian
 from lab.errors import LabError
-from lab.progress import stage
+from lab.progress import say, stage
 from lab.state import Host, record_hosts, recorded_hosts
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
 _MOST_HOSTS = 200
 _COPIES_AT_ONCE = 2
+_WATCHES = 13
+"""How many inotify instances a host takes once it is a node (systemd 5, kubelet 4, four others one each), counted."""
 
 
 class Lab:
@@ -57,6 +59,7 @@ class Lab:
         rootfs.build()
         hosts = _with_added(self.hosts, wanted)
         record_hosts(hosts)
+        _warn_of_watches(len(hosts))
         network.create()
         key = remote.public_key()
         with stage(f"disks of {len(hosts)} hosts"):
@@ -182,6 +185,15 @@ def _with_added(existing: Sequence[Host], wanted: Iterable[str]) -> list[Host]:
             index = next(number for number in range(_MOST_HOSTS) if number not in used)
             hosts.append(Host(name, index))
     return hosts
+
+
+def _warn_of_watches(hosts: int) -> None:
+    """Say so where units and kubelets may fail with "Too many open files": all hosts share what the kernel gives root."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if limit.exists() and int(limit.read_text()) < hosts * _WATCHES:
+        say(
+            f"{hosts} nodes need {hosts * _WATCHES} of fs.inotify.max_user_instances, which is {limit.read_text().strip()}"
+        )
 
 
 def _at_once(act: Callable[[Host], None], hosts: Sequence[Host], most: int = _MOST_HOSTS) -> None:
