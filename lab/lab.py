@@ -188,12 +188,11 @@ def _with_added(existing: Sequence[Host], wanted: Iterable[str]) -> list[Host]:
 
 
 def _warn_of_watches(hosts: int) -> None:
-    """Say so where units and kubelets may fail with "Too many open files": all hosts share what the kernel gives root."""
-    limit = Path("/proc/sys/fs/inotify/max_user_instances")
-    if limit.exists() and int(limit.read_text()) < hosts * _WATCHES:
-        say(
-            f"{hosts} nodes need {hosts * _WATCHES} of fs.inotify.max_user_instances, which is {limit.read_text().strip()}"
-        )
+    """Say so where units and kubelets may fail with "Too many open files": all hosts share what root has."""
+    path = Path("/proc/sys/fs/inotify/max_user_instances")
+    limit = int(path.read_text()) if path.exists() else 0
+    if limit < hosts * _WATCHES:
+        say(f"{hosts} nodes need {hosts * _WATCHES} of fs.inotify.max_user_instances, of which there are {limit}")
 
 
 def _at_once(act: Callable[[Host], None], hosts: Sequence[Host], most: int = _MOST_HOSTS) -> None:
