@@ -30,11 +30,15 @@ class Rotation:
 
 @dataclass
 class QuietWatch:
-    """What a watcher has seen since the quiet began, in seconds of the monotonic clock."""
+    """What a watcher has seen since the quiet `began`, in seconds of the monotonic clock.
+
+    `journal` and `requests`: Slipway's own journal and the certificates asked for until then.
+    """
 
     cluster: LabCluster
     began: float
     journal: str
+    requests: frozenset[str]
     samples: int = 0
     failures: list[str] = field(default_factory=list)
     rotations: list[Rotation] = field(default_factory=list)
@@ -133,9 +137,18 @@ def slipway_journal(cluster: LabCluster) -> str:
     return cluster.sh(cluster.control[0], "cat /var/lib/slipway/journal")
 
 
+def serving_requests(cluster: LabCluster) -> list[str]:
+    """The names of the requests for serving certificates that have been granted."""
+    return [
+        str(one["metadata"]["name"])
+        for one in cluster.kubectl_json("get", "csr")["items"]
+        if one["spec"]["signerName"] == "kubernetes.io/kubelet-serving" and one["status"].get("certificate")
+    ]
+
+
 def begin(cluster: LabCluster) -> QuietWatch:
     """Sign an admin's kubeconfig for the last time, start a pod on each host, and leave the cluster alone."""
     cluster.start_web_pods((*cluster.control, *cluster.workers))
-    watch = QuietWatch(cluster, time.monotonic(), slipway_journal(cluster))
+    watch = QuietWatch(cluster, time.monotonic(), slipway_journal(cluster), frozenset(serving_requests(cluster)))
     watch.start()
     return watch
