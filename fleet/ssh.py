@@ -64,7 +64,7 @@ class SshFleet:
         try:
             return await asyncssh.connect(address, port, username=user, tunnel=tunnel, **self.options())
         except asyncssh.HostKeyNotVerifiable:
-            raise HostError(self._key_message(where, name, address, port), name) from None
+            raise HostError(self.key_message(where, name, address, port), name) from None
         except asyncssh.PermissionDenied:
             raise HostError(
                 f"{where}: ssh: {user}@{address} accepts none of your keys; load the key into the agent or "
@@ -92,7 +92,8 @@ class SshFleet:
         """Return the options with which every connection is made."""
         return connection_options(self._known)
 
-    def _key_message(self, where: str, host: str, address: str, port: int) -> str:
+    def key_message(self, where: str, host: str, address: str, port: int) -> str:
+        """Return what is wrong with the host key of an address: not known, or not the known one; and what to do."""
         known = asyncssh.import_known_hosts(self._known)
         name = address if port == 22 else f"[{address}]:{port}"
         recorded = any(known.match(address, "", port)[:2])

@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from verbs import certs, demo, etcd, lab, new, rendering, running, secrets, status, verify
+from verbs import certs, demo, etcd, hosts, lab, new, rendering, running, secrets, status, verify
 
 namespace = Collection(
     new.new,
@@ -20,7 +20,7 @@ namespace = Collection(
     demo.demo,
     certs=certs.namespace,
     etcd=etcd.namespace,
-    hosts=running.hosts_namespace,
+    hosts=hosts.namespace,
     lab=lab.namespace,
     secrets=secrets.namespace,
 )

@@ -1,4 +1,4 @@
-"""Verbs that work on hosts and on the API: plan, push, apply, hosts.scan, kubeconfig."""
+"""Verbs that work on hosts and on the API: plan, push, apply, kubeconfig."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from datetime import timedelta
 from json import dumps
 from pathlib import Path
 
-from invoke.collection import Collection
 from invoke.context import Context
 
 from fleet.admin import Signer
 from fleet.cluster_client import open_cluster_api
-from fleet.host_keys import known_hosts_text, scan
 from fleet.kubeconfig import kubeconfig as kubeconfig_text
 from fleet.kubeconfig import write_private
 from fleet.options import Options
@@ -28,7 +26,7 @@ from generator.sealing import identity_once
 from generator.spec import load
 from verbs import console
 from verbs.rendering import WHICH, require_current
-from verbs.verb import agreed, agreed_meanwhile, verb
+from verbs.verb import agreed_meanwhile, verb
 from verbs.workspace import Place, place_of
 
 LIMIT = "only these hosts: names, pool names or patterns such as worker-0*, separated by commas"
@@ -252,41 +250,6 @@ async def agree_to_removals(found: Plan) -> bool:
 
 
 @verb(
-    name="scan",
-    help={
-        "cluster": WHICH,
-        "limit": LIMIT,
-        "yes": "write without asking; compare the fingerprints afterwards in the diff",
-    },
-)
-def scan_hosts(context: Context, cluster: str | None = None, limit: str | None = None, yes: bool = False) -> None:
-    """Read the SSH host keys, show their fingerprints and write known_hosts, to be compared and committed.
-
-    Example: invoke hosts.scan --cluster prod
-    """
-    place = place_of(cluster)
-    tree = load_tree(place.rendered)
-    path = place.inputs / "known_hosts"
-    found = asyncio.run(scan(tree, path, words(limit)))
-    console.table(
-        ("host", "address", "key", "fingerprint", ""),
-        ((k.host, k.address, k.kind, k.fingerprint, k.state) for k in found),
-    )
-    new = [key for key in found if key.state != "known"]
-    if not new:
-        console.say("every key is known")
-        return
-    if not agreed(f"write {len(new)} keys into clusters/{place.cluster}/known_hosts?", yes):
-        raise RefusedError(f"{place.cluster}: nothing was written; run on a terminal and agree, or add --yes")
-    partial = path.with_name(f".{path.name}.new")
-    partial.write_text(known_hosts_text(path, found))
-    partial.replace(path)
-    console.say(
-        f"clusters/{place.cluster}/known_hosts: {len(new)} keys written; compare them with the consoles and commit"
-    )
-
-
-@verb(
     name="kubeconfig",
     help={
         "cluster": WHICH,
@@ -314,6 +277,3 @@ def kubeconfig(
     path = Path(out).expanduser()
     write_private(path, text, place.root)
     console.say(f"{path} (mode 0600), valid for {hours} h")
-
-
-hosts_namespace = Collection("hosts", scan_hosts)
