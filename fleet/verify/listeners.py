@@ -84,7 +84,9 @@ async def _listener_findings(
     if on_disk is not None and fingerprint(served) != fingerprint(on_disk):
         what = f"{where} serves another certificate than {leaf.path}"
         detail = f", and the one that it serves {'; '.join(faults)}" if faults else ""
-        return [Finding(host.name, f"{what}{detail}", f"{restart}, which reads the file anew")]
+        broken = certificate_faults(on_disk, leaf.wanted, authorities, run.now())
+        todo = f"mend the file before anything restarts it: it {broken[0]}" if broken else f"{restart} to read the file"
+        return [Finding(host.name, what + detail, todo)]
     if faults:
         todo = "mend the file first (check certificates), then " + restart
         return [Finding(host.name, f"{where}: what it serves {fault}", todo) for fault in faults]

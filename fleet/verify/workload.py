@@ -27,7 +27,7 @@ LONGEST_RUN = timedelta(hours=1)
 
 GONE_SECONDS = 90
 """How long the removal of the namespace is waited for."""
-FORCE_SECONDS = 20
+FORCE_SECONDS = 40
 """After which pods that do not end, as on a node that is down, are taken out of the API by force."""
 
 _OPERATOR, _MACHINE, _PROCESS = (f"slipway.io/{word}" for word in ("operator", "machine", "process"))
