@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.lab.conftest import ORDER
 from tests.lab.killing import Attempt, Event, Moment
-from tests.lab.secret_search import Needles, key_forms, value_forms
+from tests.lab.secret_search import Needles, in_files, key_forms, value_forms
 from tests.lab.snapshot import differing
 
 PHASE: Event = {"event": "phase", "phase": "etcd"}
@@ -55,6 +57,23 @@ def test_a_key_is_known_in_every_form_and_its_public_half_is_none(kind: str) -> 
 
 def test_a_value_in_base64_is_known_bare_too() -> None:
     assert {b"MDEyMzQ1Njc4OWFiY2RlZg==", b"0123456789abcdef"} <= value_forms(b"MDEyMzQ1Njc4OWFiY2RlZg==\n")
+
+
+def test_files_are_searched_for_text_and_bytes(tmp_path: Path) -> None:
+    needles = Needles({b"A" * 64: "text", b"\0\1two\nparts of it\xff": "bytes"})
+    contents = {
+        "text": b"x\n" + b"A" * 64,
+        "bytes": b"\0\0\1two\nparts of it\xff\0",
+        "none": b"parts of it\xfe",
+        "empty": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / "below" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "below" / name).write_bytes(content)
+    (tmp_path / "a link").symlink_to(tmp_path / "below" / "text")
+    found = {(path.name, owner) for path, owners in in_files([tmp_path], needles) for owner in owners}
+    assert found == {("text", "text"), ("bytes", "bytes")}
+    assert list(in_files([tmp_path], needles, newer=time.time() + 60)) == []
 
 
 def test_states_differ_in_words() -> None:
