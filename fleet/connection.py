@@ -64,6 +64,11 @@ class Connection(Protocol):
         """The host's name in the inventory."""
         ...
 
+    @property
+    def where(self) -> str:
+        """Cluster and host, as messages begin: "prod/cp-1"."""
+        ...
+
     async def run(self, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
         """Run a program as root, feed it `stdin` and return its answer, whatever its exit status.
 

@@ -22,6 +22,8 @@ from generator.errors import ApiError, FleetError, GateError, HostError
 
 POLL_SECONDS = 1.0
 LOOKS = 3
+LOOK_SECONDS = 60.0
+"""How long one look at a gate may take: a program that takes a connection and never answers keeps the gate shut."""
 
 
 @dataclass
@@ -29,7 +31,8 @@ class GateContext:
     """What a gate may look at. `host`, `connection` and `state` are None for a gate of the whole cluster.
 
     `connect` gives the open connection to any host; `cluster_api` opens the API on first use. `patient` is False when
-    the question is only how things stand now. `memory` is kept while one gate is being waited for.
+    the question is only how things stand now; `longest` bounds the wait, in seconds. `memory` is
+    kept while one gate is being waited for.
     """
 
     tree: RenderedTree
@@ -40,6 +43,7 @@ class GateContext:
     connection: Connection | None = None
     state: HostState | None = None
     patient: bool = True
+    longest: float | None = None
     unit_phases: tuple[str, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
@@ -110,8 +114,11 @@ async def shut_because(entry: Mapping[str, Any], context: GateContext) -> str:
     if roles and context.host is not None and not roles & context.host.pool.roles:
         return ""
     try:
-        return await kind_of(entry).check(context, entry)
-    except (ApiError, HostError, OSError, TimeoutError) as error:
+        async with asyncio.timeout(LOOK_SECONDS) as limit:
+            return await kind_of(entry).check(context, entry)
+    except (ApiError, HostError, OSError) as error:
+        if limit.expired():
+            return f"no answer within {LOOK_SECONDS:.0f} s"
         return printable(str(error)) or type(error).__name__
 
 
@@ -127,9 +134,10 @@ async def worth_guarding(entry: Mapping[str, Any], context: GateContext) -> bool
         if look:
             await asyncio.sleep(POLL_SECONDS)
         try:
-            if not await own(context, entry):
-                return True
-        except (ApiError, HostError, OSError, TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                if not await own(context, entry):
+                    return True
+        except (ApiError, HostError, OSError):
             continue
     return False
 
@@ -145,6 +153,8 @@ async def wait_open(
     """Wait until a gate opens; raises GateError with the last reason and, for units, their last journal lines."""
     kind = kind_of(entry)
     timeout = float(entry.get("timeout", kind.timeout))
+    if context.longest is not None:
+        timeout = min(timeout, context.longest)
     host = context.host.name if context.host else ""
     name = f"{kind.name} {entry['port']}" if "port" in entry and "etcdctl" not in entry else kind.name
     began = clock()

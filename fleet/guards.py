@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fleet import formation
 from fleet.apply import ApiOpener
 from fleet.host_gates import preflight_faults
 from fleet.lock import holder_elsewhere
 from fleet.plan import Plan, formed
+from fleet.plan_text import folded
 from fleet.session import Session
 from fleet.standing import Fleet
 from fleet.state import formation_paths
@@ -24,7 +25,7 @@ async def refuse_beside_another(fleet: Fleet, session: Session) -> None:
     voters = [host.name for host in fleet.tree.with_role("etcd")]
     if holder := await holder_elsewhere(voters, session.connect):
         raise RefusedError(
-            f"{fleet.tree.cluster}: the lock is held by {holder}: a push now would take away what that run is about to "
+            f"{fleet.tree.cluster}: the lock is {holder}: a push now would take away what that run is about to "
             "activate; wait for it to end, then push again"
         )
 
@@ -35,15 +36,21 @@ def passed_over(fleet: Fleet, session: Session, names: Sequence[str]) -> dict[st
     if not failed:
         return {}
     if not fleet.options.skip_unreachable:
-        rest = "" if len(failed) == 1 else f"\n(and {len(failed) - 1} more: {', '.join(list(failed)[1:])})"
+        answer = len(session.states)
+        told = f"{fleet.tree.cluster}: nothing was changed: {folded(failed)} cannot be worked with, {answer} others can"
         first = next(iter(failed.values()))
-        raise HostError(f"{first}{rest}", first.host)
+        raise HostError("\n".join([*map(str, failed.values()), told]), first.host)
     voters = [host.name for host in fleet.tree.with_role("etcd")]
     up = [name for name in voters if name not in failed]
     if len(up) < len(voters) // 2 + 1:
         raise RefusedError(
-            f"{fleet.tree.cluster}: only {len(up)} of {len(voters)} etcd hosts answer; --skip-unreachable "
-            f"never goes below etcd's quorum"
+            "\n".join(
+                [
+                    *map(str, failed.values()),
+                    f"{fleet.tree.cluster}: only {len(up)} of {len(voters)} etcd hosts answer; --skip-unreachable "
+                    "never goes below etcd's quorum: bring one back first",
+                ]
+            )
         )
     return {name: str(error) for name, error in failed.items() if name in names}
 
@@ -137,16 +144,19 @@ async def refuse_lost_control_plane(fleet: Fleet, session: Session, api: ApiOpen
     return True
 
 
+def unfit(fleet: Fleet, session: Session, names: Iterable[str]) -> dict[str, str]:
+    """Return the hosts that cannot be worked with as they are, each with everything that stands against it."""
+    found = {
+        name: preflight_faults(fleet.tree.hosts[name], session.states[name], fetch=fleet.tree.fetch) for name in names
+    }
+    return {name: "; ".join(faults) for name, faults in found.items() if faults}
+
+
 def require_fit(fleet: Fleet, session: Session, names: Sequence[str]) -> None:
     """Raise HostError that names everything that is missing on any of the hosts."""
-    faults = {
-        name: found
-        for name in names
-        if (found := preflight_faults(fleet.tree.hosts[name], session.states[name], fetch=fleet.tree.fetch))
-    }
+    faults = unfit(fleet, session, names)
     if faults:
         lines = [
-            f"{fleet.tree.cluster}/{name}: preflight: {'; '.join(found)}; put that right first"
-            for name, found in faults.items()
+            f"{fleet.tree.cluster}/{name}: preflight: {found}; put that right first" for name, found in faults.items()
         ]
-        raise HostError("\n".join(lines), next(iter(faults)))
+        raise HostError("\n".join([*lines, f"{fleet.tree.cluster}: nothing was changed"]), next(iter(faults)))

@@ -51,13 +51,13 @@ async def run_script(
     for words in lines:
         if words[0] == "fail":
             because = f" ({result.cause}); {CAUSES[result.cause]}" if result.cause else ""
-            raise HostError(f"{connection.host}: {name}: {' '.join(words[1:])}{because}", connection.host)
+            raise HostError(f"{connection.where}: {name}: {' '.join(words[1:])}{because}", connection.host)
     if result.exit not in accept:
         todo = CAUSES.get(result.cause, "look at the host")
-        raise HostError(f"{connection.host}: {name}: {result.complaint}; {todo}", connection.host)
+        raise HostError(f"{connection.where}: {name}: {result.complaint}; {todo}", connection.host)
     if not lines or lines[-1] != ("end",):
         raise HostError(
-            f"{connection.host}: {name}: the answer is cut off ({result.complaint}); try again", connection.host
+            f"{connection.where}: {name}: the answer is cut off ({result.complaint}); try again", connection.host
         )
     return lines[:-1]
 

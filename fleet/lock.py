@@ -8,7 +8,8 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from generator.errors import HostError, LockError
 
 RENEW_SECONDS = 20
 STALE_SECONDS = 120
+LOOK_SECONDS = 3.0
+"""How long a run that waits for another's lock lets pass between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class Lock:
         holder: Holder,
         *,
         break_lock: bool = False,
+        wait: float = 0.0,
         note: Callable[[str], None] = lambda _: None,
+        waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.run = secrets.token_hex(8)
         self._cluster = cluster
@@ -62,7 +67,9 @@ class Lock:
         self._connect = connect
         self._holder = holder
         self._break = break_lock
+        self._wait = wait
         self._note = note
+        self._waiting = waiting
         self._held: set[str] = set()
         self._renewer: asyncio.Task[None] | None = None
         self._lost = ""
@@ -73,23 +80,51 @@ class Lock:
         return len(self._hosts) // 2 + 1
 
     async def __aenter__(self) -> Lock:
-        answers: dict[str, str] = {}
-        for host in self._hosts:
-            try:
-                answers[host] = await self._take(host)
-            except HostError as error:
-                answers[host] = str(error)
-        if len(self._held) < self.majority:
+        deadline = time.monotonic() + self._wait
+        while True:
+            others, silent = await self._take_all()
+            if len(self._held) >= self.majority:
+                break
             await self._release()
-            other = next((text for text in answers.values() if text), "")
-            raise LockError(
-                f"{self._cluster}: the lock is not to be had on {self.majority} of {len(self._hosts)} etcd "
-                f"hosts: {other}; "
-                "wait for that run to end, or see whose it is and use --break-lock",
-                other,
-            )
+            error = self._refusal(others, silent)
+            if not others or time.monotonic() + LOOK_SECONDS > deadline:
+                raise error
+            self._waiting(_held_by(others))
+            await asyncio.sleep(LOOK_SECONDS)
         self._renewer = asyncio.create_task(self._renew())
         return self
+
+    async def _take_all(self) -> tuple[dict[str, _LockState], dict[str, str]]:
+        """Take what can be had; return by host who else holds it, and why others cannot be asked."""
+        # All at once, so that hosts that are off cost the time of one; then in order, so that of two runs one wins.
+        await asyncio.gather(*map(self._connect, self._hosts), return_exceptions=True)
+        others: dict[str, _LockState] = {}
+        silent: dict[str, str] = {}
+        for host in self._hosts:
+            try:
+                state = await self._take(host)
+            except HostError as error:
+                silent[host] = str(error)
+            else:
+                if state is not None:
+                    others[host] = state
+        return others, silent
+
+    def _refusal(self, others: Mapping[str, _LockState], silent: Mapping[str, str]) -> LockError:
+        if not others:
+            reasons = "\n".join(silent.values())
+            return LockError(
+                f"{self._cluster}: the lock needs {self.majority} of {len(self._hosts)} etcd hosts, and only "
+                f"{len(self._hosts) - len(silent)} can carry it; nothing was changed; bring one back first:\n{reasons}"
+            )
+        told = _held_by(others)
+        besides = f"; not to be asked: {', '.join(silent)}" if silent else ""
+        return LockError(
+            f"{self._cluster}: the lock is not to be had on {self.majority} of {len(self._hosts)} etcd hosts: {told}"
+            f"{besides}; nothing was changed; wait for that run to end (--wait MINUTES does), or, if it is certainly "
+            "dead, take the lock with --break-lock",
+            told,
+        )
 
     async def __aexit__(self, *_: object) -> None:
         if self._renewer is not None:
@@ -99,7 +134,10 @@ class Lock:
     async def ensure(self) -> None:
         """Prove that this run still holds the majority; raises LockError otherwise."""
         if not self._lost:
-            await self._renew_once()
+            kept, taken = await self._renew_once()
+            if kept < self.majority:
+                whose = f", {taken} are another run's" if taken else ""
+                self._lost = f"it could be renewed on {kept} of {len(self._hosts)} etcd hosts only{whose}"
         if self._lost:
             raise LockError(
                 f"{self._cluster}: the lock was lost ({self._lost}); nothing more is activated, run the "
@@ -107,21 +145,23 @@ class Lock:
                 self._lost,
             )
 
-    async def _take(self, host: str) -> str:
+    async def _take(self, host: str) -> _LockState | None:
         """Take one host; return whose it is where it cannot be had."""
         connection = await self._connect(host)
         own = (json.dumps(asdict(self._holder), sort_keys=True) + "\n").encode()
+        state = _LockState("", 0, None)
         for _ in range(3):
             state = _LockState.of(await run_script(connection, "lock", ["take", self.run], own))
             if state.run == self.run:
                 self._held.add(host)
-                return ""
+                return None
             reason = self._may_oust(state)
             if not reason:
-                return f"{host}: held by {state.words}, renewed {state.age} s ago"
+                return state
             self._note(f"{host}: the lock of {state.words} is taken over: {reason}")
             await run_script(connection, "lock", ["oust", state.run])
-        return f"{host}: somebody else takes the lock at this moment"
+        # Somebody else is quicker each time.
+        return state
 
     def _may_oust(self, state: _LockState) -> str:
         if self._break:
@@ -140,21 +180,24 @@ class Lock:
     async def _renew(self) -> None:
         while not self._lost:
             await asyncio.sleep(RENEW_SECONDS)
-            await self._renew_once()
+            # Hosts that are silent for a while lose nobody the lock: it is another run that does. `ensure` asks anew.
+            _, taken = await self._renew_once()
+            if taken > len(self._hosts) - self.majority:
+                self._lost = f"another run holds it on {taken} of {len(self._hosts)} etcd hosts"
 
-    async def _renew_once(self) -> None:
-        async def one(host: str) -> bool:
+    async def _renew_once(self) -> tuple[int, int]:
+        """Renew; return on how many hosts it is ours still, and on how many it has become another's."""
+
+        async def one(host: str) -> tuple[bool, bool]:
             try:
                 connection = await self._connect(host)
-                return (
-                    _LockState.of(await run_script(connection, "lock", ["renew", self.run], timeout=15)).run == self.run
-                )
+                state = _LockState.of(await run_script(connection, "lock", ["renew", self.run], timeout=15))
             except HostError:
-                return False
+                return False, False
+            return state.run == self.run, state.run != self.run
 
-        kept = sum(await asyncio.gather(*(one(host) for host in sorted(self._held))))
-        if kept < self.majority:
-            self._lost = f"it could be renewed on {kept} of {len(self._hosts)} etcd hosts only"
+        answers = await asyncio.gather(*(one(host) for host in sorted(self._held)))
+        return sum(kept for kept, _ in answers), sum(taken for _, taken in answers)
 
     async def _release(self) -> None:
         async def one(host: str) -> None:
@@ -179,11 +222,25 @@ async def holder_elsewhere(hosts: Sequence[str], connect: Callable[[str], Awaita
         except HostError:
             return _LockState("", 0, None)
 
-    states = [state for state in await asyncio.gather(*map(one, hosts)) if state.run and state.age <= STALE_SECONDS]
-    for state in states:
-        if sum(other.run == state.run for other in states) > len(hosts) // 2:
-            return state.words
+    answers = dict(zip(hosts, await asyncio.gather(*map(one, hosts)), strict=True))
+    for run in {state.run for state in answers.values() if state.run and state.age <= STALE_SECONDS}:
+        held = {host: state for host, state in answers.items() if state.run == run}
+        if len(held) > len(hosts) // 2:
+            return _held_by(held)
     return ""
+
+
+def _held_by(states: Mapping[str, _LockState]) -> str:
+    """Return who holds the lock, on which hosts, and when each run was last heard of."""
+    runs: dict[str, list[str]] = {}
+    for host, state in states.items():
+        runs.setdefault(state.run, []).append(host)
+    told = []
+    for hosts in runs.values():
+        first = states[hosts[0]]
+        age = min(states[host].age for host in hosts)
+        told.append(f"held by {first.words} on {', '.join(hosts)}, renewed {age} s ago")
+    return "; ".join(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class Options:
     `limit`: host names, pool names or shell patterns of host names; `phases`: names. `artifacts`: a folder laid out
     like a
     mirror. `skip_unreachable` goes on without hosts that do not answer, never below etcd's quorum. `stale_ok` is only
-    written into the journal here; the verb has checked the tree.
+    written into the journal here; the verb has checked the tree. `wait`: how long another run's lock is waited for;
+    `gate_seconds`: the longest wait for each gate, None for what each kind of gate takes; both in seconds.
     """
 
     limit: tuple[str, ...] = ()
@@ -30,6 +31,8 @@ class Options:
     skip_unreachable: bool = False
     break_lock: bool = False
     stale_ok: bool = False
+    wait: float = 0.0
+    gate_seconds: float | None = None
     command: str = "invoke apply"
 
 

@@ -15,7 +15,7 @@ class Reporter(Protocol):
     """Hears events in the order in which they happen."""
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Take one event: phase, batch, host, gate, object, note, warning, done; facts are plain values."""
+        """Take one event: phase, batch, host, gate, object, note, warning, left, done; facts are plain values."""
         ...
 
 
@@ -50,6 +50,8 @@ class TerminalReporter:
         if kind == "waiting":
             self._waiting[host] = event_text(kind, facts)
             self._status.start()
+        elif kind == "left":
+            self._waiting.clear()
         elif kind in {"gate", "done", "failed"}:
             self._waiting.pop(host, None)
         if self._waiting:

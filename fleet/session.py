@@ -133,6 +133,11 @@ class KeptConnection:
         """The host's name in the inventory."""
         return self._host
 
+    @property
+    def where(self) -> str:
+        """Cluster and host."""
+        return f"{self._session.tree.cluster}/{self._host}"
+
     async def run(self, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
         """Run a program as root; see `Connection.run`."""
         connection = await self._session.entered(self._host)

@@ -143,6 +143,11 @@ class SshConnection:
         """The host's name in the inventory."""
         return self._host
 
+    @property
+    def where(self) -> str:
+        """Cluster and host."""
+        return self._where
+
     async def run(self, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
         """Run a program as root; see `Connection.run`."""
         if self._sudo is None:

@@ -81,6 +81,7 @@ class LocalHost:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.host = name
+        self.where = f"demo/{name}"
         self.root = folder / name / "root"
         self.fake = folder / name / "fake"
         self.reachable = True

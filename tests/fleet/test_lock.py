@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from fleet.host_scripts import run_script
-from fleet.lock import Holder, Lock, holder_here, machine_id, process_id, process_lives
+from fleet.lock import Holder, Lock, holder_elsewhere, holder_here, machine_id, process_id, process_lives
 from fleet.standing import utc_now
-from generator.errors import LockError
+from generator.errors import HostError, LockError
 from tests.fleet.local_host import LocalHosts
 
 NAMES = ("e1", "e2", "e3")
@@ -27,10 +27,10 @@ class Cluster:
         self.notes: list[str] = []
 
     def lock(self, holder: Holder, **more: Any) -> Lock:
-        async def connect(name: str) -> Any:
-            return self.hosts[name]
+        return Lock("demo", NAMES, self.connect, holder, note=self.notes.append, **more)
 
-        return Lock("demo", NAMES, connect, holder, note=self.notes.append, **more)
+    async def connect(self, name: str) -> Any:
+        return self.hosts[name]
 
     def age(self, seconds: int) -> None:
         for name in NAMES:
@@ -182,5 +182,94 @@ def test_a_lock_without_a_name_is_ousted_like_any_other(cluster: Cluster) -> Non
         async with cluster.lock(HERE, break_lock=True) as lock:
             await lock.ensure()
             assert all(cluster.hosts[name].state("lock/run").read_text() == f"{lock.run}\n" for name in NAMES)
+
+    asyncio.run(main())
+
+
+def test_who_holds_it_is_told_with_hosts_and_age_and_a_wait_ends_when_it_is_free(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.lock.LOOK_SECONDS", 0.05)
+    told: list[str] = []
+
+    async def main() -> None:
+        first = cluster.lock(ELSEWHERE)
+        await first.__aenter__()
+        cluster.age(7)
+        with pytest.raises(LockError) as caught:
+            await cluster.lock(HERE).__aenter__()
+        assert "held by bob@train since " in str(caught.value) and " on e1, e2, e3, renewed " in str(caught.value)
+        assert "nothing was changed; wait for that run to end (--wait MINUTES does)" in str(caught.value)
+        assert await holder_elsewhere(NAMES, cluster.connect) == caught.value.holder
+        second = cluster.lock(HERE, wait=60, waiting=told.append)
+        waiting = asyncio.create_task(second.__aenter__())
+        while not told:
+            await asyncio.sleep(0.05)
+        await first.__aexit__()
+        async with asyncio.timeout(30):
+            await waiting
+        await second.ensure()
+        await second.__aexit__()
+        assert await holder_elsewhere(NAMES, cluster.connect) == ""
+
+    asyncio.run(main())
+    assert told[0].startswith("held by bob@train since ")
+
+
+def test_a_wait_that_is_over_says_who_holds_it(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleet.lock.LOOK_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with cluster.lock(ELSEWHERE):
+            with pytest.raises(LockError, match="held by bob@train"):
+                await cluster.lock(HERE, wait=0.5).__aenter__()
+
+    asyncio.run(main())
+
+
+def test_too_few_hosts_are_told_apart_from_another_run(cluster: Cluster) -> None:
+    cluster.hosts["e1"].reachable = cluster.hosts["e2"].reachable = False
+    with pytest.raises(LockError) as caught:
+        asyncio.run(cluster.lock(HERE).__aenter__())
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("demo: the lock needs 2 of 3 etcd hosts, and only 1 can carry it; nothing was changed")
+    assert [line.partition(":")[0] for line in lines[1:]] == ["demo/e1", "demo/e2"]
+    assert not caught.value.holder
+
+
+def test_a_host_that_cannot_write_carries_no_lock_and_looks_like_nobody_elses(cluster: Cluster) -> None:
+    state = cluster.hosts["e1"].state("")
+    state.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", state], check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        (state / "full").write_bytes(b"x" * 4096)
+
+        async def main() -> None:
+            with pytest.raises(HostError, match=r"the lock cannot be written in .* \(No space left on device\)"):
+                await run_script(cluster.hosts["e1"], "lock", ["take", "one"], b"{}\n" * 9000)
+            assert not (state / "lock").exists()
+            async with cluster.lock(HERE) as lock:
+                await lock.ensure()
+
+        (state / "pending").mkdir(exist_ok=True)
+        asyncio.run(main())
+    finally:
+        subprocess.run(["umount", state], check=True)
+
+
+def test_hosts_that_are_silent_for_a_while_lose_nobody_the_lock(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.lock.RENEW_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with cluster.lock(HERE) as lock:
+            for name in NAMES:
+                cluster.hosts[name].reachable = False
+            await asyncio.sleep(0.5)
+            for name in NAMES:
+                cluster.hosts[name].reachable = True
+            await lock.ensure()
 
     asyncio.run(main())
