@@ -48,17 +48,20 @@ async def activate(
     *,
     block: bool = True,
     owe: Iterable[str] = (),
+    about: str = "",
 ) -> Activated:
     """Activate the staged items of a phase on one host; units in `owe` are restarted where they run.
 
-    `block` False does not wait for units to be up. Raises HostError, or GateError with the unit's last journal lines
-    where a unit cannot be started.
+    `block` False does not wait for units to be up. `about` is the line that says who does this. Raises HostError, or
+    GateError with the unit's last journal lines where a unit cannot be started.
     """
     order = [f"phase\t{name}" for name in work.phases]
     order += [f"later\t{unit}" for unit in later_units(tree, host, phase)]
     order += [f"owe\t{unit}" for unit in owe]
     for drop in work.drops:
         order.append("\t".join(["drop", drop.key, ",".join(drop.restarts) or "-", ",".join(drop.reloads) or "-"]))
+    if about:
+        order.append(f"about\t{about}")
     if not block:
         order.append("noblock")
     lines = await run_script(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,22 +11,28 @@ from fleet import formation
 from fleet.activation import Activated, activate, record_phases, total
 from fleet.batches import batches, down_hosts, hits
 from fleet.cluster_api import ClusterApi
+from fleet.ending import record_generations, remove
 from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
+from fleet.generations import Origin
 from fleet.host_scripts import run_script
 from fleet.plan import ObjectChange, Plan
 from fleet.plan_text import folded, left_out_words
 from fleet.reporter import Reporter
 from fleet.session import Session
 from fleet.state import formation_paths
+from fleet.together import all_ended
 from fleet.tree import Phase, RenderedTree
-from generator.errors import GateError, SlipwayError
+from generator.errors import SlipwayError
 
 ApiOpener = Callable[[], Awaitable[ClusterApi]]
 
 
 @dataclass
 class ApplyRun:
-    """One run over the phases. `plan` says what is needed; `ensure_lock` is called before each batch."""
+    """One run over the phases. `plan` says what is needed; `ensure_lock` is called before each batch.
+
+    `origin` is what hosts write down about this run; `settle` False leaves labels and taints of nodes alone.
+    """
 
     tree: RenderedTree
     plan: Plan
@@ -37,6 +42,8 @@ class ApplyRun:
     ensure_lock: Callable[[], Awaitable[None]]
     phases: Sequence[str] = ()
     hosts: Sequence[str] = ()
+    origin: Origin | None = None
+    settle: bool = True
     done: list[Activated] = field(default_factory=list)
     objects: int = 0
 
@@ -50,8 +57,7 @@ class ApplyRun:
             if not self.phases or phase.name in self.phases:
                 await self._phase(phase)
         if not self.phases:
-            await self._remove()
-            await self._record_generations()
+            await self._end()
         counts = total(self.done)
         if self.objects:
             counts["objects"] = self.objects
@@ -85,7 +91,7 @@ class ApplyRun:
                 await self.ensure_lock()
                 await self._batch(phase, batch, down)
         elif gated:
-            await _all(self._gates(phase, name) for name in gated)
+            await all_ended(self._gates(phase, name) for name in gated)
         for entry in phase.gates:
             if not kind_of(entry).of_host:
                 await wait_open(entry, self._context(phase), self.reporter)
@@ -107,7 +113,7 @@ class ApplyRun:
 
     async def _settle(self, phase: Phase) -> None:
         """Keep labels and taints of the phase's nodes as the inventory says."""
-        if not phase.join:
+        if not phase.join or not self.settle:
             return
         nodes = [
             name for name in self.hosts if self.tree.hosts[name].node and phase.roles & self.tree.hosts[name].pool.roles
@@ -136,7 +142,7 @@ class ApplyRun:
                     return None
             return name
 
-        return {name for name in await _all(one(name) for name in names) if name is not None}
+        return {name for name in await all_ended(one(name) for name in names) if name is not None}
 
     async def _batch(self, phase: Phase, batch: Sequence[str], down: set[str]) -> None:
         self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
@@ -152,8 +158,8 @@ class ApplyRun:
             if joining:
                 # Inside: a token whose answer was lost is there all the same.
                 content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
-                await _all(self._bootstrap(phase, name, content) for name in joining)
-            await _all(self._host(phase, name, down=name in down) for name in batch)
+                await all_ended(self._bootstrap(phase, name, content) for name in joining)
+            await all_ended(self._host(phase, name, down=name in down) for name in batch)
         except BaseException:
             # What went wrong matters more than a token that ends by itself in minutes.
             with contextlib.suppress(SlipwayError):
@@ -173,7 +179,8 @@ class ApplyRun:
         owe = [unit.name for unit in host.units(phase.name) if unit.start] if work.join else []
         # A member of a cluster without quorum is not ready before the next one has been started.
         block = not (down and phase.formation)
-        done = await activate(connection, self.tree, host, phase, work, block=block, owe=owe)
+        about = self._underway(name)
+        done = await activate(connection, self.tree, host, phase, work, block=block, owe=owe, about=about)
         self.done.append(done)
         self.reporter.event(
             "host",
@@ -213,7 +220,7 @@ class ApplyRun:
 
         if names:
             try:
-                await _all(one(name) for name in names)
+                await all_ended(one(name) for name in names)
             finally:
                 await (await self.cluster_api()).end_bootstrap()
 
@@ -222,7 +229,7 @@ class ApplyRun:
         if not await formation.formation_due(self.tree, phase, self.session.states, self.session.connect):
             members = [name for name in self.session.states if phase.roles & self.tree.hosts[name].pool.roles]
             unmarked = [name for name in members if phase.formation["mark"] not in self.session.states[name].existing]
-            await _all(self._marked(phase, name) for name in unmarked if name not in self.plan.left_out)
+            await all_ended(self._marked(phase, name) for name in unmarked if name not in self.plan.left_out)
             # A run that ended between mark and clean-up has left its drop-ins.
             drop_in = formation_paths(phase)[2]
             for name in members:
@@ -237,7 +244,8 @@ class ApplyRun:
             connection = await self.session.connect(name)
             await formation.prepare(connection, phase)
             work = self.plan.hosts[name].work[phase.name]
-            done = await activate(connection, self.tree, self.tree.hosts[name], phase, work, block=False)
+            about = self._underway(name)
+            done = await activate(connection, self.tree, self.tree.hosts[name], phase, work, block=False, about=about)
             self.done.append(done)
             self.reporter.event("host", phase=phase.name, host=name, text=done.words)
 
@@ -246,44 +254,26 @@ class ApplyRun:
             await formation.finish(connection, phase)
             await record_phases(connection, self.tree.hosts[name], self.plan.hosts[name].work[phase.name].phases)
 
-        await _all(start(name) for name in names)
-        await _all(self._gates(phase, name) for name in names)
-        await _all(self._marked(phase, name) for name in names)
-        await _all(close(name) for name in names)
+        await all_ended(start(name) for name in names)
+        await all_ended(self._gates(phase, name) for name in names)
+        await all_ended(self._marked(phase, name) for name in names)
+        await all_ended(close(name) for name in names)
         return True
+
+    def _underway(self, name: str) -> str:
+        return self.origin.underway(name, self.tree.hosts[name].digest) if self.origin is not None else ""
 
     async def _marked(self, phase: Phase, name: str) -> None:
         await formation.mark(await self.session.connect(name), phase)
 
-    async def _remove(self) -> None:
-        """Take away what left the manifests, after the last gate."""
+    async def _end(self) -> None:
+        """Take away what left the manifests, after the last gate, and record the generations."""
         leaving = [name for name in self.hosts if self.plan.hosts[name].removals]
         if leaving:
             await self.ensure_lock()
             self.reporter.event("phase", phase="removals", title="what left the manifests")
-
-        async def one(name: str) -> None:
-            order = "".join(f"{removal.kind}\t{removal.key}\n" for removal in self.plan.hosts[name].removals)
-            lines = await run_script(await self.session.connect(name), "remove", stdin=order.encode(), timeout=300)
-            removed = [words[1] for words in lines if words[0] == "removed"]
-            self.done.append(Activated(name, units=tuple(("removed", key) for key in removed)))
-            self.reporter.event("host", phase="removals", host=name, text=f"{len(removed)} removed", removed=removed)
-            for words in lines:
-                if words[0] == "kept":
-                    self.reporter.event("warning", host=name, text=f"{name}: {words[1]} is kept: {words[2]}")
-
-        await _all(one(name) for name in leaving)
-
-    async def _record_generations(self) -> None:
-        async def one(name: str) -> None:
-            await run_script(await self.session.connect(name), "record", ["generation", self.tree.hosts[name].digest])
-
-        changed = [
-            name
-            for name in self.hosts
-            if self.plan.hosts[name].needed or self.session.states[name].generation != self.tree.hosts[name].digest
-        ]
-        await _all(one(name) for name in changed)
+            self.done += await remove(self.tree, self.plan, self.session, self.reporter, leaving, self.origin)
+        await record_generations(self.tree, self.plan, self.session, self.hosts, self.origin)
 
     def _context(self, phase: Phase) -> GateContext:
         return GateContext(self.tree, phase, self.session.connect, self.cluster_api)
@@ -297,12 +287,3 @@ class ApplyRun:
         work = self.plan.hosts[name].work.get(phase.name)
         context.unit_phases = work.phases if work else ()
         return context
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Await all, let each come to its end, then raise the first error, a gate's before others."""
-    answers = await asyncio.gather(*work, return_exceptions=True)
-    errors = [answer for answer in answers if isinstance(answer, BaseException)]
-    if errors:
-        raise next((error for error in errors if isinstance(error, GateError)), errors[0])
-    return answers

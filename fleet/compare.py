@@ -305,13 +305,14 @@ def drops(tree: RenderedTree, host: Host, state: HostState) -> dict[str, list[Dr
 def removals(tree: RenderedTree, host: Host, state: HostState) -> tuple[Removal, ...]:
     """Return what we own on the host and its manifest no longer has: reverse phase order, units before their files.
 
-    What a unit that stays has read is not among them: see `drops`.
+    What a unit that stays has read is not among them: see `drops`. Nor are the binaries of the generation before, one
+    generation long: a rollback must work without network and artifacts, and a binary is too large to keep a copy of.
     """
     order = {phase.name: index for index, phase in enumerate(tree.phases)}
     dropped = {drop.key for paths in drops(tree, host, state).values() for drop in paths}
     found = []
     for key, record in state.owned.items():
-        if key in host.by_key or key in dropped or record.kind not in KINDS:
+        if key in host.by_key or key in dropped or record.kind not in KINDS or key in state.held:
             continue
         facts = state.paths.get(key)
         changed = facts is not None and facts.as_installed is False

@@ -38,7 +38,8 @@ class Item:
     """One thing that a host is to have. `key` is its path, or kind and name ("unit:kubelet.service").
 
     `content` is the text of a file as rendered, slots unfilled; `secrets` maps the slots' names to ids. `sha256` of a
-    binary is its artifact's digest from bom.yaml ("unlocked" where there is none).
+    binary is its artifact's digest from bom.yaml ("unlocked" where there is none). `recorded_id` is the content's word
+    as a host wrote it down, for an item of a generation whose content lies on that host alone.
     """
 
     kind: Kind
@@ -65,6 +66,7 @@ class Item:
     groups: tuple[str, ...] = ()
     start: bool = True
     drain_key: str = ""
+    recorded_id: str = ""
 
     @property
     def is_secret(self) -> bool:
@@ -78,6 +80,8 @@ class Item:
         Plain files: SHA-256 of their bytes. Keys: their id. Texts with slots: a digest over text and ids. Binaries: the
         artifact's SHA-256. Links: their target. A host records it beside what it installed.
         """
+        if self.recorded_id:
+            return self.recorded_id
         if self.kind == "file" and not self.secrets:
             return hashlib.sha256(self.content).hexdigest()
         if self.kind == "file":

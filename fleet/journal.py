@@ -14,7 +14,10 @@ from generator.errors import HostError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Who did what with which tree. `result`: begun, done, or the error; `stale`: --stale-ok was used."""
+    """Who did what with which tree. `result`: begun, done, or the error; `stale`: --stale-ok was used.
+
+    `undoes`: the tree that a rollback took back; its `tree` and `commit` are then those that came back.
+    """
 
     time: str
     run: str
@@ -25,6 +28,7 @@ class Entry:
     clean: bool
     stale: bool
     result: str
+    undoes: str = ""
 
 
 async def write_entry(hosts: Sequence[str], connect: Callable[[str], Awaitable[Connection]], entry: Entry) -> int:

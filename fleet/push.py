@@ -13,7 +13,7 @@ from fleet.artifacts import ArtifactSource, chunks
 from fleet.compare import HostPlan, has_content
 from fleet.connection import Connection
 from fleet.host_scripts import run_script
-from fleet.items import Item
+from fleet.items import SLOT, Item
 from fleet.secrets import SecretStore
 from fleet.state import HostState
 from fleet.tree import Artifact, Host, RenderedTree
@@ -109,13 +109,19 @@ def host_manifest(host: Host) -> bytes:
     """Return the list of a host's items as its scripts read it: a line each, words separated by tabs, "-" for nothing.
 
     kind key mode owner group phase component content-id blob extra restarts reloads; `extra` is a link's target, a
-    user's groups, or whether a unit is started.
+    user's groups, whether a unit is started, a binary's member of its archive, or the slots of a text, in the order in
+    which they stand there, as name=id: a host's manifest says all that goes into its digest.
     """
     lines = []
     for item in host.items:
-        extra = {"link": item.target, "user": ",".join(item.groups), "unit": "start" if item.start else "idle"}.get(
-            item.kind, ""
-        )
+        slots = dict.fromkeys(SLOT.findall(item.content.decode("utf-8", "replace"))) if item.secrets else ()
+        extra = {
+            "link": item.target,
+            "user": ",".join(item.groups),
+            "unit": "start" if item.start else "idle",
+            "binary": item.member,
+            "file": ",".join(f"{name}={item.secrets[name]}" for name in slots),
+        }.get(item.kind, "")
         words = [
             "secret" if item.is_secret else item.kind, item.key, f"{item.mode:04o}", item.owner, item.group, item.phase,
             item.component, item.drain_key if item.kind == "unit" else item.content_id, item.blob, extra,

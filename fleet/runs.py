@@ -14,6 +14,7 @@ from dataclasses import replace
 from fleet.apply import ApiOpener, ApplyRun
 from fleet.artifacts import ArtifactSource, require_all_locked
 from fleet.gates import kind_of
+from fleet.generations import origin_of
 from fleet.guards import (
     API_SECONDS,
     guard_members,
@@ -144,6 +145,8 @@ async def _locked(
             f"{plan.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes"
         )
     await _push(fleet, session, plan)
+    commit = commit_of(fleet.cluster_dir, fleet.tree.path)
+    began = fleet.clock().isoformat(timespec="seconds")
     run = ApplyRun(
         fleet.tree,
         plan,
@@ -153,10 +156,10 @@ async def _locked(
         lock.ensure,
         phases=fleet.options.phases,
         hosts=tuple(plan.hosts),
+        origin=origin_of(fleet.tree, commit, lock.run, began, operator()),
     )
-    commit = commit_of(fleet.cluster_dir, fleet.tree.path)
     entry = Entry(
-        fleet.clock().isoformat(timespec="seconds"), lock.run, operator(), fleet.options.command, fleet.tree.digest,
+        began, lock.run, operator(), fleet.options.command, fleet.tree.digest,
         commit.id, commit.clean, fleet.options.stale_ok, "begun",
     )  # fmt: skip
     if needed:

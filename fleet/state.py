@@ -69,7 +69,10 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """The answer of one host; `clock_ahead` in seconds before this machine's clock, `certificates` DER by path."""
+    """The answer of one host; `clock_ahead` in seconds before this machine's clock, `certificates` DER by path.
+
+    `underway`: a change has begun there and not ended. `held`: keys of binaries that a rollback would need.
+    """
 
     host: str
     arch: str = ""
@@ -90,6 +93,8 @@ class HostState:
     missing_programs: tuple[str, ...] = ()
     existing: frozenset[str] = frozenset()
     certificates: Mapping[str, bytes] = field(default_factory=dict)
+    underway: bool = False
+    held: frozenset[str] = frozenset()
 
 
 def formation_paths(phase: Phase) -> tuple[str, str, str]:
@@ -139,7 +144,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
     owned: dict[str, Owned] = {}
     users: dict[str, frozenset[str]] = {}
     pairs: dict[str, dict[str, str]] = {"package": {}, "pending": {}}
-    lists: dict[str, list[str]] = {"blob": [], "missing": [], "exists": []}
+    lists: dict[str, list[str]] = {"blob": [], "missing": [], "exists": [], "held": []}
     certificates: dict[str, bytes] = {}
     shown: list[str] = []
     try:
@@ -150,8 +155,8 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
                         raise ValueError("another version of the protocol")
                 case "time" | "arch" | "generation" | "staged":
                     (facts[word],) = rest
-                case "cordoned":
-                    facts["cordoned"] = "yes"
+                case "cordoned" | "underway":
+                    facts[word] = "yes"
                 case "os":
                     os_words = (rest[0], rest[1])
                 case "phase":
@@ -167,7 +172,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
                     users[rest[0]] = frozenset(rest[1].split())
                 case "package" | "pending":
                     pairs[word][rest[0]] = rest[1]
-                case "blob" | "missing" | "exists":
+                case "blob" | "missing" | "exists" | "held":
                     lists[word].append(rest[0])
                 case "certificate":
                     certificates[rest[0]] = base64.b64decode(rest[1]) if rest[1] != "-" else b""
@@ -197,6 +202,8 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
             missing_programs=tuple(lists["missing"]),
             existing=frozenset(lists["exists"]),
             certificates=certificates,
+            underway="underway" in facts,
+            held=frozenset(lists["held"]),
         )
     except (ValueError, IndexError) as error:
         raise HostError(f"{host}: question: the answer is not understood ({error}); look at the host", host) from None

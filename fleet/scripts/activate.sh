@@ -1,10 +1,10 @@
 # Make what is staged real, for some phases of one host. $1 is the digest of the generation. Can be killed anywhere and run again:
 # what a restart is owed is written down before the file that causes it is renamed, and crossed out after the restart.
 # Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | owe U (to be restarted if it runs)
-# | drop PATH RESTARTS RELOADS (left the manifest; the named units still read it) | noblock
+# | drop PATH RESTARTS RELOADS (left the manifest; the named units still read it) | about LINE (who does this) | noblock
 make_state
 umask 022
-digest=$1 phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed=''
+digest=$1 about='' phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed=''
 while IFS= read -r line; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
@@ -12,6 +12,7 @@ while IFS= read -r line; do
     later) later=$later$value$NL ;;
     owe) owing=$owing$value, ;;
     drop) drops=$drops$value$NL ;;
+    about) about=$value ;;
     noblock) block=--no-block ;;
     *) fail "the order is not understood: $line" ;;
     esac
@@ -19,8 +20,7 @@ done
 exec </dev/null
 staged=$STATE/staged/$digest
 [ -f "$staged/manifest" ] || fail "generation $digest is not staged; run \`invoke push\`"
-generation=''
-[ ! -r "$STATE/generation" ] || IFS= read -r generation <"$STATE/generation"
+set_out "$digest" "$about"
 
 mine() { case $phases in *"$NL$phase$NL"*) return 0 ;; esac; return 1; }
 
@@ -38,16 +38,7 @@ owe() {
 
 # Called just before a path changes or goes. $1 is what the operator is told.
 announce() {
-    if [ -n "$generation" ] && [ "$generation" != "$digest" ] && { [ -f "$ROOT$key" ] || [ -L "$ROOT$key" ]; }; then
-        old=$STATE/previous/$generation/files$key
-        if [ ! -e "$old" ] && [ ! -L "$old" ]; then
-            # Under another name first: a kill must leave no half copy that passes for the whole one.
-            copy=$(sibling "$old")
-            rm -f -- "$copy"
-            (umask 077 && mkdir -p "${old%/*}") && cp -a -- "$ROOT$key" "$copy" && mv -T -- "$copy" "$old" ||
-                fail "$key cannot be kept for a rollback"
-        fi
-    fi
+    keep_copy "$key"
     owe restart "$restarts"
     owe reload "$reloads"
     case $key in /etc/systemd/system/* | /run/systemd/system/*) printf 'reload\n' >"$STATE/pending/.daemon-reload" ;; esac
@@ -291,7 +282,7 @@ if [ -n "$drops" ]; then
             [ "$other" = "$key" ] || continue
             printf '%s\n' "$key" >>"$gone"
             why_kept "$kind" "$ROOT$key" "$recorded" "$recorded_id"
-            if [ -n "$kept" ]; then say kept "$key" "$kept"; else announce removed && doomed=$doomed$ROOT$key$NL; fi
+            if [ -n "$kept" ]; then say kept "$key" "$kept"; else announce removed && doomed=$doomed$key$NL; fi
             break
         done <"$STATE/installed"
     done <<END
@@ -299,7 +290,7 @@ $drops
 END
     sync -- "$STATE/pending"
     IFS=$NL
-    [ -z "$doomed" ] || rm -f -- $doomed || fail "a file that left the manifest cannot be deleted"
+    for key in $doomed; do take_away "$key" || fail "$key left the manifest and cannot be deleted"; done
     forget_records "$gone"
 fi
 

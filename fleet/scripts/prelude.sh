@@ -66,6 +66,55 @@ keep_records() {
     rm -f "$1"
 }
 
+# Called before anything changes on the way to generation $1: what is needed to come back is kept beside the copies of the
+# files, as the present generation left it, and who sets out is written down ($2, one line). A host with that line is in
+# the middle of a change until `record generation` takes it away.
+set_out() {
+    generation=''
+    [ ! -r "$STATE/generation" ] || IFS= read -r generation <"$STATE/generation"
+    if [ -n "$generation" ] && [ "$generation" != "$1" ]; then
+        (umask 077 && mkdir -p "$STATE/previous/$generation") || fail "$STATE/previous cannot be made"
+        for part in manifest about installed; do
+            [ -f "$STATE/$part" ] && [ ! -e "$STATE/previous/$generation/$part" ] || continue
+            cp -p -- "$STATE/$part" "$STATE/previous/$generation/.$part.new" &&
+                sync "$STATE/previous/$generation/.$part.new" &&
+                mv -f -- "$STATE/previous/$generation/.$part.new" "$STATE/previous/$generation/$part" ||
+                fail "the present generation cannot be kept for a rollback"
+        done
+    fi
+    [ -n "$2" ] || return 0
+    # Coming back from the middle of a change is one too, until it has ended.
+    if [ "$generation" != "$1" ] || [ -e "$STATE/underway" ]; then
+        (umask 077 && printf '%s\n' "$2" >"$STATE/underway.new") && sync "$STATE/underway.new" &&
+            mv -f "$STATE/underway.new" "$STATE/underway" || fail "$STATE/underway cannot be written"
+    fi
+}
+
+# Keep what lies at the path $1 now, on the way from $generation to $digest, unless an earlier run has done so.
+keep_copy() {
+    [ -n "$generation" ] && [ "$generation" != "$digest" ] && { [ -f "$ROOT$1" ] || [ -L "$ROOT$1" ]; } || return 0
+    old=$STATE/previous/$generation/files$1
+    if [ ! -e "$old" ] && [ ! -L "$old" ]; then
+        # Under another name first: a kill must leave no half copy that passes for the whole one.
+        copy=$(sibling "$old")
+        rm -f -- "$copy"
+        (umask 077 && mkdir -p "${old%/*}") && cp -a -- "$ROOT$1" "$copy" && mv -T -- "$copy" "$old" ||
+            fail "$1 cannot be kept for a rollback"
+    fi
+}
+
+# Take the path $1 away. What lay there before the generation that leaves, and was not ours, comes back.
+take_away() {
+    old=$STATE/previous/$digest/files$1
+    if [ -n "$digest" ] && { [ -f "$old" ] || [ -L "$old" ]; }; then
+        copy=$(sibling "$ROOT$1")
+        rm -f -- "$copy"
+        cp -a -- "$old" "$copy" && label "$copy" "$1" && mv -fT -- "$copy" "$ROOT$1"
+    else
+        rm -f -- "$ROOT$1"
+    fi
+}
+
 # Take the records of the keys in file $1 away.
 forget_records() {
     sort -u "$1" | join -t "$TAB" -v 1 "$STATE/installed" - >"$STATE/installed.new" || fail "the records cannot be written"

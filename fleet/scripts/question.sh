@@ -29,9 +29,25 @@ if [ -r "$ROOT/etc/os-release" ]; then
     done <"$ROOT/etc/os-release"
 fi
 say os "${id:--}" "${version:--}"
+generation=''
 if [ -r "$STATE/generation" ]; then
-    IFS= read -r value <"$STATE/generation" && say generation "$value"
+    IFS= read -r generation <"$STATE/generation" && say generation "$generation"
 fi
+[ ! -e "$STATE/underway" ] || say underway
+# The binaries of the generation to which a rollback would lead after this one has come: they stay. Its manifest lies
+# below previous/ as soon as the host has set out from it.
+set +f
+if [ "$generation" = "$staged" ]; then
+    set -- "$STATE/previous"/*/manifest
+else
+    set -- "$STATE/previous/$generation/manifest"
+    [ -r "$1" ] || set -- "$STATE/manifest"
+fi
+set -f
+for kept; do
+    [ -r "$kept" ] || continue
+    while IFS=$TAB read -r kind key _; do [ "$kind" != binary ] || say held "$key"; done <"$kept"
+done
 [ ! -r "$STATE/cordoned" ] || say cordoned
 if [ -r "$STATE/phases" ]; then
     while IFS=$TAB read -r name value; do say phase "$name" "$value"; done <"$STATE/phases"

@@ -1,4 +1,5 @@
-# Note down how far the host has come. $1: phase NAME DIGEST | generation DIGEST | mark PATH | cordoned | uncordoned
+# Note down how far the host has come. $1: phase NAME DIGEST | generation DIGEST (on standard input a line that says who
+# made it, or nothing: then that stays as it is) | mark PATH | cordoned | uncordoned
 make_state
 case $1 in
 phase)
@@ -8,21 +9,39 @@ phase)
     mv -f "$STATE/phases.new" "$STATE/phases"
     ;;
 generation)
-    old=''
-    [ ! -r "$STATE/generation" ] || IFS= read -r old <"$STATE/generation"
-    if [ -n "$old" ] && [ "$old" != "$2" ]; then
-        # One generation back is kept: what its files were, and its manifest.
-        mkdir -p "$STATE/previous/$old"
-        [ ! -f "$STATE/manifest" ] || mv -f "$STATE/manifest" "$STATE/previous/$old/manifest"
-        set +f
-        for other in "$STATE/previous"/*; do [ "$other" = "$STATE/previous/$old" ] || rm -rf "$other"; done
-        set -f
+    about=''
+    IFS= read -r about || :
+    # A change that only took things away, or nothing, has not set out yet.
+    set_out "$2" ''
+    before=''
+    if [ "$generation" != "$2" ]; then
+        before=$generation
+    elif [ -r "$STATE/generation" ]; then
+        { IFS= read -r _ && IFS= read -r before; } <"$STATE/generation" || :
     fi
-    [ ! -f "$STATE/staged/$2/manifest" ] || cp "$STATE/staged/$2/manifest" "$STATE/manifest"
-    printf '%s\n' "$2" >"$STATE/generation.new"
+    if [ -f "$STATE/staged/$2/manifest" ]; then
+        cp "$STATE/staged/$2/manifest" "$STATE/manifest.new" || fail "the manifest cannot be kept"
+        sync "$STATE/manifest.new"
+        mv -f "$STATE/manifest.new" "$STATE/manifest"
+    fi
+    if [ -n "$about" ]; then
+        printf '%s\n' "$about" >"$STATE/about.new" || fail "$STATE/about cannot be written"
+        sync "$STATE/about.new"
+        mv -f "$STATE/about.new" "$STATE/about"
+    fi
+    # The second line is the one before: both change at once.
+    printf '%s\n' "$2" $before >"$STATE/generation.new" || fail "the generation cannot be recorded"
     sync "$STATE/generation.new"
     mv -f "$STATE/generation.new" "$STATE/generation"
+    # One generation back is kept: its files, its manifest, its records and who made it. What was kept of this one, on a
+    # way that was not finished, is in place again.
+    set +f
+    for other in "$STATE/previous"/*; do
+        [ "$other" = "$STATE/previous/$before" ] || rm -rf "$other"
+    done
+    set -f
     rm -rf "$STATE/staged"
+    rm -f "$STATE/underway"
     ;;
 mark)
     (umask 077 && mkdir -p "${ROOT}${2%/*}" && : >"$ROOT$2") || fail "$2 cannot be written"

@@ -1,5 +1,8 @@
-# Take away what left the manifest, in the given order. Input: kind, key. What we did not write is named and kept.
+# Take away what left the manifest, in the given order. $1 is the digest of the generation that the host goes to.
+# Input: about LINE (who does this), then kind, key; a user of kind "stays" is only forgotten. What we did not write is
+# named and kept; what was ours is kept for a rollback, save binaries: those of the previous generation never get here.
 make_state
+digest=$1 generation=''
 gone=$STATE/installed.gone.$$
 : >"$gone"
 reload=''
@@ -11,6 +14,10 @@ recorded_of() {
     return 1
 }
 while IFS=$TAB read -r kind key; do
+    if [ "$kind" = about ]; then
+        set_out "$digest" "$key"
+        continue
+    fi
     full=$ROOT$key
     recorded_of "$key" || continue
     kept=''
@@ -24,16 +31,24 @@ while IFS=$TAB read -r kind key; do
         esac
         rm -f "$STATE/pending/$unit"
         ;;
-    file | secret | binary | link)
+    binary)
         why_kept "$kind" "$full" "$recorded" "$recorded_id"
         [ -n "$kept" ] || rm -f -- "$full" || kept='it cannot be deleted'
-        [ "$kind" != binary ] || rmdir --ignore-fail-on-non-empty -- "${full%/*}" 2>/dev/null
+        rmdir --ignore-fail-on-non-empty -- "${full%/*}" 2>/dev/null
+        ;;
+    file | secret | link)
+        why_kept "$kind" "$full" "$recorded" "$recorded_id"
+        if [ -z "$kept" ]; then
+            keep_copy "$key"
+            take_away "$key" || kept='it cannot be deleted'
+        fi
         case $key in /etc/systemd/system/*) reload=yes ;; esac
         ;;
     directory)
         if [ -d "$full" ] && [ ! -L "$full" ]; then rmdir -- "$full" 2>/dev/null || kept='it is not empty'; fi
         ;;
     package) kept='packages stay installed' ;;
+    stays) kept='it stays after a rollback' ;;
     user)
         if id -u -- "${key#user:}" >/dev/null 2>&1; then
             userdel -- "${key#user:}" 1>&2 </dev/null || kept='it cannot be deleted'

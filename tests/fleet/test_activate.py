@@ -88,7 +88,7 @@ def test_a_kill_leaves_no_half_copy_for_a_rollback(place: Place) -> None:
     assert (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
     program.unlink()
     place.run(apply_run)
-    kept = [path for path in host.state("previous").rglob("*") if path.is_file() and path.name != "manifest"]
+    kept = [path for path in host.state("previous").rglob("files/**/*") if path.is_file()]
     assert [(path.name, path.read_text()) for path in kept] == [("idle.conf", "level: 1\n")]
 
 

@@ -1,0 +1,58 @@
+"""What a run does after its last gate: take away what left the manifests, and record where each host has arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fleet.activation import Activated
+from fleet.generations import Origin
+from fleet.host_scripts import run_script
+from fleet.plan import Plan
+from fleet.reporter import Reporter
+from fleet.session import Session
+from fleet.together import all_ended
+from fleet.tree import RenderedTree
+
+REMOVE_SECONDS = 300
+
+
+async def remove(
+    tree: RenderedTree, plan: Plan, session: Session, reporter: Reporter, names: Iterable[str], origin: Origin | None
+) -> list[Activated]:
+    """Take away what left the manifests of hosts, in the order of the plan; what is kept is told. Raises HostError."""
+
+    async def one(name: str) -> Activated:
+        digest = tree.hosts[name].digest
+        order = [f"about\t{origin.underway(name, digest)}"] if origin is not None else []
+        order += [f"{removal.kind}\t{removal.key}" for removal in plan.hosts[name].removals]
+        lines = await run_script(
+            await session.connect(name), "remove", [digest], ("\n".join(order) + "\n").encode(), timeout=REMOVE_SECONDS
+        )
+        removed = [words[1] for words in lines if words[0] == "removed"]
+        reporter.event("host", phase="removals", host=name, text=f"{len(removed)} removed", removed=removed)
+        for words in lines:
+            if words[0] == "kept":
+                reporter.event("warning", host=name, text=f"{name}: {words[1]} is kept: {words[2]}")
+        return Activated(name, units=tuple(("removed", key) for key in removed))
+
+    return await all_ended([one(name) for name in names])
+
+
+async def record_generations(
+    tree: RenderedTree, plan: Plan, session: Session, names: Iterable[str], origin: Origin | None
+) -> None:
+    """Record on each host that changed, or was in the middle of a change, which generation it has. Raises HostError."""
+
+    async def one(name: str) -> None:
+        digest, state = tree.hosts[name].digest, session.states[name]
+        about = origin.about(name, digest, state.generation) if origin is not None else ""
+        await run_script(await session.connect(name), "record", ["generation", digest], f"{about}\n".encode())
+
+    states = session.states
+    await all_ended(
+        [
+            one(name)
+            for name in names
+            if plan.hosts[name].needed or states[name].underway or states[name].generation != tree.hosts[name].digest
+        ]
+    )
