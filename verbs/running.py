@@ -192,6 +192,8 @@ def push(
         "stale-ok": STALE_OK,
         "dry-run": "print the plan and change nothing; exit 2 where there is something to do",
         "break-lock": "take the cluster's lock from its holder, whose name is shown",
+        "wait": "wait at most so many minutes for the lock while another run holds it",
+        "gate-timeout": "wait at most so many seconds for each health gate; else what each kind of gate takes",
         "yes": "do not ask before something is removed",
     },
 )
@@ -207,6 +209,8 @@ def apply(
     stale_ok: bool = False,
     dry_run: bool = False,
     break_lock: bool = False,
+    wait: int = 0,
+    gate_timeout: int = 0,
     yes: bool = False,
 ) -> int:
     """Push what is not staged, then activate it phase by phase behind health gates. Run it again to resume.
@@ -222,6 +226,8 @@ def apply(
         deep=deep,
         skip_unreachable=skip_unreachable,
         break_lock=break_lock,
+        wait=60.0 * wait,
+        gate_seconds=float(gate_timeout) if gate_timeout else None,
         stale_ok=stale_ok,
         dry_run=dry_run,
         command=" ".join(["invoke", *sys.argv[1:]]),
