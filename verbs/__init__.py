@@ -2,7 +2,7 @@
 
 from invoke.collection import Collection
 
-from verbs import certs, demo, etcd, hosts, lab, new, rendering, running, secrets, status, verify
+from verbs import certs, demo, etcd, hosts, lab, new, rendering, rollback, running, secrets, status, verify
 
 namespace = Collection(
     new.new,
@@ -14,6 +14,7 @@ namespace = Collection(
     running.plan,
     running.push,
     running.apply,
+    rollback.rollback,
     status.status,
     verify.verify,
     running.kubeconfig,
