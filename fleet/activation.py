@@ -64,6 +64,7 @@ async def activate(
         order.append(f"about\t{about}")
     if not block:
         order.append("noblock")
+    order.append("end")
     lines = await run_script(
         connection,
         "activate",
@@ -74,11 +75,12 @@ async def activate(
     )
     for word, *rest in lines:
         if word == "failed":
-            unit, verb = rest[0], rest[1]
+            unit, verb, reason = rest[0], rest[1], " ".join(rest[2:]).rstrip(".")
             journal = await journal_of(connection, unit)
             tail = f"; its last lines:\n{journal}" if journal else ""
+            why = f" ({reason})" if reason else ""
             raise GateError(
-                f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed; put that right "
+                f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed{why}; put that right "
                 f"and run the same command again{tail}",
                 host.name, unit, journal,
             )  # fmt: skip

@@ -9,12 +9,14 @@ from typing import Any
 
 from fleet import formation
 from fleet.activation import Activated, activate, record_phases, total
-from fleet.batches import batches, down_hosts, hits
+from fleet.batches import batches, down_hosts, hits, members_without_quorum
 from fleet.cluster_api import ClusterApi
 from fleet.ending import record_generations, remove
+from fleet.failures import enlarged
 from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
 from fleet.generations import Origin
 from fleet.host_scripts import run_script
+from fleet.outcome import Outcome
 from fleet.plan import ObjectChange, Plan
 from fleet.plan_text import folded, left_out_words
 from fleet.reporter import Reporter
@@ -32,6 +34,7 @@ class ApplyRun:
     """One run over the phases. `plan` says what is needed; `ensure_lock` is called before each batch.
 
     `origin` is what hosts write down about this run; `settle` False leaves labels and taints of nodes alone.
+    `longest_gate` bounds the wait for each gate, in seconds.
     """
 
     tree: RenderedTree
@@ -44,20 +47,35 @@ class ApplyRun:
     hosts: Sequence[str] = ()
     origin: Origin | None = None
     settle: bool = True
+    longest_gate: float | None = None
     done: list[Activated] = field(default_factory=list)
     objects: int = 0
+    outcome: Outcome = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outcome = Outcome(self.plan, self.phases)
 
     async def run(self) -> None:
         """Do everything that the plan names; the first gate that stays shut ends it.
 
         Raises GateError, HostError, LockError, ApiError or RefusedError. What was done stays done: running again
-        resumes.
+        resumes. The error's last line says what is done and what is left.
         """
-        for phase in self.tree.phases:
-            if not self.phases or phase.name in self.phases:
-                await self._phase(phase)
-        if not self.phases:
-            await self._end()
+        try:
+            for phase in self.tree.phases:
+                if not self.phases or phase.name in self.phases:
+                    await self._phase(phase)
+            if not self.phases:
+                await self._end()
+        except SlipwayError as error:
+            self.reporter.event(
+                "left",
+                done=list(self.outcome.done),
+                stopped=self.outcome.stopped,
+                waiting=self.outcome.waiting,
+                untouched=list(self.outcome.untouched),
+            )
+            raise enlarged(error, self.outcome.words) from error.__cause__
         counts = total(self.done)
         if self.objects:
             counts["objects"] = self.objects
@@ -86,6 +104,8 @@ class ApplyRun:
             work = {name: self.plan.hosts[name].work[phase.name] for name in names}
             down = down_hosts(self.tree, phase, self.session.states, work)
             healthy = await self._healthy(phase, [name for name in names if name not in down])
+            # Members that serve nobody come back with each other only, such as after certificates that have expired.
+            down |= members_without_quorum(self.tree, phase, self.session.states, work, set(names) - healthy - down)
             quiet = {name for name in names if work[name].quiet} - down
             for batch in batches(self.tree, phase, names, down, sick=set(names) - healthy - down, quiet=quiet):
                 await self.ensure_lock()
@@ -171,6 +191,7 @@ class ApplyRun:
         host, work = self.tree.hosts[name], self.plan.hosts[name].work[phase.name]
         connection = await self.session.connect(name)
         state = self.session.states[name]
+        self.outcome.begin(name, phase.name)
         if work.drain:
             await run_script(connection, "record", ["cordoned"])
             self.reporter.event("host", phase=phase.name, host=name, text="drained first")
@@ -195,6 +216,7 @@ class ApplyRun:
             await (await self.cluster_api()).uncordon(name)
             await run_script(connection, "record", ["uncordoned"])
         await record_phases(connection, host, work.phases)
+        self.outcome.passed(name, phase.name)
 
     async def _gates(self, phase: Phase, name: str) -> None:
         for entry in self._entries(phase.gates, name):
@@ -242,6 +264,7 @@ class ApplyRun:
 
         async def start(name: str) -> None:
             connection = await self.session.connect(name)
+            self.outcome.begin(name, phase.name)
             await formation.prepare(connection, phase)
             work = self.plan.hosts[name].work[phase.name]
             about = self._underway(name)
@@ -253,6 +276,7 @@ class ApplyRun:
             connection = await self.session.connect(name)
             await formation.finish(connection, phase)
             await record_phases(connection, self.tree.hosts[name], self.plan.hosts[name].work[phase.name].phases)
+            self.outcome.passed(name, phase.name)
 
         await all_ended(start(name) for name in names)
         await all_ended(self._gates(phase, name) for name in names)
@@ -276,7 +300,7 @@ class ApplyRun:
         await record_generations(self.tree, self.plan, self.session, self.hosts, self.origin)
 
     def _context(self, phase: Phase) -> GateContext:
-        return GateContext(self.tree, phase, self.session.connect, self.cluster_api)
+        return GateContext(self.tree, phase, self.session.connect, self.cluster_api, longest=self.longest_gate)
 
     async def _host_context(self, phase: Phase, name: str, *, patient: bool = True) -> GateContext:
         context = self._context(phase)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from fleet.apply import ApiOpener, ApplyRun
 from fleet.artifacts import ArtifactSource, require_all_locked
+from fleet.failures import enlarged, one_error
 from fleet.gates import kind_of
 from fleet.generations import origin_of
 from fleet.guards import (
@@ -26,17 +27,19 @@ from fleet.guards import (
     require_credentials,
     require_fit,
     require_whole_formation,
+    unfit,
 )
 from fleet.journal import Entry, write_entry
 from fleet.lock import Lock, holder_here
 from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
+from fleet.plan_text import folded
 from fleet.push import Delivery, delivery, push_host
 from fleet.secrets import SecretStore
 from fleet.session import Session
 from fleet.standing import ApiOnce, Fleet, operator
 from fleet.tree import commit_of
-from generator.errors import ApiError, FleetError, RefusedError, SlipwayError
+from generator.errors import ApiError, RefusedError, SlipwayError
 
 PUSHES_AT_ONCE = 20
 Agree = Callable[[Plan], Awaitable[bool]]
@@ -61,7 +64,11 @@ async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
         await guard_members(fleet, session)
         changes, note = await _object_changes(fleet, session, api) if objects else ((), "")
         plan = await _plan(fleet, session, changes, left_out)
-        return replace(plan, notes=(*plan.notes, note)) if note else plan
+        notes = [*plan.notes, *([note] if note else [])]
+        notes += [
+            f"{name}: push and apply will refuse it: {why}" for name, why in unfit(fleet, session, plan.hosts).items()
+        ]
+        return replace(plan, notes=tuple(notes))
     finally:
         await api.close()
         await session.close()
@@ -111,8 +118,10 @@ async def apply_run(fleet: Fleet, agree: Agree = agree_to_all) -> Plan:
     holder = holder_here(operator(), fleet.options.command, fleet.clock(), fleet.tree.digest)
     try:
         lock = Lock(
-            fleet.tree.cluster, voters, session.connect, holder, break_lock=fleet.options.break_lock,
+            fleet.tree.cluster, voters, session.connect, holder,
+            break_lock=fleet.options.break_lock, wait=fleet.options.wait,
             note=lambda text: fleet.reporter.event("warning", text=text),
+            waiting=lambda text: fleet.reporter.event("waiting", phase="lock", host="", gate="the lock", reason=text),
         )  # fmt: skip
         async with lock:
             return await _locked(fleet, session, api, lock, voters, agree)
@@ -156,6 +165,7 @@ async def _locked(
         lock.ensure,
         phases=fleet.options.phases,
         hosts=tuple(plan.hosts),
+        longest_gate=fleet.options.gate_seconds,
         origin=origin_of(fleet.tree, commit, lock.run, began, operator()),
     )
     entry = Entry(
@@ -257,8 +267,14 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
             fleet.reporter.event("host", phase="push", host=name, text=text)
 
     answers = await asyncio.gather(*(one(name) for name in deliveries), return_exceptions=True)
-    errors = [answer for answer in answers if isinstance(answer, BaseException)]
+    errors = {name: answer for name, answer in zip(deliveries, answers, strict=True) if answer is not None}
     if errors:
-        known = [error for error in errors if isinstance(error, FleetError | SlipwayError)]
-        raise known[0] if known else errors[0]
+        staged = [name for name in deliveries if name not in errors]
+        fleet.reporter.event("left", staged=staged, failed=list(errors))
+        told = f"staged: {folded(staged)}; " if staged else ""
+        raise enlarged(
+            one_error(list(errors.values())),
+            f"{plan.cluster}: {told}not staged: {folded(errors)}; nothing has been activated; put right what is named "
+            "above and run the same command again: what is staged is not sent again",
+        )
     return len(deliveries)

@@ -1,10 +1,10 @@
 # Make what is staged real, for some phases of one host. $1 is the digest of the generation. Can be killed anywhere and run again:
 # what a restart is owed is written down before the file that causes it is renamed, and crossed out after the restart.
 # Input: phase P (to activate, in order) | later U (a unit whose own phase comes later) | owe U (to be restarted if it runs)
-# | drop PATH RESTARTS RELOADS (left the manifest; the named units still read it) | about LINE (who does this) | noblock
+# | drop PATH RESTARTS RELOADS (left the manifest; the named units still read it) | about LINE (who does this) | noblock | end
 make_state
 umask 022
-digest=$1 about='' phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed=''
+digest=$1 about='' phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed='' whole='' wishes=''
 while IFS= read -r line; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
@@ -14,10 +14,16 @@ while IFS= read -r line; do
     drop) drops=$drops$value$NL ;;
     about) about=$value ;;
     noblock) block=--no-block ;;
+    end) whole=yes ;;
     *) fail "the order is not understood: $line" ;;
     esac
 done
+# What began is brought to its end although the connection is cut in the middle: nobody hears about it then, and no half of
+# the files is left without its restart.
+[ -n "$whole" ] || fail "the order is cut off"
+trap '' PIPE
 exec </dev/null
+wait_for_another
 staged=$STATE/staged/$digest
 [ -f "$staged/manifest" ] || fail "generation $digest is not staged; run \`invoke push\`"
 set_out "$digest" "$about"
@@ -39,10 +45,19 @@ owe() {
 # Called just before a path changes or goes. $1 is what the operator is told.
 announce() {
     keep_copy "$key"
+    mark
+    say "$1" "$key"
+}
+
+# Write down what the change of $key makes necessary.
+mark() {
     owe restart "$restarts"
     owe reload "$reloads"
-    case $key in /etc/systemd/system/* | /run/systemd/system/*) printf 'reload\n' >"$STATE/pending/.daemon-reload" ;; esac
-    say "$1" "$key"
+    case $key in
+    /etc/systemd/system/* | /run/systemd/system/*)
+        printf 'reload\n' >"$STATE/pending/.daemon-reload" || fail "$STATE/pending cannot be written"
+        ;;
+    esac
 }
 
 # Whether the file at $key has the wanted content. Without a staged copy, our own record must say so.
@@ -172,9 +187,11 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         # Ours is a user that we make; one who was there before us stays when he leaves the manifest.
         if ! id -u -- "$name" >/dev/null 2>&1; then
             say changed "$key"
-            record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+            record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records" ||
+                fail "the records cannot be written"
         elif has_record; then
-            record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+            record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records" ||
+                fail "the records cannot be written"
         fi
         users="${users}u $name - \"$name\"$NL"
         if [ "$extra" != - ]; then
@@ -184,7 +201,8 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         fi
         ;;
     esac
-    [ "$kind" != package ] || record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records"
+    [ "$kind" != package ] || record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records" ||
+        fail "the records cannot be written"
 done <"$staged/manifest"
 if [ -n "$packages" ]; then
     add_packages "$packages"
@@ -213,7 +231,8 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
             chown -- "$owner:$group" "$full" && chmod "$mode" "$full" || fail "$key cannot be given owner and mode"
         fi
         label "$full" "$key"
-        record_line "$key" "$kind" "$phase" "$component" - >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" - >>"$records" ||
+            fail "the records cannot be written"
         ;;
     file | secret)
         if has_content; then
@@ -231,7 +250,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         (umask 077 && cat "$staged/blobs/$blob" >"$next") || fail "$key cannot be written"
         chown -- "$owner:$group" "$next" && chmod "$mode" "$next" || fail "$key cannot be given owner and mode"
         label "$next" "$key"
-        waiting=$waiting$next$NL
+        waiting=$waiting$next$NL wishes=$wishes$key$TAB$restarts$TAB$reloads$NL
         ;;
     esac
 done <"$staged/manifest"
@@ -239,6 +258,25 @@ if [ -n "$waiting" ]; then
     IFS=$NL
     sync -- $waiting || fail "the new files cannot be flushed to disk"
 fi
+# Copies, marks and the room for the records come before the first rename: a full disk stops the run while nothing is swapped.
+while IFS=$TAB read -r key restarts reloads; do
+    [ -z "$key" ] || keep_copy "$key"
+done <<END
+$wishes
+END
+room=$STATE/installed.room.$$
+[ -f "$STATE/installed" ] || : >>"$STATE/installed"
+cat "$STATE/installed" "$STATE/installed" "$staged/manifest" >"$room" || {
+    rm -f -- "$room"
+    fail "there is no room for the records in $STATE"
+}
+rm -f -- "$room"
+while IFS=$TAB read -r key restarts reloads; do
+    [ -z "$key" ] || mark
+done <<END
+$wishes
+END
+sync -- "$STATE/pending"
 while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
     mine || continue
     full=$ROOT$key
@@ -251,7 +289,8 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
             mv -fT -- "$next" "$full" || fail "$key cannot be put in place"
             ;;
         esac
-        record_line "$key" "$kind" "$phase" "$component" "$id" "$restarts" "$reloads" >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" "$id" "$restarts" "$reloads" >>"$records" ||
+            fail "the records cannot be written"
         ;;
     link)
         if [ "$(readlink -- "$full")" != "$extra" ]; then
@@ -263,9 +302,10 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
             announce changed
             mv -fT -- "$next" "$full" || fail "$key cannot be put in place: a folder is in the way"
         fi
-        record_line "$key" "$kind" "$phase" "$component" "$extra" "$restarts" "$reloads" >>"$records"
+        record_line "$key" "$kind" "$phase" "$component" "$extra" "$restarts" "$reloads" >>"$records" ||
+            fail "the records cannot be written"
         ;;
-    unit) record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records" ;;
+    unit) record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records" || fail "the records cannot be written" ;;
     esac
 done <"$staged/manifest"
 sync -- "$STATE"
@@ -301,11 +341,12 @@ fi
 
 # $1 verb, $2 unit: one thing done to a unit; what is owed stays owed where it fails.
 act() {
-    if systemctl --quiet $block "$1" "$2" 1>&2; then
+    if words=$(systemctl --quiet $block "$1" "$2" 2>&1); then
         say "$1" "$2"
         rm -f "$STATE/pending/$2"
     else
-        say failed "$2" "$1"
+        # systemd's own reason, such as a unit that somebody masked, stands in no journal.
+        say failed "$2" "$1" "$(printf '%s' "${words%%"$NL"*}" | tr '\t' ' ')"
         failed=yes
     fi
 }

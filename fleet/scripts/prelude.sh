@@ -37,33 +37,33 @@ make_state() {
     chmod 0700 "$STATE"
 }
 
+# A run whose connection was cut goes on here until its order is carried out; two at once would swap the same files.
+wait_for_another() {
+    waited=0
+    while another_works; do
+        [ "$waited" -lt 600 ] ||
+            fail "process $other of an earlier run still works here; see \`systemctl list-jobs\`, end what it waits for and run the same command again"
+        sleep 1
+        waited=$((waited + 1))
+    done
+    printf '%s\n' "$$" >"$STATE/busy" || fail "$STATE cannot be written"
+    trap 'rm -f -- "$STATE/busy"' EXIT
+}
+
+another_works() {
+    other=''
+    [ ! -r "$STATE/busy" ] || IFS= read -r other <"$STATE/busy"
+    case $other in '' | *[!0-9]* | "$$") return 1 ;; esac
+    [ -r "/proc/$other/cmdline" ] || return 1
+    case $(tr '\0' ' ' <"/proc/$other/cmdline") in *' slipway '*) return 0 ;; esac
+    return 1
+}
+
 # Give a waiting file the SELinux label of the path that it is going to have.
 label() {
     if command -v selinuxenabled >/dev/null && selinuxenabled; then
         chcon -h "$(matchpathcon -n "$2")" "$1" || fail "$2: its SELinux label cannot be set"
     fi
-}
-
-# One record: key kind phase component sha256 size inode mtime id restarts reloads. It says what we installed, how to know
-# it again, and which units read it ($6 and $7).
-record_line() {
-    facts=-$TAB-$TAB-$TAB-
-    case $2 in
-    file | secret | binary)
-        facts=$(sum_of "$ROOT$1")$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
-        ;;
-    esac
-    say "$1" "$2" "$3" "$4" "$facts" "${5:--}" "${6:--}" "${7:--}"
-}
-
-# Replace the records of the keys in file $1 (and add new ones); the file of records stays sorted by key.
-keep_records() {
-    [ -f "$STATE/installed" ] || : >"$STATE/installed"
-    sort -s -u -t "$TAB" -k 1,1 "$1" "$STATE/installed" >"$STATE/installed.new" || fail "the records cannot be written"
-    chmod 0600 "$STATE/installed.new"
-    sync "$STATE/installed.new"
-    mv -f "$STATE/installed.new" "$STATE/installed"
-    rm -f "$1"
 }
 
 # Called before anything changes on the way to generation $1: what is needed to come back is kept beside the copies of the
@@ -113,6 +113,28 @@ take_away() {
     else
         rm -f -- "$ROOT$1"
     fi
+}
+
+# One record: key kind phase component sha256 size inode mtime id restarts reloads. It says what we installed, how to know
+# it again, and which units read it ($6 and $7).
+record_line() {
+    facts=-$TAB-$TAB-$TAB-
+    case $2 in
+    file | secret | binary)
+        facts=$(sum_of "$ROOT$1")$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
+        ;;
+    esac
+    say "$1" "$2" "$3" "$4" "$facts" "${5:--}" "${6:--}" "${7:--}"
+}
+
+# Replace the records of the keys in file $1 (and add new ones); the file of records stays sorted by key.
+keep_records() {
+    [ -f "$STATE/installed" ] || : >"$STATE/installed"
+    sort -s -u -t "$TAB" -k 1,1 "$1" "$STATE/installed" >"$STATE/installed.new" || fail "the records cannot be written"
+    chmod 0600 "$STATE/installed.new"
+    sync "$STATE/installed.new"
+    mv -f "$STATE/installed.new" "$STATE/installed"
+    rm -f "$1"
 }
 
 # Take the records of the keys in file $1 away.
