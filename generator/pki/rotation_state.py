@@ -4,7 +4,7 @@
     clusters/<c>/secrets/service-account.yaml   signer, verifiers, switched, retired
 
 Written by the verbs secrets.encryption and secrets.service-account, read by people as a diff. A cluster without the
-file never rotated: of its encryption keys the newest writes, and its service-account pair is "sa". Nothing in it is
+file never rotated: its only encryption key writes, and its service-account pair is "sa". Nothing in it is
 secret. The last line is a digest of the others: a state is the outcome of a step that was proved, so one that was
 edited by hand is refused.
 """

@@ -24,7 +24,7 @@ from generator.errors import PkiError, RenderError
 from generator.formats.natural import natural_order
 from generator.pki.certificates import SERVICE_ACCOUNT
 from generator.pki.issuing import key_id, load_certificates
-from generator.pki.rotation_state import ENCRYPTION, Rotation, newest_first, read_state
+from generator.pki.rotation_state import ENCRYPTION, Rotation, read_state
 from generator.pki.rotation_state import SERVICE_ACCOUNT as SERVICE_ACCOUNT_KIND
 from generator.pki.words import certificate_text
 from generator.sealing import sealed_path, shown
@@ -88,12 +88,16 @@ class PkiStore:
     # --- rotations --------------------------------------------------------------------------------------------------
 
     def encryption_rotation(self) -> Rotation:
-        """Return where the rotation of encryption keys stands; without a state file the newest key writes."""
+        """Return where the rotation of encryption keys stands; without a state file there is one key, and it writes."""
         names = self.secret_names("encryption/")
         state = read_state(self.cluster_dir, ENCRYPTION)
+        if state is None and len(names) > 1:
+            raise PkiError(
+                f"{shown(self.cluster_dir / ENCRYPTION.file)}: the file is missing, and only it says which of "
+                f"{', '.join(names)} writes; restore it from git"
+            )
         if state is None:
-            newest, *others = newest_first(names) or ("",)
-            return Rotation(ENCRYPTION, newest, tuple(others))
+            return Rotation(ENCRYPTION, names[0] if names else "")
         for name in state.known:
             if name not in names:
                 raise PkiError(
