@@ -93,11 +93,15 @@ class LabCluster:
             {"SLIPWAY_ROOT": str(self.workspace), **(environment or {})},
         )
 
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+    def admin_kubeconfig(self) -> Path:
+        """An administrator's kubeconfig, signed when it is first needed."""
         if not self._kubeconfig.exists():
             made = self.invoke("kubeconfig", "--hours", "4", "--out", str(self._kubeconfig))
             assert made.returncode == 0, made.stderr
-        command = [str(self._kubectl), f"--kubeconfig={self._kubeconfig}", *words]
+        return self._kubeconfig
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        command = [str(self._kubectl), f"--kubeconfig={self.admin_kubeconfig()}", *words]
         if stdin is not None:
             manifest = self.workspace.parent / "stdin.yaml"
             manifest.write_text(stdin)
