@@ -38,16 +38,14 @@ async def check_service(run: Verification, service: Mapping[str, Any], pages: Co
     """Ask each cluster IP from every node; `pages` are what its pods may answer."""
     addresses = cluster_ips(service)
 
-    async def one(host: Host, connection: Connection) -> list[Finding]:
-        found: list[Finding] = []
-        for address in addresses:
+    async def one(host: Host, connection: Connection) -> list[Finding | None]:
+        async def asked(address: str) -> Finding | None:
             trouble = await no_page(connection, address, PORT, pages)
-            if trouble:
-                todo = f"see `journalctl -u kube-proxy` on {host.name}, and its port 10256 for health"
-                found.append(
-                    Finding(host.name, f"the Service does not answer at {address}:{PORT} from here: {trouble}", todo)
-                )
-        return found
+            what = f"the Service does not answer at {address}:{PORT} from here: {trouble}"
+            todo = f"see `journalctl -u kube-proxy` on {host.name}, and its port 10256 for health"
+            return Finding(host.name, what, todo) if trouble else None
+
+        return list(await asyncio.gather(*map(asked, addresses)))
 
     answers = await run.visit_all(run.nodes, one)
     looked = f"{', '.join(addresses)} from {counted(len(answers), 'host')}"
@@ -59,17 +57,16 @@ async def check_node_ports(run: Verification, service: Mapping[str, Any], pages:
     port = node_port(service)
     following = {here.name: there for here, there in ring(run.nodes)}
 
-    async def one(host: Host, connection: Connection) -> list[Finding]:
-        found: list[Finding] = []
-        for target in (host, *([following[host.name]] if host.name in following else [])):
+    async def one(host: Host, connection: Connection) -> list[Finding | None]:
+        async def asked(target: Host) -> Finding | None:
             trouble = await no_page(connection, target.address, port, pages)
-            if trouble:
-                whose = "its own node port" if target is host else f"the node port of {target.name}"
-                todo = f"see `journalctl -u kube-proxy` on {target.name}, and firewalls in front of it"
-                found.append(
-                    Finding(host.name, f"{whose} ({target.address}:{port}) does not answer from here: {trouble}", todo)
-                )
-        return found
+            whose = "its own node port" if target is host else f"the node port of {target.name}"
+            what = f"{whose} ({target.address}:{port}) does not answer from here: {trouble}"
+            todo = f"see `journalctl -u kube-proxy` on {target.name}, and firewalls in front of it"
+            return Finding(host.name, what, todo) if trouble else None
+
+        targets = (host, *([following[host.name]] if host.name in following else []))
+        return list(await asyncio.gather(*map(asked, targets)))
 
     answers = await run.visit_all(run.nodes, one)
     looked = f"port {port}, each from itself and from the next, {counted(len(answers), 'host')}"
