@@ -13,6 +13,9 @@ from generator.errors import PkiError
 from generator.pki.issuing import load_certificates
 
 _SHORTEST = timedelta(minutes=10)
+_LAST_PART = 20
+"""A kubelet renews its certificate when 70 to 90 % of its time have passed (client-go, certificate_manager.go). One with
+less than this part of it left will not be renewed, however short its time was."""
 
 
 def join_reason(phase: Phase, host: Host, state: HostState, now: datetime) -> str:
@@ -29,8 +32,9 @@ def join_reason(phase: Phase, host: Host, state: HostState, now: datetime) -> st
         certificate = x509.load_der_x509_certificate(der)
     except ValueError:
         return "its client certificate cannot be read"
-    if certificate.not_valid_after_utc <= now + _SHORTEST:
-        return f"its client certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    if certificate.not_valid_after_utc <= now + min(_SHORTEST, lifetime / _LAST_PART):
+        return f"its client certificate ends at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     trusted = host.by_key.get(str(phase.join["ca"]))
     if trusted is not None and not _signed(certificate, trusted.content):
         return "its client certificate is of another CA"
