@@ -14,8 +14,8 @@ from generator.pki.issuing import load_certificates
 
 _SHORTEST = timedelta(minutes=10)
 _LAST_PART = 20
-"""A kubelet renews its certificate when 70 to 90 % of its time have passed (client-go, certificate_manager.go). One with
-less than this part of it left will not be renewed, however short its time was."""
+"""A kubelet renews its certificate when 70 to 90 % of its time have passed (client-go, certificate_manager.go). One
+that has less than this part left will not be renewed, however short its time was."""
 
 
 def join_reason(phase: Phase, host: Host, state: HostState, now: datetime) -> str:
