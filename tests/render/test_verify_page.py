@@ -1,4 +1,4 @@
-"""verify.yaml: it lists no hosts, its ports and certificates are those of the cluster, its rights contradict nothing."""
+"""verify.yaml: it lists no hosts, its ports and certificates are those of the cluster, its rights agree."""
 
 from __future__ import annotations
 
