@@ -145,9 +145,10 @@ class _Resource:
             async with slots:
                 await self._write_back(item)
 
-        async with asyncio.TaskGroup() as group:
-            for item in items:
-                group.create_task(one(item))
+        ended = await asyncio.gather(*map(one, items), return_exceptions=True)
+        for outcome in ended:
+            if outcome is not None:
+                raise outcome
 
     async def _write_back(self, item: Object) -> None:
         """PUT an object as it was read; a conflict reads it again, one that is gone needs nothing."""
