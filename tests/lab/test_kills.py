@@ -55,6 +55,7 @@ def kill_at_each(cluster: LabCluster, moments: Iterable[Moment]) -> list[str]:
         assert attempt.killed, f"{moment}: never came, exit {attempt.exit}: {attempt.told[-3:]} {attempt.errors}"
         assert not moment.missed_by(attempt), f"{moment}: the kill came too late: {attempt.after}"
         hit.append(str(moment))
+        print(f"killed {moment}", flush=True)
     return hit
 
 
@@ -74,7 +75,6 @@ def test_a_run_that_is_killed_in_every_phase_ends_like_an_undisturbed_one(
     assert len(hit) == len(set(hit)) == 2 * (len(phases) + 2) - 1
     session.hosts.import_images(*pair.control, *pair.workers)
     assert differing(undisturbed, settled(pair)) == []
-    print(f"killed {len(hit)} times: {', '.join(hit)}")
 
 
 @pytest.mark.parametrize(
