@@ -89,6 +89,23 @@ def _by_slots(tree: RenderedTree, hosts: Iterable[Host]) -> list[tuple[str, ...]
     return found
 
 
+def members_without_quorum(
+    tree: RenderedTree, phase: Phase, states: Mapping[str, HostState], work: Mapping[str, Work], sick: Collection[str]
+) -> set[str]:
+    """Return the sick members that may be worked on together: they have lost their quorum, and nothing is restarted.
+
+    One at a time, the first would wait at its gate for a quorum that the others' work alone brings back. Where
+    something is restarted they take turns all the same: one look at a gate is no reason to stop all at once.
+    """
+    if not phase.formation:
+        return set()
+    members = sum(1 for host in tree.hosts.values() if phase.roles & host.pool.roles)
+    stopped = {name for name in work if is_down(tree.hosts[name], phase, states[name], work[name])}
+    if members - len(stopped | set(sick)) >= members // 2 + 1:
+        return set()
+    return {name for name in sick if not hits(states[name], work[name])}
+
+
 def down_hosts(tree: RenderedTree, phase: Phase, states: Mapping[str, HostState], work: Mapping[str, Work]) -> set[str]:
     """Return those of the hosts, each with its work in the phase, on which nothing can get worse."""
     return {name for name, one in work.items() if is_down(tree.hosts[name], phase, states[name], one)}

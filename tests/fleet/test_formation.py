@@ -168,6 +168,30 @@ def test_a_repair_gets_in_where_the_members_run_and_serve_nobody(place: Place) -
     assert place.hosts["n1"].log == ["restart idle.service"]
 
 
+def test_members_that_serve_nobody_get_their_files_together_where_nothing_restarts(place: Place) -> None:
+    # Expired certificates everywhere: the first renewed member has no quorum before the second one is renewed too.
+    leaf = {"path": "/etc/idle/leaf.crt", "kind": "file", "mode": "0644", "owner": "root", "group": "root"}
+    place.items.append({**leaf, "phase": "runtime"})
+    place.contents["/etc/idle/leaf.crt"] = "expired\n"
+    place.run(apply_run, phases=PHASES)
+    place.contents["/etc/idle/leaf.crt"] = "renewed\n"
+
+    def renewed() -> list[bool]:
+        return [(place.hosts[name].root / "etc/idle/leaf.crt").read_text() == "renewed\n" for name in HOSTS]
+
+    (place.hosts["n1"].fake / "unhealthy").touch()
+    with pytest.raises(GateError, match="demo/n1: runtime: gate etcd-health is still shut"):
+        place.run(apply_run, phases=PHASES)
+    assert renewed() == [True, False, False], "the others have their quorum, so they wait for the first"
+    for name in HOSTS:
+        (place.hosts[name].fake / "unhealthy").touch()
+        place.hosts[name].forget_log()
+    with pytest.raises(GateError, match="gate etcd-health is still shut"):
+        place.run(apply_run, phases=PHASES)
+    assert renewed() == [True, True, True]
+    assert [place.hosts[name].log for name in HOSTS] == [[], [], []]
+
+
 def test_members_that_are_down_come_up_together_even_without_quorum(place: Place) -> None:
     place.run(apply_run, phases=PHASES)
     for name in ("n1", "n2"):
