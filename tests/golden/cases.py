@@ -2,7 +2,8 @@
 
     clusters/<c>/cluster.yaml, files/, addons.jsonnet    a cluster as people write it
     clusters/<c>/rendered/                               its whole tree
-    variations/<behaviour>/case.yaml                     base (a cluster, minimal if not said), about, and a patch
+    variations/<behaviour>/case.yaml                     base (a cluster, minimal if not said), about, and a patch;
+                                                         keys: where a rotation stands, the key that leads first
     variations/<behaviour>/rendered/                     the files that are new or other than the base's
     variations/<behaviour>/vanished.txt                  the files of the base that it has not
 
@@ -12,7 +13,7 @@ Certificates appear as their requests, so that no PEM and no time stands in a go
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,8 @@ GOLDEN = Path(__file__).parent
 CLUSTERS = sorted(path.parent.name for path in (GOLDEN / "clusters").glob("*/cluster.yaml"))
 VARIATIONS = sorted(path.parent.name for path in (GOLDEN / "variations").glob("*/case.yaml"))
 VANISHED = "vanished.txt"
+ENCRYPTION = ("encryption/1",)
+SERVICE_ACCOUNT = ("sa",)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Case:
 
     def expected(self) -> dict[str, bytes]:
         """Return what was written down."""
-        files = read_tree(self.folder / "rendered")
+        rendered = self.folder / "rendered"
+        files = read_tree(rendered) if rendered.is_dir() else {}
         vanished = self.folder / VANISHED
         return {**files, VANISHED: vanished.read_bytes()} if vanished.is_file() else files
 
@@ -88,7 +92,7 @@ def variation(name: str) -> Cluster:
     case = _case(name)
     base = GOLDEN / "clusters" / case.get("base", "minimal")
     spec = yaml.safe_load((base / "cluster.yaml").read_text())
-    patched = merged([Layer("base", spec), Layer("patch", case["patch"])]).values
+    patched = merged([Layer("base", spec), Layer("patch", case.get("patch", {}))]).values
     beside = {**_beside(base), **_beside(GOLDEN / "variations" / name)}
     return load_text(yaml.safe_dump(patched, sort_keys=False), name=base.name, files=beside)
 
@@ -96,13 +100,17 @@ def variation(name: str) -> Cluster:
 @cache
 def variation_tree(name: str) -> Tree:
     """Render a variation."""
-    return tree_of(variation(name))
+    keys = _case(name).get("keys", {})
+    return tree_of(variation(name), keys.get("encryption", ENCRYPTION), keys.get("serviceAccount", SERVICE_ACCOUNT))
 
 
-def tree_of(model: Cluster) -> Tree:
-    """Render a model with requests in place of certificates."""
+def tree_of(
+    model: Cluster, encryption: Sequence[str] = ENCRYPTION, service_account: Sequence[str] = SERVICE_ACCOUNT
+) -> Tree:
+    """Render a model with requests in place of certificates, in some state of rotation."""
     folder = GOLDEN / "clusters" / model.name
-    return render(model, RequestMaterial(model), read_lock(folder), GOLDEN)
+    material = RequestMaterial(model, encryption_keys=encryption, service_account_keys=service_account)
+    return render(model, material, read_lock(folder), GOLDEN)
 
 
 def differences(expected: Mapping[str, bytes], actual: Mapping[str, bytes]) -> list[str]:

@@ -24,7 +24,7 @@ def test_there_are_exactly_two_whole_trees() -> None:
 def test_every_variation_changes_something_and_says_what_it_is_about() -> None:
     for path in sorted((GOLDEN / "variations").iterdir()):
         case = yaml.safe_load((path / "case.yaml").read_text())
-        assert set(case) <= {"about", "base", "patch"} and case["about"].strip(), path.name
+        assert set(case) <= {"about", "base", "patch", "keys"} and case["about"].strip(), path.name
         assert any((path / "rendered").rglob("*")) or (path / "vanished.txt").is_file(), path.name
 
 
