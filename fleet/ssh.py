@@ -62,7 +62,7 @@ class SshFleet:
     ) -> asyncssh.SSHClientConnection:
         tunnel = await self.tunnel(where, name, jumps) if jumps else None
         try:
-            return await asyncssh.connect(address, port, username=user, tunnel=tunnel, **self.options())
+            return await _entered(address, port, username=user, tunnel=tunnel, **self.options())
         except asyncssh.HostKeyNotVerifiable:
             raise HostError(self.key_message(where, name, address, port), name) from None
         except asyncssh.PermissionDenied:
@@ -114,6 +114,26 @@ class SshFleet:
                 task.result().close()
             else:
                 task.cancel()
+
+
+class _Client(asyncssh.SSHClient):
+    """Remembers the connection that is being made."""
+
+    connection: asyncssh.SSHClientConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.connection = conn
+
+
+async def _entered(address: str, port: int, **options: Any) -> asyncssh.SSHClientConnection:
+    """Connect and log in; a connection that comes to nothing is closed, which asyncssh leaves to chance."""
+    client = _Client()
+    try:
+        return await asyncssh.connect(address, port, client_factory=lambda: client, **options)
+    except BaseException:
+        if client.connection is not None:
+            client.connection.abort()
+        raise
 
 
 def _ended(jump: asyncio.Task[asyncssh.SSHClientConnection]) -> bool:

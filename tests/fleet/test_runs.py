@@ -215,7 +215,7 @@ def test_a_unit_that_does_not_start_stops_the_run_before_the_next_batch(place: P
     (place.hosts["n1"].fake / "broken.idle.service").touch()
     with pytest.raises(GateError) as caught:
         place.run(apply_run)
-    assert str(caught.value).startswith("demo/n1: runtime: systemctl restart idle.service failed; ")
+    assert str(caught.value).startswith("demo/n1: runtime: systemctl restart idle.service failed (Job ")
     assert "the last words of the unit" in str(caught.value)
     assert place.hosts["n2"].log == [] and place.hosts["n3"].log == []
     # What is owed is still owed: the repaired run restarts the unit although the file is in place.

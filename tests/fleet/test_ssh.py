@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -18,7 +20,7 @@ import pytest
 from fleet.host_keys import known_hosts_text, scan
 from fleet.inventory import Host, Jump, Pool, Ssh
 from fleet.ssh import SshFleet
-from generator.errors import HostError, WorkspaceError
+from generator.errors import HostError, LostHostError, WorkspaceError
 from tests.fleet.small_tree import write_tree
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -246,3 +248,58 @@ def test_a_key_that_cannot_be_used_is_named(server: Server, tmp_path: Path, monk
         monkeypatch.setenv("SLIPWAY_SSH_KEY", str(path))
         with pytest.raises(WorkspaceError, match=f"SLIPWAY_SSH_KEY={path}: the key cannot be used"):
             asyncio.run(SshFleet("demo", server.known).connect(server.host()))
+
+
+def test_a_machine_that_takes_a_connection_and_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_SSH_CONNECT_SECONDS", "1")
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        host = Host("n1", POOL, "127.0.0.1", "n1", "", {}, Ssh("root", mute.getsockname()[1], ()), ())
+        with pytest.raises(HostError, match=r"cannot be reached \(no answer within 1 s\)"):
+            asyncio.run(SshFleet("demo", "").connect(host))
+
+
+def _sessions(listener: int) -> list[int]:
+    """The processes of sshd that serve connections; what runs in a session is let be."""
+    children = [int(one) for one in Path(f"/proc/{listener}/task/{listener}/children").read_text().split()]
+    served = [one for one in children if Path(f"/proc/{one}/comm").read_text().startswith("sshd")]
+    return served + [one for child in served for one in _sessions(child)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"), [(signal.SIGKILL, "the connection broke"), (signal.SIGSTOP, "the host said nothing for 2 s")]
+)
+def test_a_connection_that_breaks_in_mid_program_is_told_and_the_next_one_works(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: signal.Signals, why: str
+) -> None:
+    monkeypatch.setenv("SLIPWAY_SSH_SILENT_SECONDS", "2")
+
+    async def main() -> None:
+        ssh = SshFleet("demo", known_file(tmp_path, server.known))
+        connection = await ssh.connect(server.host())
+        program = asyncio.create_task(connection.run(["sleep", "30"], timeout=30))
+        await asyncio.sleep(1)
+        sessions = _sessions(server.process.pid)
+        assert sessions
+        for pid in sessions:
+            os.kill(pid, fault)
+        try:
+            with pytest.raises(LostHostError, match=why) as caught:
+                await program
+            assert caught.value.begun
+            with pytest.raises(LostHostError) as caught:
+                await connection.run(["true"])
+            assert not caught.value.begun
+        finally:
+            for pid in sessions:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        again = await ssh.connect(server.host())
+        assert (await again.run(["true"])).exit == 0
+        await again.close()
+        await connection.close()
+
+    asyncio.run(main())
