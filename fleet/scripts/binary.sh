@@ -9,6 +9,8 @@ mkdir -p "$STATE/artifacts" || fail "$STATE/artifacts cannot be made"
 # after a day.
 part=$STATE/artifacts/$sha256.$$ day=$STATE/artifacts/.day.$$
 trap 'rm -f -- "$part" "$day"' EXIT
+# A word to a run that is gone must not end this before it has tidied up.
+trap '' PIPE
 if touch -d '1 day ago' "$day"; then
     set +f
     for other in "$STATE/artifacts"/*; do
@@ -31,6 +33,8 @@ if [ "$found" != "$sha256" ]; then
     [ "$url" != - ] || url='the artifact that was sent'
     fail "$url has digest $found, artifacts.lock says $sha256; find out which is right"
 fi
+wait_for_another
+trap 'rm -f -- "$part" "$day" "$STATE/busy"' EXIT
 records=$STATE/installed.binaries.$$
 : >"$records"
 while [ $# -ge 3 ]; do

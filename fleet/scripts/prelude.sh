@@ -35,6 +35,13 @@ sibling() { printf '%s/.%s.slipway' "${1%/*}" "${1##*/}"; }
 make_state() {
     mkdir -p "$STATE/pending" || fail "$STATE cannot be made"
     chmod 0700 "$STATE"
+    # What a killed script was writing down; the number in the name is that of its process.
+    set +f
+    for left in "$STATE"/installed.*.*; do
+        number=${left%.users}
+        [ ! -f "$left" ] || [ -d "/proc/${number##*.}" ] || rm -f -- "$left"
+    done
+    set -f
 }
 
 # A run whose connection was cut goes on here until its order is carried out; two at once would swap the same files.

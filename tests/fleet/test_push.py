@@ -245,6 +245,25 @@ def test_two_runs_may_send_one_artifact_at_once(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_binary_of_a_run_that_is_gone_leaves_nothing_behind(tmp_path: Path, whole: bool) -> None:
+    content = b"#!/bin/sh\n" * 1000
+    state = tmp_path / "var/lib/slipway"
+    state.mkdir(parents=True)
+    (state / "installed.phase.99999999").touch()
+    (state / f"installed.phase.{os.getpid()}").touch()
+    process = binary_script(tmp_path, content)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdout.close()  # nobody hears what it says any more
+    process.stdin.write(content[len(content) // 2 :] if whole else b"")
+    process.stdin.close()
+    process.wait(30)
+    assert list((state / "artifacts").iterdir()) == []
+    kept = {f"installed.phase.{os.getpid()}"} | ({"installed"} if whole else set())
+    assert {path.name for path in state.iterdir() if path.is_file()} == kept
+    assert (tmp_path / "opt/idle/1.0/idle").exists() is whole
+
+
 def test_a_binary_that_was_not_written_whole_is_not_put_in_place(place: Place) -> None:
     host = place.hosts["n1"]
     program = host.fake / "bin/cp"
