@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TypeVar
 
 from fleet.apply import ApplyRun
@@ -22,6 +21,7 @@ from fleet.lock import Lock, holder_here
 from fleet.options import selected
 from fleet.plan import Plan, make_plan, wanted_texts
 from fleet.rollback_choice import Choice, choose, require_targets
+from fleet.rollback_contents import with_known_contents
 from fleet.rollback_guards import (
     refuse_lost_binary,
     refuse_lost_copies,
@@ -29,7 +29,7 @@ from fleet.rollback_guards import (
     refuse_lost_guarded_unit,
     refuse_other_minor,
 )
-from fleet.rollback_items import earlier_host, with_contents
+from fleet.rollback_items import earlier_host
 from fleet.rollback_origin import RollbackOrigin
 from fleet.session import AT_ONCE, Session
 from fleet.standing import ApiOnce, Fleet, operator
@@ -37,7 +37,6 @@ from fleet.together import all_ended
 from fleet.tree import RenderedTree
 from generator.errors import HostError, RefusedError, SlipwayError
 
-KEPT = PurePosixPath("/var/lib/slipway/previous")
 STAGE_SECONDS = 600
 
 
@@ -97,7 +96,7 @@ async def rollback_run(fleet: Fleet, agree: Agree) -> Rollback:
 async def _carry_out(
     fleet: Fleet, session: Session, api: ApiOnce, lock: Lock, voters: Sequence[str], found: Rollback
 ) -> None:
-    began, back = fleet.clock().isoformat(timespec="seconds"), found.choice.back
+    began, back = fleet.clock().isoformat(timespec="milliseconds"), found.choice.back
     origin = RollbackOrigin.of(found.choice, found.histories, lock.run, began, operator())
     await lock.ensure()
     fleet.reporter.event("phase", phase="restage", title="each host stages what it has kept of the generation before")
@@ -119,7 +118,7 @@ async def _carry_out(
         result = str(error).splitlines()[0]
         raise
     finally:
-        ended = replace(entry, time=fleet.clock().isoformat(timespec="seconds"), result=result)
+        ended = replace(entry, time=fleet.clock().isoformat(timespec="milliseconds"), result=result)
         await write_entry(voters, session.connect, ended)
 
 
@@ -145,6 +144,8 @@ async def _planned(fleet: Fleet, session: Session) -> Rollback:
             raise session.unreachable[name]
         refuse_other_minor(cluster, hosts[name], session.states[name])
         refuse_lost_encryption_key(cluster, hosts[name], session.states[name], slots[name], tree.hosts[name])
+    earlier = await with_known_contents(session, tree, earlier, targets)
+    session.tree = earlier
     plan = await _plan(session, earlier, targets, left_out)
     for one in plan.hosts.values():
         refuse_lost_guarded_unit(cluster, one, earlier.phases)
@@ -218,17 +219,11 @@ async def _plan(session: Session, tree: RenderedTree, targets: Mapping[str, str]
     wanted = wanted_texts(plan, tree)
     if not wanted:
         return plan
-    folders = {name: str(KEPT / targets[name] / "files") for name in wanted}
-    kept = await session.texts({name: [folders[name] + path for path in paths] for name, paths in wanted.items()})
-    hosts = dict(tree.hosts)
-    for name, found in kept.items():
-        contents = {path.removeprefix(folders[name]): content for path, content in found.items()}
-        hosts[name] = with_contents(hosts[name], contents)
     texts = {
-        name: {path: content for path, content in found.items() if hosts[name].by_key[path].content}
+        name: {path: content for path, content in found.items() if tree.hosts[name].by_key[path].content}
         for name, found in (await session.texts(wanted)).items()
     }
-    return make_plan(replace(tree, hosts=hosts), states, left_out=left_out, others=others, texts=texts)
+    return make_plan(tree, states, left_out=left_out, others=others, texts=texts)
 
 
 def _with_staying_users(plan: Plan) -> Plan:

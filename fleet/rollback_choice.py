@@ -44,6 +44,8 @@ def choose(cluster: str, histories: Iterable[History]) -> Choice:
             )
         raise RefusedError(f"{cluster}: nothing has been applied yet, so there is nothing to roll back")
     tree = max(marks)[1]
+    # The same tree may have been applied before another one, as a revert does it: that was another apply.
+    since = max((time for time, other in marks if other != tree), default="")
     targets: dict[str, str] = {}
     staying: dict[str, str] = {}
     partly: list[str] = []
@@ -67,7 +69,7 @@ def choose(cluster: str, histories: Iterable[History]) -> Choice:
                 undone.append(one.about)
         elif one.about is not None and one.about.undone is not None and one.about.undone.tree == tree:
             already.append(one.about.undone)
-        elif one.about is not None and one.about.undone is None and one.about.tree == tree:
+        elif one.about is not None and one.about.undone is None and one.about.tree == tree and one.about.time > since:
             undone.append(one.about)
             if not one.before:
                 staying[one.host] = "it had no generation before this apply"
@@ -86,13 +88,14 @@ def choose(cluster: str, histories: Iterable[History]) -> Choice:
 
 
 def _marks(history: History) -> list[tuple[str, str]]:
-    """Return when a host was last concerned by which tree, as sortable pairs."""
+    """Return when a host was concerned by which tree, as sortable pairs."""
     found = []
     if history.underway is not None:
         found.append((history.underway.time, _tree(history.underway)))
-    if history.about is not None:
-        last = history.about.undone
-        found.append((last.time, last.tree) if last is not None else (history.about.time, history.about.tree))
+    for about in (history.about, history.before_about):
+        if about is not None:
+            found += [(about.time, about.tree)] if about.tree else []
+            found += [(about.undone.time, about.undone.tree)] if about.undone is not None else []
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -80,14 +80,3 @@ def item_of(words: Sequence[str]) -> Item:
         case "unit":
             return replace(item, start=extra != "idle", drain_key=content_id)
     return item
-
-
-def with_contents(host: Host, contents: Mapping[str, bytes]) -> Host:
-    """Return a host whose plain files have the contents, by key, that are what its items say; others have none."""
-    items = []
-    for item in host.items:
-        if item.key in contents:
-            filled = replace(item, content=contents[item.key], recorded_id="")
-            item = replace(filled, recorded_id=item.recorded_id) if filled.content_id == item.recorded_id else item
-        items.append(item)
-    return replace(host, items=tuple(items))

@@ -14,6 +14,7 @@ from dataclasses import replace
 from fleet.apply import ApiOpener, ApplyRun
 from fleet.artifacts import ArtifactSource, require_all_locked
 from fleet.failures import enlarged, one_error
+from fleet.folding import folded
 from fleet.gates import kind_of
 from fleet.generations import origin_of
 from fleet.guards import (
@@ -33,7 +34,6 @@ from fleet.journal import Entry, write_entry
 from fleet.lock import Lock, holder_here
 from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
-from fleet.plan_text import folded
 from fleet.push import Delivery, delivery, push_host
 from fleet.secrets import SecretStore
 from fleet.session import Session
@@ -155,7 +155,7 @@ async def _locked(
         )
     await _push(fleet, session, plan)
     commit = commit_of(fleet.cluster_dir, fleet.tree.path)
-    began = fleet.clock().isoformat(timespec="seconds")
+    began = fleet.clock().isoformat(timespec="milliseconds")
     run = ApplyRun(
         fleet.tree,
         plan,

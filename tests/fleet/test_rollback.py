@@ -111,6 +111,19 @@ def test_only_hosts_that_the_last_apply_moved_go_back(place: Place) -> None:
     assert [text(place.hosts[name], CONF) for name in HOSTS] == ["level: 2\n"] * 3
 
 
+def test_a_tree_that_was_applied_again_by_a_revert_is_another_apply(place: Place) -> None:
+    place.run(apply_run)
+    change(place, 2)
+    place.run(apply_run)
+    change(place, 3)
+    place.run(apply_run, Options(limit=("n1",)))
+    change(place, 2)
+    place.run(apply_run)
+    assert list(place.run(rollback_plan).plan.hosts) == ["n1"], "the others have had that tree before"
+    roll_back(place)
+    assert [text(place.hosts[name], CONF) for name in HOSTS] == ["level: 3\n", "level: 2\n", "level: 2\n"]
+
+
 def test_an_apply_that_stopped_at_its_first_host_is_taken_back_there(place: Place) -> None:
     place.run(apply_run)
     change(place, 2)
