@@ -64,7 +64,7 @@ async def wait_ready(run: Verification, namespace: str, nodes: Collection[str], 
     return Pods(
         namespace,
         tuple(_test_pod(node, pod) for node, pod in sorted(ready.items())),
-        {node: _missing(node, live.get(node), events, seconds) for node in waiting},
+        {node: missing_pod(node, live.get(node), events, seconds) for node in waiting},
     )
 
 
@@ -164,7 +164,7 @@ def _wanted_node(pod: Mapping[str, Any]) -> str:
         return ""
 
 
-def _missing(node: str, pod: Mapping[str, Any] | None, events: str, seconds: float) -> Finding:
+def missing_pod(node: str, pod: Mapping[str, Any] | None, events: str, seconds: float) -> Finding:
     """Return why a node has no pod that is Ready, in the words of the kubelet or the scheduler."""
     limit = f"no test pod is Ready there after {seconds:.0f} s"
     if pod is None:

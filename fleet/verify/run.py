@@ -201,8 +201,8 @@ class _Run:
         except (SealingError, PkiError) as error:
             if not api:
                 raise
-            self._no_api = f"no credentials: {error}"
-            return Checked(skipped=self._no_api)
+            self._no_api = "no credentials, see above"
+            return Checked(skipped=f"no credentials: {error}")
 
     async def _hosts(self) -> Checked:
         """Open every connection, and say which host does not answer."""
@@ -225,12 +225,21 @@ class _Run:
             for name in gone:
                 run.reporter.event("note", text=f"namespace {name} of a run that was killed is removed")
             self._made = True
-            self._service = await workload.create(run.api, plan.objects)
+            await workload.create(run.api, plan.objects[:1])
+        except ApiError as error:
+            self._made = error.status != 403
+            self._not_created(error)
+            return
+        try:
+            self._service = await workload.create(run.api, plan.objects[1:])
             run.reporter.event("note", text=f"test pods are in namespace {plan.namespace}")
         except ApiError as error:
-            if error.status == 403:
-                self._no_pods = "the credentials of this run may not create a namespace with pods"
-                return
+            self._not_created(error)
+
+    def _not_created(self, error: ApiError) -> None:
+        if error.status == 403:
+            self._no_pods = "the credentials of this run may not create a namespace with pods"
+        else:
             self._refused = Finding("", f"the test pods could not be created: {error}", "see the check nodes")
 
     async def _ready(self) -> Checked:

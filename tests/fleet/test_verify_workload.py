@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fleet.lock import process_id
+from fleet.verify.pods import missing_pod
 from fleet.verify.results import Checked, CheckResult, Finding, Report, report_json, report_lines
 from fleet.verify.run import TITLES, VerifyOptions, design
 from fleet.verify.workload import LABELS, LONGEST_RUN, Maker, left_over, new_name, objects
@@ -78,6 +79,39 @@ def test_pods_run_where_they_are_wanted() -> None:
 
 def test_names_of_runs_differ() -> None:
     assert len({new_name() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    ("status", "cause", "todo"),
+    [
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no\nmore"}}}]},
+            "ImagePullBackOff: no", "set verify.image",
+        ),
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}], "phase": "Pending"},
+            "its container is being created", "the pod network",
+        ),
+        (
+            {"containerStatuses": [{"state": {"terminated": {"reason": "Error", "message": ""}}}]},
+            "Error", "containerd",
+        ),
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "too many pods"}]},
+            "too many pods", "kube-scheduler",
+        ),
+        ({"phase": "Running"}, "it does not answer its probe", "the pod network"),
+        (None, "admission webhook says no", "admission policies"),
+    ],
+)  # fmt: skip
+def test_why_a_node_has_no_pod_is_said_in_the_clusters_words(
+    status: dict[str, Any] | None, cause: str, todo: str
+) -> None:
+    pod = None if status is None else {"metadata": {"name": "page-1"}, "status": status}
+    found = missing_pod("w1", pod, "admission webhook says no", 180)
+    assert found.subject == "w1"
+    assert found.cause == f"no test pod is Ready there after 180 s: {cause}"
+    assert todo in found.todo
 
 
 # --- what a run would do --------------------------------------------------------------------------------------------
