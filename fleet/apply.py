@@ -13,12 +13,13 @@ from fleet.batches import batches, down_hosts, hits, members_without_quorum
 from fleet.cluster_api import ClusterApi
 from fleet.ending import record_generations, remove
 from fleet.failures import enlarged
+from fleet.folding import folded
 from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
 from fleet.generations import Origin
 from fleet.host_scripts import run_script
 from fleet.outcome import Outcome
 from fleet.plan import ObjectChange, Plan
-from fleet.plan_text import folded, left_out_words
+from fleet.plan_text import left_out_words
 from fleet.reporter import Reporter
 from fleet.session import Session
 from fleet.state import formation_paths

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from fleet import formation
 from fleet.apply import ApiOpener
+from fleet.folding import folded
 from fleet.host_gates import preflight_faults
 from fleet.lock import holder_elsewhere
 from fleet.plan import Plan, formed
-from fleet.plan_text import folded
 from fleet.session import Session
 from fleet.standing import Fleet
 from fleet.state import formation_paths

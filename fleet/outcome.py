@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from fleet.folding import folded
 from fleet.plan import Plan
-from fleet.plan_text import folded
 
 AGAIN = "put right what is named above and run the same command again: what is done stays, it goes on from there"
 

@@ -9,7 +9,9 @@ from datetime import datetime
 
 from fleet.compare import Change, HostPlan, Work, host_plan
 from fleet.connection import printable
+from fleet.folding import folded
 from fleet.state import HostState
+from fleet.strangers import Stranger, strangers
 from fleet.tree import Host, RenderedTree
 
 _DIFF_LINES = 200
@@ -169,7 +171,15 @@ def _notes(tree: RenderedTree, states: Mapping[str, HostState], hosts: Mapping[s
                 f"the length of a restart"
             )
     for name, state in sorted(states.items()):
-        strangers = [key for key, record in state.owned.items() if not record.kind]
-        if strangers:
-            notes.append(f"{name}: records that are not understood: {', '.join(strangers)}")
+        unknown = [key for key, record in state.owned.items() if not record.kind]
+        if unknown:
+            notes.append(f"{name}: records that are not understood: {', '.join(unknown)}")
+    found: dict[Stranger, list[str]] = {}
+    for name, state in sorted(states.items()):
+        for stranger in strangers(tree, tree.hosts[name], state):
+            found.setdefault(stranger, []).append(name)
+    notes += [
+        f"{folded(names)}: {stranger.path} {stranger.words}; it is left alone"
+        for stranger, names in sorted(found.items())
+    ]
     return notes

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fleet.compare import Change, Removal, UnitAction, Work
+from fleet.folding import folded
 from fleet.plan import Plan
 
 _SIGNS = {"create": "+", "change": "~", "mode": "~", "delete": "-"}
 _KINDS = {"+": "add", "~": "change", "-": "remove", "!": "act"}
-_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
 
 _BECAUSE_SHOWN = 3
 
@@ -136,40 +135,6 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "leftOut": dict(plan.left_out),
         "notes": list(plan.notes),
     }
-
-
-def folded(names: Iterable[str]) -> str:
-    """Return names in one short text: runs of numbers as `worker-001…050`."""
-    runs: list[list[tuple[str, int | None]]] = []
-    for name in sorted(names, key=_natural):
-        match = _NUMBERED.fullmatch(name)
-        number = int(match.group(2)) if match else None
-        if runs and number is not None:
-            last, last_number = runs[-1][-1]
-            if last_number is not None and number == last_number + 1 and _stem(last) == _stem(name):
-                runs[-1].append((name, number))
-                continue
-        runs.append([(name, number)])
-    return ", ".join(_run_text([name for name, _ in run]) for run in runs)
-
-
-def _run_text(names: Sequence[str]) -> str:
-    if len(names) < 3:
-        return ", ".join(names)
-    match = _NUMBERED.fullmatch(names[-1])
-    assert match is not None
-    return f"{names[0]}…{match.group(2)}{match.group(3)}"
-
-
-def _stem(name: str) -> tuple[str, int, str]:
-    match = _NUMBERED.fullmatch(name)
-    assert match is not None
-    digits = match.group(2)
-    return match.group(1), len(digits) if digits.startswith("0") else 0, match.group(3)
-
-
-def _natural(name: str) -> tuple[object, ...]:
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.split(r"(\d+)", name))
 
 
 def _shape(work: Work) -> Shape:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleet.folding import folded
 from fleet.generations import About
-from fleet.plan_text import PlanLine, folded, plan_json, plan_lines
+from fleet.plan_text import PlanLine, plan_json, plan_lines
 from fleet.rollback import Rollback
 
 

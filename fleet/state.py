@@ -44,7 +44,7 @@ class PathFacts:
 
 @dataclass(frozen=True, slots=True)
 class UnitFacts:
-    """A unit as `systemctl show` has it."""
+    """A unit as `systemctl show` has it; `fragment` is its file, `drop_ins` are those that add to it."""
 
     load: str = ""
     active: str = ""
@@ -53,6 +53,8 @@ class UnitFacts:
     restarts: int = 0
     type: str = ""
     needs_reload: bool = False
+    fragment: str = ""
+    drop_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Owned:
 class HostState:
     """The answer of one host; `clock_ahead` in seconds before this machine's clock, `certificates` DER by path.
 
+    `inside`: paths of what lies in the folders that were asked about.
     `underway`: a change has begun there and not ended. `held`: keys of binaries that a rollback would need.
     """
 
@@ -95,6 +98,7 @@ class HostState:
     certificates: Mapping[str, bytes] = field(default_factory=dict)
     underway: bool = False
     held: frozenset[str] = frozenset()
+    inside: tuple[str, ...] = ()
 
 
 def formation_paths(phase: Phase) -> tuple[str, str, str]:
@@ -104,6 +108,16 @@ def formation_paths(phase: Phase) -> tuple[str, str, str]:
         phase.formation["mark"],
         f"{phase.formation['data']}/member",
         f"/run/systemd/system/{unit}.d/50-slipway-formation.conf",
+    )
+
+
+def watched_folders(host: Host) -> tuple[str, ...]:
+    """Return the folders below /etc that we make and fill: what else lies there was put there by somebody."""
+    filled = {item.path.rpartition("/")[0] for item in host.items if item.path and item.kind != "directory"}
+    return tuple(
+        item.path
+        for item in host.items
+        if item.kind == "directory" and item.path.startswith("/etc/") and item.path in filled
     )
 
 
@@ -121,6 +135,7 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
             case _:
                 lines.append(f"{'secret' if item.is_secret else 'path'}\t{item.path}")
     own = {unit.name for unit in host.units()}
+    lines += [f"folder\t{folder}" for folder in watched_folders(host)]
     strangers = {unit for item in host.items for unit in (*item.restarts, *item.reloads)} - own
     lines += [f"unit\t{unit}" for unit in sorted(strangers)]
     for phase in tree.phases:
@@ -144,7 +159,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
     owned: dict[str, Owned] = {}
     users: dict[str, frozenset[str]] = {}
     pairs: dict[str, dict[str, str]] = {"package": {}, "pending": {}}
-    lists: dict[str, list[str]] = {"blob": [], "missing": [], "exists": [], "held": []}
+    lists: dict[str, list[str]] = {"blob": [], "missing": [], "exists": [], "held": [], "inside": []}
     certificates: dict[str, bytes] = {}
     shown: list[str] = []
     try:
@@ -172,7 +187,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
                     users[rest[0]] = frozenset(rest[1].split())
                 case "package" | "pending":
                     pairs[word][rest[0]] = rest[1]
-                case "blob" | "missing" | "exists" | "held":
+                case "blob" | "missing" | "exists" | "held" | "inside":
                     lists[word].append(rest[0])
                 case "certificate":
                     certificates[rest[0]] = base64.b64decode(rest[1]) if rest[1] != "-" else b""
@@ -204,6 +219,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
             certificates=certificates,
             underway="underway" in facts,
             held=frozenset(lists["held"]),
+            inside=tuple(lists["inside"]),
         )
     except (ValueError, IndexError) as error:
         raise HostError(f"{host}: question: the answer is not understood ({error}); look at the host", host) from None
@@ -214,7 +230,7 @@ def unit_blocks(text: str) -> Mapping[str, UnitFacts]:
     return _units(text.splitlines())
 
 
-SHOW = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload"
+SHOW = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload,FragmentPath,DropInPaths"
 """What to ask `systemctl show` for, so that `unit_blocks` understands it."""
 
 
@@ -235,6 +251,8 @@ def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
                 restarts=int(restarts) if restarts.isdigit() else 0,
                 type=block.get("Type", ""),
                 needs_reload=block.get("NeedDaemonReload") == "yes",
+                fragment=block.get("FragmentPath", ""),
+                drop_ins=tuple(block.get("DropInPaths", "").split()),
             )
             block = {}
     return found

@@ -10,7 +10,7 @@ from json import dumps
 from invoke.collection import Collection
 from invoke.context import Context
 
-from fleet.plan_text import folded
+from fleet.folding import folded
 from fleet.secret_places import secret_places
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError, StaleTreeError

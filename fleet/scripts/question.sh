@@ -1,6 +1,6 @@
 # What do you have? Reads what to look at, changes nothing, answers in one go.
-# Input: deep | path P | secret P | unit U | user U | package P | program P | exists P | certificate P | staged D
-paths='' secrets=$NL units='' users='' packages='' programs='' existing='' certificates='' staged='' deep=''
+# Input: deep | path P | secret P | unit U | user U | package P | program P | exists P | certificate P | folder P | staged D
+paths='' secrets=$NL units='' users='' packages='' programs='' existing='' certificates='' folders='' staged='' deep=''
 while IFS= read -r line; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
@@ -13,6 +13,7 @@ while IFS= read -r line; do
     program) programs=$programs$value$NL ;;
     exists) existing=$existing$value$NL ;;
     certificate) certificates=$certificates$value$NL ;;
+    folder) folders=$folders$value$NL ;;
     staged) staged=$value ;;
     *) fail "the question is not understood: $line" ;;
     esac
@@ -70,6 +71,16 @@ set -f
 IFS=$NL
 for name in $programs; do command -v "$name" >/dev/null || say missing "$name"; done
 for path in $existing; do [ ! -e "$ROOT$path" ] || say exists "$path"; done
+# What no manifest has and a program may read all the same; names that begin with a dot are read by nothing.
+for path in $folders; do
+    set +f
+    for inside in "$ROOT$path"/*; do
+        name=${inside##*/}
+        case $name in *[[:cntrl:]]*) continue ;; esac
+        { [ ! -e "$inside" ] && [ ! -L "$inside" ]; } || say inside "$path/$name"
+    done
+    set -f
+done
 for name in $users; do
     if [ -n "$ROOT" ]; then
         while IFS=: read -r found _; do [ "$found" != "$name" ] || say user "$name" -; done <"$ROOT/etc/passwd"
@@ -147,7 +158,7 @@ if [ -n "$paths" ]; then
 fi
 if [ -n "$units" ] && command -v systemctl >/dev/null; then
     IFS=$NL
-    systemctl show --property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload -- $units 2>/dev/null |
+    systemctl show --property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload,FragmentPath,DropInPaths -- $units 2>/dev/null |
         while IFS= read -r line; do say show "$line"; done
 fi
 say end

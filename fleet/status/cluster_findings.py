@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.plan_text import folded
+from fleet.folding import folded
 from fleet.status.api_facts import ApiFacts, folded_requests
 from fleet.status.collect import Status
 from fleet.status.etcd import EtcdFacts, Member

@@ -15,6 +15,7 @@ from fleet.status.finding import Finding
 from fleet.status.host_facts import Certificate, HostFacts
 from fleet.status.listening import PODS, foreign, missing, scope_words
 from fleet.status.moments import duration
+from fleet.strangers import strangers
 from fleet.tree import Host, RenderedTree
 
 FRESH_SECONDS = 600.0
@@ -61,6 +62,9 @@ def host_findings(status: Status, name: str) -> Iterator[Finding]:
     yield from _units(host, facts)
     yield from _ports(tree, host, facts)
     yield from _certificates(status, name, facts)
+    for one in strangers(tree, host, state):
+        text = f"{one.path} {one.words}; take it away, or put it under `files` in the spec"
+        yield Finding("stranger", text, name, severity="finding" if one.bears else "warning")
     if name in status.plan.left_out:
         yield Finding("etcd-data", status.plan.left_out[name], name)
     elif name in status.plan.hosts:

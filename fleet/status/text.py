@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from fleet.connection import printable
-from fleet.plan_text import folded
+from fleet.folding import folded
 from fleet.state import UnitFacts
 from fleet.status.collect import Status
 from fleet.status.finding import Finding

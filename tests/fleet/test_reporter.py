@@ -8,7 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
-from fleet.plan_text import folded
+from fleet.folding import folded
 from fleet.reporter import JsonReporter, LineReporter, Reporter, TerminalReporter
 
 

@@ -498,3 +498,14 @@ def test_a_file_that_left_restarts_a_unit_of_the_system_only_where_it_runs(place
     place.run(apply_run)
     assert place.hosts["n1"].log == ["try-restart sysctl.service"] and place.hosts["n2"].log == []
     assert len(place.plan()) == 1
+
+
+def test_a_file_added_by_hand_is_named_and_left_alone(place: Place) -> None:
+    place.run(apply_run)
+    added = place.hosts["n2"].root / "etc/idle/by-hand.conf"
+    added.write_text("mine\n")
+    (added.parent / ".hidden").write_text("read by nothing\n")
+    note = "note: n2: /etc/idle/by-hand.conf is not ours; it lies in a folder that our programs read; it is left alone"
+    assert place.plan() == [note, "demo: nothing to do, 3 hosts are as rendered"]
+    place.run(apply_run)
+    assert added.read_text() == "mine\n"
