@@ -59,6 +59,7 @@ async def units(context: GateContext, parameters: Mapping[str, Any]) -> str:
     if not names:
         return ""
     shown = unit_blocks((await connection.run(["systemctl", "show", SHOW, "--", *names])).text)
+    first: dict[str, int] = context.memory.setdefault("restarts", {name: one.restarts for name, one in shown.items()})
     for name in names:
         reason = unit_fault(name, shown.get(name, UnitFacts()))
         if reason:
@@ -71,8 +72,11 @@ async def units(context: GateContext, parameters: Mapping[str, Any]) -> str:
     if before != restarts:
         since = now
         context.memory["steady"] = (now, restarts)
-    # A program that dies at once is up at the first look; only time tells.
-    if context.patient and now - since < STEADY_SECONDS:
+    died = {name: count - first.get(name, 0) for name, count in restarts.items() if count > first.get(name, 0)}
+    # A program that dies at once is up at the first look; only time tells, and one that was seen to die needs more.
+    if context.patient and now - since < STEADY_SECONDS * (2 if died else 1):
+        if died:
+            return "; ".join(f"{name} does not stay up, restarted {count} times" for name, count in died.items())
         return f"{', '.join(names)}: up, watched for some seconds"
     return ""
 

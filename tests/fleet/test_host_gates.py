@@ -75,18 +75,19 @@ def context_of(
 
 
 def test_units_must_stay_up_for_some_seconds(tree: RenderedTree) -> None:
-    clock = iter([0.0, 2.0, 4.0, 7.0])
-    restarts = iter([0, 0, 1, 1])
+    clock = iter([0.0, 2.0, 4.0, 7.0, 10.0])
+    restarts = iter([0, 0, 1, 1, 1])
     told = Told("e1", lambda argv: UP.format(next(restarts)))
     context = context_of(tree, told, now=lambda: next(clock))
 
     async def main() -> list[str]:
-        return [await shut_because({"kind": "units"}, context) for _ in range(4)]
+        return [await shut_because({"kind": "units"}, context) for _ in range(5)]
 
-    first, second, third, fourth = asyncio.run(main())
+    first, second, third, fourth, fifth = asyncio.run(main())
     assert "watched for some seconds" in first and "watched" in second
-    assert "watched" in third, "a restart in between begins the watch anew"
-    assert fourth == ""
+    assert "does not stay up, restarted 1 times" in third, "a restart in between begins the watch anew"
+    assert fourth == third, "what was seen to die is watched longer"
+    assert fifth == ""
 
 
 def test_units_asked_once_answer_at_once(tree: RenderedTree) -> None:
