@@ -133,8 +133,12 @@ class ApplyRun:
         return any(change.action in {"create", "change", "delete"} for change in changes)
 
     async def _settle(self, phase: Phase) -> None:
-        """Keep labels and taints of the phase's nodes as the inventory says."""
-        if not phase.join or not self.settle:
+        """Keep labels and taints of the phase's nodes as the inventory says; what a killed run wrote to join goes."""
+        if not phase.join:
+            return
+        left = [name for name in self.hosts if phase.join["kubeconfig"] in self.session.states[name].existing]
+        await all_ended(self._unbootstrap(phase, name) for name in left)
+        if not self.settle:
             return
         nodes = [
             name for name in self.hosts if self.tree.hosts[name].node and phase.roles & self.tree.hosts[name].pool.roles
@@ -235,15 +239,14 @@ class ApplyRun:
     async def _bootstrap(self, phase: Phase, name: str, content: bytes) -> None:
         await run_script(await self.session.connect(name), "bootstrap", ["write", phase.join["kubeconfig"]], content)
 
+    async def _unbootstrap(self, phase: Phase, name: str) -> None:
+        await run_script(await self.session.connect(name), "bootstrap", ["delete", phase.join["kubeconfig"]])
+
     async def _end_join(self, phase: Phase, names: Sequence[str]) -> None:
         """Take the bootstrap kubeconfigs and the token away."""
-
-        async def one(name: str) -> None:
-            await run_script(await self.session.connect(name), "bootstrap", ["delete", phase.join["kubeconfig"]])
-
         if names:
             try:
-                await all_ended(one(name) for name in names)
+                await all_ended(self._unbootstrap(phase, name) for name in names)
             finally:
                 await (await self.cluster_api()).end_bootstrap()
 

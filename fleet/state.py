@@ -143,6 +143,7 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
             lines += [f"exists\t{path}" for path in formation_paths(phase)]
         if phase.join and host.node:
             lines.append(f"certificate\t{phase.join['clientCertificate']}")
+            lines.append(f"exists\t{phase.join['kubeconfig']}")
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -197,6 +197,15 @@ def test_a_node_without_its_certificate_joins_again_and_its_agent_is_restarted(n
     assert host.log == ["restart agent.service"]
 
 
+def test_the_kubeconfig_that_a_killed_run_wrote_to_join_is_taken_away(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+    left = nodes.hosts["n2"].root / BOOTSTRAP[1:]
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_text("token: abcdef.0123456789abcdef\n")
+    nodes.run(apply_run)
+    assert not left.exists()
+
+
 def test_a_changed_drain_key_drains_one_node_after_the_other(nodes: Nodes) -> None:
     nodes.run(apply_run)
     nodes.api.asked.clear()

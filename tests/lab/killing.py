@@ -110,6 +110,7 @@ def apply(
                     kill()
                     hit = True
         attempt.exit = run.wait()
+        run.stdout.close()
         timer.cancel()
         errors.seek(0)
         attempt.errors = errors.read()
