@@ -74,7 +74,8 @@ def test_a_run_that_is_killed_in_every_phase_ends_like_an_undisturbed_one(
     assert last.exit == 0, last.errors
     assert len(hit) == len(set(hit)) == 2 * (len(phases) + 2) - 1
     session.hosts.import_images(*pair.control, *pair.workers)
-    assert differing(undisturbed, settled(pair)) == []
+    left = differing(undisturbed, settled(pair))
+    assert not left, "\n".join(left)
 
 
 @pytest.mark.parametrize(

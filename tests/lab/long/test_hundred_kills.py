@@ -168,5 +168,5 @@ def test_a_hundred_kills_leave_no_trace(session: Session, pair: LabCluster) -> N
         converged(pair)
     # The end is reached by the same two steps as before: what a host keeps of the generation before is compared too.
     left = differing(expected, same_end(pair, lambda _: timed_apply(pair)))
-    assert left == []
+    assert not left, "\n".join(left)
     print(f"\n{tally.result()}")
