@@ -49,10 +49,7 @@ class Identity:
     may_not: tuple[Question, ...]
 
 
-READ_SECRETS = (
-    Question("get", "secrets", namespace="kube-system"),
-    Question("list", "secrets"),
-)
+READ_SECRETS = (Question("get", "secrets", namespace="kube-system"), Question("list", "secrets"))
 BECOME_ADMIN = (
     Question("create", "clusterrolebindings", _RBAC),
     Question("create", "rolebindings", _RBAC, namespace="kube-system"),
@@ -229,9 +226,7 @@ def _readers() -> Identity:
             Question("list", "customresourcedefinitions", "apiextensions.k8s.io"),
         ),
         (
-            *READ_SECRETS,
-            *RUN_THINGS,
-            *CHANGE_NODES,
+            *(*READ_SECRETS, *RUN_THINGS, *CHANGE_NODES),
             Question("delete", "pods"),
             Question("update", "configmaps", namespace="kube-system"),
             *DECIDE_REQUESTS,
