@@ -1,7 +1,7 @@
 """A push, or the plan of one host, as a library call in a process of its own; prints seconds and counts as JSON.
 
-`push ROOT` times reading the tree and `push_run` apart; `install ROOT` puts everything in place on the targets as an
-apply would, without its gates, for which a farm has no services.
+`push ROOT` times reading the tree and `push_run` apart; `install ROOT [POOL]` puts everything in place on the targets
+(of one pool) as an apply would, without its gates, for which a farm has no services.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from bench.workspace import CLUSTER
 from fleet.activation import activate, record_phases
 from fleet.host_scripts import run_script
-from fleet.options import Options
+from fleet.options import Options, selected
 from fleet.plan import make_plan
 from fleet.reporter import SilentReporter
 from fleet.runs import push_run
@@ -56,11 +56,11 @@ def push(root: Path) -> dict[str, Any]:
     return {"read": read - began, "seconds": time.perf_counter() - read, "hosts": count}
 
 
-async def install(fleet: Fleet) -> int:
-    """Activate what is staged on every host and record it as done; return how many items were put in place."""
+async def install(fleet: Fleet, limit: tuple[str, ...]) -> int:
+    """Activate what is staged on hosts and record it as done; return how many items were put in place."""
     session = Session(fleet.tree, fleet.connector)
     try:
-        await session.ask(fleet.tree.hosts)
+        await session.ask(selected(fleet.tree, limit))
         plan = make_plan(fleet.tree, session.states)
         counts = await asyncio.gather(*(_installed(fleet.tree, session, name, plan.hosts[name]) for name in plan.hosts))
         return sum(counts)
@@ -80,14 +80,14 @@ async def _installed(tree: RenderedTree, session: Session, name: str, plan: Any)
     return count
 
 
-def main(what: str, root: Path) -> dict[str, Any]:
+def main(what: str, root: Path, *limit: str) -> dict[str, Any]:
     """Do what is asked and return what it took."""
     if what == "push":
         return push(root)
     began = time.perf_counter()
-    count = asyncio.run(install(fleet_of(root)))
+    count = asyncio.run(install(fleet_of(root), limit))
     return {"seconds": time.perf_counter() - began, "items": count}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]))))
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])))
