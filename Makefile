@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.locked
 
-.PHONY: help setup demo test lint golden docs lock lab-build lab-test lab-long clean
+.PHONY: help setup demo test lint golden docs lock lab-build lab-test lab-long bench bench-lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,31 @@ lab-test: setup ## The end-to-end tests on real systemd hosts (Linux, root)
 
 lab-long: setup ## What takes an hour on such hosts: a hundred kills at random moments; docs/lab-long.md has the last result
 	@$(BIN)/pytest -m lab_long -p no:xdist -s tests/lab/long
+
+# BENCH holds options of one benchmark (each prints its own with --help). SHORT=1 shows in minutes that all of them run;
+# its figures mean little and go to build/bench.
+BENCH ?=
+BENCHES := render push add bring-up
+SHORT_render := --hosts 10,100 --runs 2 --kapitan-runs 1
+SHORT_push := --targets 5 --runs 2 --forks 50 --peer-runs 1 --peer-files 5 --binary-bytes 100000
+SHORT_add := --hosts 50 --runs 1
+SHORT_bring-up := --names bench-1,bench-2 --control 1 --runs 1
+
+bench: $(BENCHES:%=bench-%) ## All benchmarks against peers, and docs/benchmarks.md from their results (Debian, root)
+
+.PHONY: $(BENCHES:%=bench-%)
+$(BENCHES:%=bench-%): bench-%: setup
+	@$(BIN)/python -m bench.$(subst -,_,$*) $(if $(SHORT),$(SHORT_$*) --results build/bench) $(BENCH)
+	@$(if $(SHORT),true,$(BIN)/python -m bench.report)
+
+bench-lock: ## Pin the benchmarks' peers with hashes
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check pip-tools
+	@for peer in ansible kapitan pyinfra; do \
+	  $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+	    --no-emit-find-links --no-emit-trusted-host --no-header --output-file bench/requirements-$$peer.lock \
+	    bench/requirements-$$peer.in; \
+	done
 
 clean: ## Remove what was built here; caches outside stay
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist ./*.egg-info

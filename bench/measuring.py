@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import signal
@@ -63,13 +64,15 @@ def run(
 
     def kill() -> None:
         late.set()
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     timer = threading.Timer(most, kill) if most else None
     if timer:
         timer.start()
     assert process.stdout is not None
-    said = process.stdout.read()
+    with process.stdout as stream:
+        said = stream.read()
     # wait4 gives what this one process and its children used; getrusage would mix all that were ever started.
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.monotonic() - began
