@@ -104,7 +104,9 @@ def test_credentials_that_nobody_has_sealed_say_what_to_do(monkeypatch: pytest.M
         raise RenderError(f"{name} is not sealed")
 
     monkeypatch.setattr(NamedMaterial, "secret_id", nothing)
-    with pytest.raises(RenderError, match=r"no credentials for own\.example are sealed; run `invoke secrets.set --name"):
+    with pytest.raises(
+        RenderError, match=r"no credentials for own\.example are sealed; run `invoke secrets.set --name"
+    ):
         shared(COMPONENT, made)
 
 
