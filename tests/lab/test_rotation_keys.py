@@ -113,7 +113,9 @@ def status_with(lab: LabCluster, token: str) -> str:
             "curl -s -o /dev/null -w '%{http_code}' --max-time 10 --cacert /etc/kubernetes/pki/ca.crt -H @-"
             f" https://{lab.addresses[host]}:6443{READ} <<'END'\nAuthorization: Bearer {token}\nEND\n"
         )
-        found.add(lab.sh(lab.workers[0], ask).strip())
+        # An API server that is just restarting says nothing about a token.
+        answers = (lab.try_sh(lab.workers[0], ask).stdout.strip() for _ in range(6))
+        found.add(next((answer for answer in answers if answer not in {"", "000"}), "000"))
     return ",".join(sorted(found))
 
 
@@ -291,9 +293,7 @@ def test_tokens_of_the_old_key_stand_in_the_way(lab: LabCluster, reading: Readin
         lab.kubectl("patch", "secret", "-n", namespace, name, "--type=json", f"--patch={PATCH}")
     until(lambda: "tokens that never end" not in lab.invoke(VERBS["tokens"], "--next").stderr, 60)
     told = refusal(lab, VERBS["tokens"], "--next")
-    assert (
-        "1 pods are older than the switch, and tokens of theirs hold until 20" in told and f"{NAMESPACE}/old" in told
-    )
+    assert "1 pods are older than the switch, and tokens of theirs hold until 20" in told and f"{NAMESPACE}/old" in told
     assert f"{NAMESPACE}/new" not in told
     assert "nothing was changed" in refusal(lab, VERBS["tokens"], "--next", "--void-old-tokens"), "nobody agreed"
     reading.require_all_read()
