@@ -1,29 +1,9 @@
 """What `invoke` offers: a verb parses arguments, calls one function of generator, fleet or lab, and prints."""
 
-from invoke.collection import Collection
+import sys
 
-from verbs import certs, demo, etcd, hosts, lab, new, rendering, rollback, running, secrets, status, verify
+from verbs.offering import collection, named_in
 
-namespace = Collection(
-    new.new,
-    new.validate,
-    rendering.lock,
-    rendering.render,
-    rendering.show_diff,
-    rendering.explain,
-    running.plan,
-    running.push,
-    running.apply,
-    rollback.rollback,
-    status.status,
-    verify.verify,
-    running.kubeconfig,
-    demo.demo,
-    certs=certs.namespace,
-    etcd=etcd.namespace,
-    hosts=hosts.namespace,
-    lab=lab.namespace,
-    secrets=secrets.namespace,
-)
+namespace = collection(named_in(sys.argv))
 
 __all__ = ["namespace"]
