@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -239,8 +240,13 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 def _tree_digest(root: Path) -> str:
     total = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        total.update(f"{path.relative_to(root)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    # Plain paths: with an object for each of some thousand files this took longer than to read them.
+    names = [os.path.relpath(os.path.join(folder, name), root) for folder, _, files in os.walk(root) for name in files]
+    for name in sorted(names, key=lambda name: name.split("/")):
+        path = f"{root}/{name}"
+        if os.path.isfile(path):
+            with open(path, "rb", buffering=0) as file:
+                total.update(f"{name}\0{hashlib.sha256(file.readall()).hexdigest()}\n".encode())
     return total.hexdigest()
 
 
