@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleet.generations import About, History, Undone
 from generator.errors import RefusedError
@@ -34,7 +34,7 @@ def choose(cluster: str, histories: Iterable[History]) -> Choice:
     they still have. All others stay. A rollback that was broken off is taken up where it stopped. Raises RefusedError
     where nothing can be undone.
     """
-    known = sorted(histories, key=lambda one: one.host)
+    known = sorted(map(_settled, histories), key=lambda one: one.host)
     marks = [mark for one in known for mark in _marks(one)]
     if not marks:
         if any(one.generation for one in known):
@@ -85,6 +85,18 @@ def choose(cluster: str, histories: Iterable[History]) -> Choice:
         staying=staying,
         already=max(already, key=lambda one: one.time, default=None),
     )
+
+
+def _settled(history: History) -> History:
+    """Return a host without its `underway` where it has arrived, and only the tidying up after that was cut off."""
+    way, about = history.underway, history.about
+    if way is None or about is None or way.generation != about.generation:
+        return history
+    if way.undoes:
+        arrived = about.undone is not None and about.undone.tree == way.undoes and about.undone.time >= way.time
+    else:
+        arrived = about.undone is None and about.tree == way.tree and about.time >= way.time
+    return replace(history, underway=None) if arrived else history
 
 
 def _marks(history: History) -> list[tuple[str, str]]:

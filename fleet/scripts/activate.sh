@@ -277,6 +277,29 @@ done <<END
 $wishes
 END
 sync -- "$STATE/pending"
+# What is new is ours before it is there: a kill after its rename must not leave a file that nobody takes away again. A
+# rename keeps size, inode and mtime, so the record is true as soon as the file is in place.
+: >"$records.new"
+while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
+    mine || continue
+    facts=-$TAB-$TAB-$TAB-
+    case $kind in
+    file | secret)
+        next=$(sibling "$ROOT$key")
+        case $NL$waiting in *"$NL$next$NL"*) ;; *) continue ;; esac
+        ! has_record || continue
+        facts=$(sum_of "$next")$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$next") || fail "$next cannot be read"
+        ;;
+    link)
+        ! has_record || continue
+        id=$extra
+        ;;
+    *) continue ;;
+    esac
+    say "$key" "$kind" "$phase" "$component" "$facts" "$id" "$restarts" "$reloads" >>"$records.new" ||
+        fail "the records cannot be written"
+done <"$staged/manifest"
+if [ -s "$records.new" ]; then keep_records "$records.new"; else rm -f -- "$records.new"; fi
 while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
     mine || continue
     full=$ROOT$key

@@ -25,7 +25,7 @@ items)
     [ -r "$manifest" ] || fail "the manifest of generation $2 is not kept"
     while IFS= read -r line; do say item "$line"; done <"$manifest"
     set +f
-    for manifest in "$STATE/manifest" "$STATE/previous"/*/manifest "$STATE/staged"/*/manifest; do
+    for manifest in "$STATE/manifest" "$STATE/previous"/*/manifest "$STATE/staged"/*/manifest "$STATE/left"/*; do
         [ -r "$manifest" ] || continue
         while IFS=$TAB read -r kind key _ _ _ _ _ id _ extra _; do
             [ "$kind" != secret ] || [ "$extra" = - ] || say slots "$key" "$id" "$extra"

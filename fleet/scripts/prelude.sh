@@ -122,6 +122,16 @@ take_away() {
     fi
 }
 
+# Delete what a run that was killed on its way to the generation with manifest $1 left waiting for its rename.
+sweep() {
+    [ -r "$1" ] || return 0
+    while IFS=$TAB read -r kind key _; do
+        case $kind in file | secret | link) ;; *) continue ;; esac
+        left=$ROOT${key%/*}/.${key##*/}.slipway
+        if [ -e "$left" ] || [ -L "$left" ]; then rm -f -- "$left"; fi
+    done <"$1"
+}
+
 # One record: key kind phase component sha256 size inode mtime id restarts reloads. It says what we installed, how to know
 # it again, and which units read it ($6 and $7).
 record_line() {

@@ -33,6 +33,7 @@ generation)
     printf '%s\n' "$2" $before >"$STATE/generation.new" || fail "the generation cannot be recorded"
     sync "$STATE/generation.new"
     mv -f "$STATE/generation.new" "$STATE/generation"
+    rm -f "$STATE/underway"
     # One generation back is kept: its files, its manifest, its records and who made it. What was kept of this one, on a
     # way that was not finished, is in place again.
     set +f
@@ -40,8 +41,10 @@ generation)
         [ "$other" = "$STATE/previous/$before" ] || rm -rf "$other"
     done
     set -f
-    rm -rf "$STATE/staged"
-    rm -f "$STATE/underway"
+    set +f
+    for other in "$STATE/staged"/*/manifest "$STATE/left"/*; do sweep "$other"; done
+    set -f
+    rm -rf "$STATE/staged" "$STATE/left"
     ;;
 mark)
     (umask 077 && mkdir -p "${ROOT}${2%/*}" && : >"$ROOT$2") || fail "$2 cannot be written"

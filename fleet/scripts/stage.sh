@@ -6,7 +6,12 @@ digest=$1
 mkdir -p "$STATE/staged" || fail "$STATE/staged cannot be made"
 set +f
 for other in "$STATE/staged"/*; do
-    case $other in "$STATE/staged/$digest" | "$STATE/staged/*") ;; *) rm -rf "$other" ;; esac
+    case $other in "$STATE/staged/$digest" | "$STATE/staged/*") continue ;; esac
+    # A run on the way there may have been killed: its list says where something of it may still lie (see `record`).
+    if [ -f "$other/manifest" ]; then
+        mkdir -p "$STATE/left" && mv -f "$other/manifest" "$STATE/left/${other##*/}" || fail "$STATE/left cannot be made"
+    fi
+    rm -rf "$other"
 done
 set -f
 incoming=$STATE/staged/$digest.incoming

@@ -78,9 +78,19 @@ def apply(
     cluster: LabCluster, *, kill_at: Callable[[Event], bool] | None = None, kill_after: float | None = None
 ) -> Attempt:
     """Run apply, killed at the first event for which `kill_at` holds, or `kill_after` seconds after its start."""
+    return run_verb(cluster, "apply", "--source", str(cluster.artifacts), kill_at=kill_at, kill_after=kill_after)
+
+
+def run_verb(
+    cluster: LabCluster,
+    *verb: str,
+    kill_at: Callable[[Event], bool] | None = None,
+    kill_after: float | None = None,
+) -> Attempt:
+    """Run a verb that tells events, killed as `apply` is."""
     words = [
         str(Path(sys.executable).with_name("invoke")), "--search-root", str(REPOSITORY),
-        "apply", "--json", "--yes", "--source", str(cluster.artifacts), "--cluster", cluster.name,
+        *verb, "--json", "--yes", "--cluster", cluster.name,
     ]  # fmt: skip
     attempt = Attempt()
     with tempfile.TemporaryFile("w+") as errors:
