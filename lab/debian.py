@@ -28,10 +28,11 @@ BUILD_PACKAGES = {
     "build-essential": "make",
     "dpkg-dev": "dpkg-source",
     "golang-1.19-go": "/usr/lib/go-1.19/bin/go",
+    "golang-github-modern-go-reflect2-dev": "/usr/share/gocode/src/github.com/modern-go/reflect2/reflect2.go",
     "libc6-dev": "gcc",
     "rsync": "rsync",
 }
-"""Packages that building Kubernetes and the pause image needs, each with a program as above."""
+"""Packages that building Kubernetes and the pause image needs, each with a program or file as above."""
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """The public keys that sign Debian's releases, from the package debian-archive-keyring."""
@@ -57,9 +58,9 @@ def require_root_on_debian() -> None:
 
 
 def install(packages: dict[str, str]) -> None:
-    """Install those packages of which the proving program is not to be found."""
+    """Install those packages of which the proving program, or file by its full path, is not to be found."""
     require_root_on_debian()
-    missing = sorted(name for name, program in packages.items() if shutil.which(program) is None)
+    missing = sorted(name for name, program in packages.items() if not _is_there(program))
     if not missing:
         return
     with stage(f"installing {', '.join(missing)}"):
@@ -68,6 +69,10 @@ def install(packages: dict[str, str]) -> None:
             ["apt-get", "install", "-y", "-q", "--no-install-recommends", *missing],
             env={"DEBIAN_FRONTEND": "noninteractive"},
         )
+
+
+def _is_there(proof: str) -> bool:
+    return shutil.which(proof) is not None or (proof.startswith("/") and Path(proof).exists())
 
 
 def refresh_lists() -> None:

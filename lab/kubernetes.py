@@ -4,8 +4,12 @@ Debian 12 ships kubectl alone as a binary, but its source package `kubernetes`
 (1.20.5+really1.20.2) holds all of it with its dependencies vendored. It builds in GOPATH mode
 only: in module mode Go asks for updates to go.mod. kube-apiserver needs its OpenAPI definitions
 generated first. About eight minutes on two cores.
+
+Its vendored reflect2 1.0.1 reads Go's maps as Go before 1.18 laid them out, and an API server that
+writes one as JSON dies now and then. Debian's own 1.0.2 takes its place.
 """
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,7 +47,9 @@ _LINKER_FLAGS = " ".join(
     ]
 )
 _BUILD = ("go", "build", "-trimpath", "-ldflags", _LINKER_FLAGS)
-_RECIPE = {"source": _UPSTREAM, "go": "1.19", "build": _BUILD, "binaries": BINARIES}
+_REFLECT2 = Path("github.com/modern-go/reflect2")
+_GO_SOURCES = Path("/usr/share/gocode/src")
+_RECIPE = {"reflect2": "1.0.2", "source": _UPSTREAM, "go": "1.19", "build": _BUILD, "binaries": BINARIES}
 
 
 def binaries_path() -> Path:
@@ -87,6 +93,8 @@ def _unpacked_source(scratch: Path) -> Path:
         tree = scratch / "gopath" / "src" / "k8s.io" / "kubernetes"
         tree.parent.mkdir(parents=True)
         run(["dpkg-source", "--no-check", "-x", description, tree])
+    shutil.rmtree(tree / "vendor" / _REFLECT2)
+    shutil.copytree(_GO_SOURCES / _REFLECT2, tree / "vendor" / _REFLECT2)
     return tree
 
 
