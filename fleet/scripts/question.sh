@@ -1,7 +1,11 @@
 # What do you have? Reads what to look at, changes nothing, answers in one go.
 # Input: deep | path P | secret P | unit U | user U | package P | program P | exists P | certificate P | folder P | staged D
 paths='' secrets=$NL units='' users='' packages='' programs='' existing='' certificates='' folders='' staged='' deep=''
-while IFS= read -r line; do
+# `read` takes its input byte by byte, a system call for each; on a host with some hundred records that would be most of
+# the time of an answer. So whole texts are read at once, here and below, and cut into lines and words by the shell.
+asked=$(cat)
+IFS=$NL
+for line in $asked; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
     deep) deep=yes ;;
@@ -115,46 +119,61 @@ done
 owned=/dev/null
 if [ -r "$STATE/installed" ]; then
     owned=$STATE/installed
-    while IFS=$TAB read -r key kind phase component _ _ _ _ id restarts reloads; do
-        say own "$key" "$kind" "$phase" "$component" "$id" "${restarts:--}" "${reloads:--}"
+    records=$(cat "$owned") || fail "$owned cannot be read"
+    answer=''
+    IFS=$NL
+    for line in $records; do
+        IFS=$TAB
+        set -- $line
+        key=${1-} restarts=${10:--} reloads=${11:--}
+        answer=${answer}own$TAB$key$TAB${2-}$TAB${3-}$TAB${4-}$TAB${9-}$TAB$restarts$TAB$reloads$NL
         case $key in /*) paths=$paths.$key$NL ;; esac
         # A file that is to go can be read by a unit that nothing else names any more.
         IFS=,
-        for unit in ${restarts:--} ${reloads:--}; do
+        for unit in $restarts $reloads; do
             case $NL$units in *"$NL$unit$NL"*) ;; *) [ "$unit" = - ] || units=$units$unit$NL ;; esac
         done
-    done <"$owned"
+    done
+    printf '%s' "$answer"
 fi
 cd "${ROOT:-/}" || fail "the root folder cannot be entered"
 if [ -n "$paths" ]; then
     IFS=$NL
-    stat --printf='%n\t%F\t%a\t%U\t%G\t%s\t%i\t%.9Y\n' -- $paths 2>/dev/null | cut -c2- | sort -u -t "$TAB" -k 1,1 |
-        join -t "$TAB" -a 1 -e - -o 0,1.2,1.3,1.4,1.5,1.6,1.7,1.8,2.2,2.5,2.6,2.7,2.8,2.9 - "$owned" |
-        while IFS=$TAB read -r path type mode owner group size inode mtime kind recorded old_size old_inode old_mtime id; do
-            sum=- target=- same=-
-            case $type in
-            'regular file' | 'regular empty file')
-                type=file
-                if [ -z "$deep" ] && [ "$size $inode $mtime" = "$old_size $old_inode $old_mtime" ]; then
-                    sum=$recorded
-                else
-                    sum=$(sha256sum <".$path") || continue
-                    sum=${sum%% *}
-                fi
-                [ "$sum" = "$recorded" ] && same=same || same=differs
-                case $kind$secrets in secret* | *"$NL$path$NL"*) sum=- ;; esac
-                ;;
-            'symbolic link')
-                type=link
-                target=$(readlink -- ".$path" | tr -d '\000-\037\177')
-                target=${target:--}
-                [ "$target" = "$id" ] && same=same || same=differs
-                ;;
-            directory) ;;
-            *) type=other ;;
-            esac
-            say path "$path" "$type" "$mode" "$owner" "$group" "$sum" "$target" "$same"
-        done
+    facts=$(
+        stat --printf='%n\t%F\t%a\t%U\t%G\t%s\t%i\t%.9Y\n' -- $paths 2>/dev/null | cut -c2- | sort -u -t "$TAB" -k 1,1 |
+            join -t "$TAB" -a 1 -e - -o 0,1.2,1.3,1.4,1.5,1.6,1.7,1.8,2.2,2.5,2.6,2.7,2.8,2.9 - "$owned"
+    )
+    answer=''
+    for line in $facts; do
+        IFS=$TAB
+        set -- $line
+        path=$1 type=$2 kind=$9 recorded=${10} id=${14}
+        sum=- target=- same=-
+        case $type in
+        'regular file' | 'regular empty file')
+            type='file'
+            if [ -z "$deep" ] && [ "$6 $7 $8" = "${11} ${12} ${13}" ]; then
+                sum=$recorded
+            else
+                sum=$(sha256sum <".$path") || continue
+                sum=${sum%% *}
+            fi
+            [ "$sum" = "$recorded" ] && same=same || same=differs
+            case $kind$secrets in secret* | *"$NL$path$NL"*) sum=- ;; esac
+            ;;
+        'symbolic link')
+            type='link'
+            target=$(readlink -- ".$path")
+            case $target in *[[:cntrl:]]*) target=$(printf '%s' "$target" | tr -d '\000-\037\177') ;; esac
+            target=${target:--}
+            [ "$target" = "$id" ] && same=same || same=differs
+            ;;
+        directory) ;;
+        *) type=other ;;
+        esac
+        answer=${answer}path$TAB$path$TAB$type$TAB$3$TAB$4$TAB$5$TAB$sum$TAB$target$TAB$same$NL
+    done
+    printf '%s' "$answer"
 fi
 if [ -n "$units" ] && command -v systemctl >/dev/null; then
     IFS=$NL
