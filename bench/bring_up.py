@@ -1,7 +1,7 @@
 """`make bench-bring-up`: from bare lab hosts to all nodes Ready, by phase, so that the longest is known.
 
 Real systemd hosts of the lab, a real Kubernetes, binaries sent through SSH. The phases and gates are those that
-`invoke apply --json` tells. Hosts of these names are made for it and destroyed after it; other lab hosts stay.
+`invoke apply --json` tells. Hosts of these names are made for it and destroyed after it; other lab hosts stay, and so does the lab's network.
 """
 
 from __future__ import annotations
@@ -102,10 +102,7 @@ def main() -> None:
             found["runs"].append(bring_up(lab, folder / "cluster", names, options.control))
             print(json.dumps(found["runs"][-1]), flush=True)
     finally:
-        if others:
-            lab.destroy(*names)
-        else:
-            lab.down()
+        lab.destroy(*names)
         shutil.rmtree(folder, ignore_errors=True)
     found["all"] = spread([one["seconds"] for one in found["runs"]])
     save("bring-up", found, options.results)
