@@ -1,7 +1,8 @@
 """`make bench-bring-up`: from bare lab hosts to all nodes Ready, by phase, so that the longest is known.
 
 Real systemd hosts of the lab, a real Kubernetes, binaries sent through SSH. The phases and gates are those that
-`invoke apply --json` tells. Hosts of these names are made for it and destroyed after it; other lab hosts stay, and so does the lab's network.
+`invoke apply --json` tells. Hosts of these names are made for it and destroyed after it; other lab hosts stay, and so
+does the lab's network.
 """
 
 from __future__ import annotations

@@ -51,6 +51,10 @@ def render_tables(found: Mapping[str, Any]) -> str:
         ("floor, writing alone", [_seconds(case["floorSwapped"]["writing"]) for case in cases]),
         ("floor in place, writing alone", [_seconds(case["floorPlain"]["writing"]) for case in cases]),
         (f"{found['peer']}, process", [_seconds(case.get("kapitan")) for case in cases]),
+        ("CPU seconds, cold", [_cpu(case["cold"]) for case in cases]),
+        ("CPU seconds, unchanged", [_cpu(case["unchanged"]) for case in cases]),
+        ("CPU seconds, floor", [_cpu(case["floorSwapped"]) for case in cases]),
+        ("CPU seconds, Kapitan", [_cpu(case.get("kapitan")) for case in cases]),
     ]
     ratios = [
         ("cold ÷ floor, processes", 3.0, [_ratio(case["cold"], case["floorSwapped"]) for case in cases]),
@@ -61,6 +65,9 @@ def render_tables(found: Mapping[str, Any]) -> str:
         ),
         ("Kapitan ÷ cold", -15.0, [_ratio(case.get("kapitan"), case["cold"]) for case in cases]),
         ("Kapitan ÷ unchanged", -100.0, [_ratio(case.get("kapitan"), case["unchanged"]) for case in cases]),
+        ("by CPU: cold ÷ floor", 3.0, [_cpu_ratio(case["cold"], case["floorSwapped"]) for case in cases]),
+        ("by CPU: Kapitan ÷ cold", -15.0, [_cpu_ratio(case.get("kapitan"), case["cold"]) for case in cases]),
+        ("by CPU: Kapitan ÷ unchanged", -100.0, [_cpu_ratio(case.get("kapitan"), case["unchanged"]) for case in cases]),
         (
             "Kapitan ÷ check, library call",
             -100.0,
@@ -88,6 +95,8 @@ def push_tables(found: Mapping[str, Any]) -> str:
         ("… reading the tree", [f"{one['noChangeCall']['read']:.2f} s" for one in ours]),
         ("floor, process", [_seconds(one["floor"]) for one in ours]),
         ("floor, entering and `true` alone", [_seconds(one["floor"]["entering"]) for one in ours]),
+        ("CPU seconds here, nothing to do", [_cpu(one["noChange"]) for one in ours]),
+        ("CPU seconds here, floor", [_cpu(one["floor"]) for one in ours]),
     ]
     tables = [_table(("Slipway", *sizes), rows)]
     peers: list[tuple[str, list[str]]] = [
@@ -158,10 +167,16 @@ def bring_up_tables(found: Mapping[str, Any]) -> str:
 
 
 def _machine(facts: Mapping[str, Any]) -> str:
-    return (
+    text = (
         f"Measured {facts['date']}: {facts['cores']} cores, {facts['memoryGiB']} GiB, kernel {facts['kernel']}, Python "
         f"{facts['python']}; load average before: {facts['loadBefore']}."
     )
+    if facts["loadBefore"] > facts["cores"] / 2:
+        text += (
+            " **The machine was busy with other work**: its seconds are several times those of a quiet one and vary "
+            "widely. Read the CPU seconds, and measure again on a quiet machine."
+        )
+    return text
 
 
 def _seconds(one: Mapping[str, Any] | None) -> str:
@@ -171,6 +186,14 @@ def _seconds(one: Mapping[str, Any] | None) -> str:
         return f"not ended after {one['seconds']:.0f} s"
     text = f"{one['seconds']:.2f} s"
     return f"{text} ({one['least']:.2f} to {one['most']:.2f})" if one["runs"] > 1 else text
+
+
+def _cpu(one: Mapping[str, Any] | None) -> str:
+    return f"{one['cpu']:.2f} s" if one and one.get("ended") is not False else "not measured"
+
+
+def _cpu_ratio(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float | None:
+    return float(one["cpu"]) / float(other["cpu"]) if one and other else None
 
 
 def _issued(one: Mapping[str, Any]) -> str:
