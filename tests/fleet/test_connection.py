@@ -23,6 +23,7 @@ class Hostile:
     """Answers everything with one text."""
 
     host = "n1"
+    where = "demo/n1"
 
     def __init__(self, text: str, exit: int = 0) -> None:
         self.answer = Result(exit, text.encode(), text.encode())
