@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
 
 from fleet.connection import Connection
 from fleet.host_scripts import run_script
-from generator.errors import HostError
+from generator.errors import HostError, SlipwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,34 @@ async def write_entry(hosts: Sequence[str], connect: Callable[[str], Awaitable[C
         return True
 
     return sum(await asyncio.gather(*(one(host) for host in hosts)))
+
+
+@asynccontextmanager
+async def journalled(
+    hosts: Sequence[str],
+    connect: Callable[[str], Awaitable[Connection]],
+    entry: Entry,
+    now: Callable[[], str],
+    *,
+    begun: bool = True,
+    changed: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[None]:
+    """Write down that a run begins and how it ended: done, broken off, or the first line of its error.
+
+    With `begun` False nothing is written before, and afterwards only where `changed` says that something was.
+    """
+    if begun:
+        await write_entry(hosts, connect, entry)
+    result = "broken off"
+    try:
+        yield
+        result = "done"
+    except SlipwayError as error:
+        result = str(error).splitlines()[0]
+        raise
+    finally:
+        if begun or changed():
+            await write_entry(hosts, connect, replace(entry, time=now(), result=result))
 
 
 async def last_entries(connection: Connection, count: int = 20) -> list[dict[str, object]]:

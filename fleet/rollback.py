@@ -16,7 +16,7 @@ from fleet.generations import About, History, Slots, history_of, manifest_of
 from fleet.guards import open_identity, passed_over, require_fit
 from fleet.host_scripts import run_script
 from fleet.inventory import Host, Phase, phase_from
-from fleet.journal import Entry, write_entry
+from fleet.journal import Entry, journalled
 from fleet.lock import Lock, holder_here
 from fleet.options import selected
 from fleet.plan import Plan, make_plan, wanted_texts
@@ -35,7 +35,7 @@ from fleet.session import AT_ONCE, Session
 from fleet.standing import ApiOnce, Fleet, operator
 from fleet.together import all_ended
 from fleet.tree import RenderedTree
-from generator.errors import HostError, RefusedError, SlipwayError
+from generator.errors import HostError, RefusedError
 
 STAGE_SECONDS = 600
 
@@ -109,17 +109,8 @@ async def _carry_out(
         began, lock.run, operator(), fleet.options.command, back.tree if back else "", back.commit if back else "",
         back.clean if back else False, fleet.options.stale_ok, "begun", undoes=found.choice.tree,
     )  # fmt: skip
-    await write_entry(voters, session.connect, entry)
-    result = "broken off"
-    try:
+    async with journalled(voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds")):
         await run.run()
-        result = "done"
-    except SlipwayError as error:
-        result = str(error).splitlines()[0]
-        raise
-    finally:
-        ended = replace(entry, time=fleet.clock().isoformat(timespec="milliseconds"), result=result)
-        await write_entry(voters, session.connect, ended)
 
 
 async def _planned(fleet: Fleet, session: Session) -> Rollback:

@@ -30,7 +30,7 @@ from fleet.guards import (
     require_whole_formation,
     unfit,
 )
-from fleet.journal import Entry, write_entry
+from fleet.journal import Entry, journalled
 from fleet.lock import Lock, holder_here
 from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
@@ -172,19 +172,11 @@ async def _locked(
         began, lock.run, operator(), fleet.options.command, fleet.tree.digest,
         commit.id, commit.clean, fleet.options.stale_ok, "begun",
     )  # fmt: skip
-    if needed:
-        await write_entry(voters, session.connect, entry)
-    result = "broken off"
-    try:
+    async with journalled(
+        voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="seconds"),
+        begun=bool(needed), changed=lambda: bool(run.objects),
+    ):  # fmt: skip
         await run.run()
-        result = "done"
-    except SlipwayError as error:
-        result = str(error).splitlines()[0]
-        raise
-    finally:
-        if needed or run.objects:
-            ended = replace(entry, time=fleet.clock().isoformat(timespec="seconds"), result=result)
-            await write_entry(voters, session.connect, ended)
     return plan
 
 

@@ -231,7 +231,11 @@ def unit_blocks(text: str) -> Mapping[str, UnitFacts]:
     return _units(text.splitlines())
 
 
-SHOW = "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,Type,NeedDaemonReload,FragmentPath,DropInPaths"
+_PROPERTIES = (
+    "Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Type", "NeedDaemonReload",
+    "FragmentPath", "DropInPaths",
+)  # fmt: skip
+SHOW = f"--property={','.join(_PROPERTIES)}"
 """What to ask `systemctl show` for, so that `unit_blocks` understands it."""
 
 

@@ -36,7 +36,8 @@ def named_in(argv: Sequence[str]) -> frozenset[str] | None:
     an option that reads like a verb only brings a module more.
     """
     program, *words = argv or [""]
-    if PurePath(program).name not in _PROGRAMS or any(word.startswith(("--list", "-l", "--complete")) for word in words):
+    listing = any(word.startswith(("--list", "-l", "--complete")) for word in words)
+    if listing or PurePath(program).name not in _PROGRAMS:
         return None
     found = {module for module, verbs in VERBS.items() if not set(verbs).isdisjoint(words)}
     found |= {group for group in GROUPS if any(word.startswith(f"{group}.") for word in words)}

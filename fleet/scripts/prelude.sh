@@ -32,6 +32,20 @@ sum_of() {
 # The hidden name beside a path, under which its next content waits for the rename; no drop-in pattern reads it.
 sibling() { printf '%s/.%s.slipway' "${1%/*}" "${1##*/}"; }
 
+# Say the first certificate of a file; the key that may lie beside it stays on the host.
+say_certificate() {
+    [ -r "$ROOT$1" ] || return 0
+    body='' inside=''
+    while IFS= read -r pem; do
+        case $pem in
+        '-----BEGIN CERTIFICATE-----') inside=yes ;;
+        '-----END CERTIFICATE-----') break ;;
+        *) [ -z "$inside" ] || body=$body$pem ;;
+        esac
+    done <"$ROOT$1"
+    say certificate "$1" "${body:--}"
+}
+
 make_state() {
     mkdir -p "$STATE/pending" || fail "$STATE cannot be made"
     chmod 0700 "$STATE"

@@ -102,19 +102,7 @@ if [ -n "$packages" ]; then
         done
     fi
 fi
-for path in $certificates; do
-    [ -r "$ROOT$path" ] || continue
-    # The file may hold the key too: only the first certificate leaves the host.
-    body='' inside=''
-    while IFS= read -r line; do
-        case $line in
-        '-----BEGIN CERTIFICATE-----') inside=yes ;;
-        '-----END CERTIFICATE-----') break ;;
-        *) [ -z "$inside" ] || body=$body$line ;;
-        esac
-    done <"$ROOT$path"
-    say certificate "$path" "${body:--}"
-done
+for path in $certificates; do say_certificate "$path"; done
 # What we own, and how what lies there compares with it. A digest is computed anew only where size, inode or mtime changed.
 owned=/dev/null
 if [ -r "$STATE/installed" ]; then

@@ -16,19 +16,7 @@ if [ -r "$ROOT/proc/uptime" ]; then
     say up "${up%%.*}"
 fi
 IFS=$NL
-for path in $certificates; do
-    [ -r "$ROOT$path" ] || continue
-    # The file may hold the key too: only the first certificate leaves the host.
-    body='' inside=''
-    while IFS= read -r line; do
-        case $line in
-        '-----BEGIN CERTIFICATE-----') inside=yes ;;
-        '-----END CERTIFICATE-----') break ;;
-        *) [ -z "$inside" ] || body=$body$line ;;
-        esac
-    done <"$ROOT$path"
-    say certificate "$path" "${body:--}"
-done
+for path in $certificates; do say_certificate "$path"; done
 if [ -n "$units" ] && command -v systemctl >/dev/null; then
     systemctl show --property=Id,ActiveState,ActiveEnterTimestampMonotonic,InactiveEnterTimestampMonotonic -- $units 2>/dev/null |
         while IFS= read -r line; do say show "$line"; done
