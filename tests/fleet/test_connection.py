@@ -49,5 +49,5 @@ def test_no_answer_of_a_script_steers_the_terminal() -> None:
     assert asyncio.run(run_script(Hostile(f"kept\t{EVIL}\nend\n"), "lock")) == (("kept", SHOWN),)
     with pytest.raises(HostError) as caught:
         asyncio.run(run_script(Hostile(f"fail\t{EVIL}\n", 1), "lock"))
-    assert str(caught.value) == f"n1: lock: {SHOWN}"
+    assert str(caught.value) == f"demo/n1: lock: {SHOWN}"
     assert asyncio.run(journal_of(Hostile(f"a line {EVIL}\n"), "idle.service")) == f"  a line {SHOWN}"
