@@ -112,7 +112,7 @@ def _config_file(view: View, settings: Settings) -> HostFile:
                 f"{view.cluster.name}: {NAME}: no credentials for {registry.host} are sealed; "
                 f"run `invoke secrets.set --name {registry.secret}`"
             ) from None
-    return HostFile(CONFIG, SecretTemplate(text), NAME, PHASE, mode=0o600, restarts=(UNIT,))
+    return HostFile(CONFIG, SecretTemplate(text), NAME, PHASE, mode=0o400, restarts=(UNIT,))
 
 
 def _logins(cluster: Cluster) -> Mapping[str, Any]:

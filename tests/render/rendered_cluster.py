@@ -66,6 +66,11 @@ class RenderedCluster:
         words = self.unit(host, f"{name}.service")["ExecStart"][0].split()[1:]
         return {key.removeprefix("--"): value for key, _, value in (word.partition("=") for word in words)}
 
+    def values(self, host: str, name: str, flag: str) -> list[str]:
+        """Every value of a flag that a program is passed several times."""
+        words = self.unit(host, f"{name}.service")["ExecStart"][0].split()[1:]
+        return [word.partition("=")[2] for word in words if word.startswith(f"--{flag}=")]
+
     def environment(self, host: str, component: str) -> dict[str, str]:
         lines = self.text(host, f"/etc/slipway/{component}.env").splitlines()
         return dict(line.split("=", 1) for line in lines)

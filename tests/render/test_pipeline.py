@@ -92,7 +92,8 @@ def test_another_pool_changes_no_folder_that_was_there(edited: Workspace) -> Non
     pool = {"roles": ["worker"], "os": "rocky-9", "arch": "arm64", "components": {"kubelet": {"flags": {"v": 4}}}}
     edited.edit({"pools": {"arm": pool}, "hosts": {"w3": {**THIRD["w3"], "pool": "arm"}}})
     others = [line for line in _changed(edited) if not re.match(r"\+ (components/[a-z-]+@arm|hosts/w3)/", line)]
-    assert others == ["~ bom.yaml", "~ components/bridge/rootfs/etc/bridge/routes", "~ inventory.yaml", f"~ {NODES}"]
+    routes = "components/bridge/rootfs/etc/bridge/routes"
+    assert others == ["~ bom.yaml", f"~ {routes}", "~ inventory.yaml", f"~ {NODES}", "~ ports.yaml"]
 
 
 def test_an_own_file_is_activated_in_the_phase_of_the_unit_that_it_restarts(edited: Workspace) -> None:

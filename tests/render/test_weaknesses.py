@@ -5,6 +5,7 @@ Each property is also asked of a cluster that was made worse on purpose, and mus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +50,10 @@ def rules_out(weaknesses: str, *broken: Edit) -> Callable[[Callable[[RenderedClu
         PROPERTIES.append(Property(check.__name__, weaknesses, check, broken))
 
     return register
+
+
+_SERVICE_ACCOUNT = re.compile(r"pki/sa(-\d+)?")
+"""The pair that signs tokens, and during a rotation a second one."""
 
 
 @rules_out(
@@ -100,7 +105,7 @@ _READERS = {
 )
 def every_key_is_readable_by_its_program_alone(one: RenderedCluster) -> None:
     for host, item in one.every():
-        if item.kind == "secret" and item.secret == "pki/sa":
+        if item.kind == "secret" and _SERVICE_ACCOUNT.fullmatch(item.secret):
             assert (item.mode, item.owner, item.group) == (0o440, "root", "kube-sa")
         elif item.kind == "secret" and item.secret != "pki/ca":
             prefix = f"pki/hosts/{host}/"
@@ -121,9 +126,13 @@ def every_key_is_readable_by_its_program_alone(one: RenderedCluster) -> None:
 def service_account_tokens_have_a_key_pair_of_their_own(one: RenderedCluster) -> None:
     for host in one.with_role("control-plane"):
         api, manager = one.flags(host, "kube-apiserver"), one.flags(host, "kube-controller-manager")
-        assert api["service-account-key-file"] == f"{PKI}/sa.pub"
-        assert api["service-account-signing-key-file"] == f"{PKI}/sa.key"
-        assert manager["service-account-private-key-file"] == f"{PKI}/sa.key"
+        signer = api["service-account-signing-key-file"]
+        assert manager["service-account-private-key-file"] == signer
+        assert _SERVICE_ACCOUNT.fullmatch(one.secrets(host)[signer].secret), signer
+        # While a rotation is under way there are two pairs; what signs can also be verified.
+        verifiers = one.values(host, "kube-apiserver", "service-account-key-file")
+        assert f"{signer.removesuffix('.key')}.pub" in verifiers
+        assert all(re.fullmatch(rf"{PKI}/sa(-\d+)?\.pub", path) for path in verifiers), verifiers
         names = [item.secret for item in one.secrets(host).values()]
         assert len(names) == len(set(names))
 
