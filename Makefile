@@ -54,8 +54,8 @@ lab-build: setup ## Build once what the lab needs: Kubernetes, images, a bare ho
 lab-test: setup ## The end-to-end tests on real systemd hosts (Linux, root)
 	@$(BIN)/pytest -m lab -p no:xdist tests/lab
 
-lab-long: setup ## What takes an hour on such hosts: a hundred kills at random moments; docs/lab-long.md has the last result
-	@$(BIN)/pytest -m lab_long -p no:xdist -s tests/lab/long
+lab-long: setup ## What takes an hour on such hosts, a hundred kills among it; docs/lab-long.md has the last result
+	@$(BIN)/pytest -m lab_long -p no:xdist -s tests/lab
 
 # BENCH holds options of one benchmark (each prints its own with --help). SHORT=1 shows in minutes that all of them run;
 # its figures mean little and go to build/bench.

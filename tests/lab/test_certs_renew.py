@@ -16,7 +16,7 @@ from generator.sealing import load_identity
 from generator.spec import load
 from tests.lab.cluster_under_test import LabCluster, until
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab_long
 
 ETCD_PKI, PKI = "/etc/etcd/pki", "/etc/kubernetes/pki"
 SERVED = {

@@ -14,7 +14,7 @@ from tests.lab import faults
 from tests.lab.cluster_under_test import LabCluster, until
 from tests.lab.faults import Running, change, converge, verb
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab_long
 
 KUBELET = "kubelet.service"
 SCHEDULER = "kube-scheduler.service"

@@ -10,7 +10,7 @@ from tests.lab.cluster_under_test import LabCluster
 from tests.lab.killing import Event, run_verb
 from tests.lab.test_rolling import CONTROL, batches, flag, rendered
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab_long
 
 SCHEDULER = {(host, "kube-scheduler.service") for host in CONTROL}
 UNIT = "/etc/systemd/system/kube-scheduler.service"

@@ -20,7 +20,7 @@ import yaml
 from generator.pki.rotation_state import ENCRYPTION, SERVICE_ACCOUNT, Rotation, read_state, state_text
 from tests.lab.cluster_under_test import LabCluster, until
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab_long
 
 NAMESPACE = "rotation"
 MANY = 300

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.cluster_under_test import LabCluster, until
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab_long
 
 CONTROL = ("cp1", "cp2", "cp3")
 PEER = "/etc/etcd/pki/peer"
