@@ -102,25 +102,6 @@ def test_a_masked_unit_is_named_and_comes_back(lab: LabCluster) -> None:
     assert lab.sh("w1", f"cmp {unit} /root/kept && rm /root/kept") == ""
 
 
-def test_objects_and_labels_are_put_back(lab: LabCluster) -> None:
-    listed = lab.kubectl_json("get", "node", "w1")["metadata"]["labels"]
-    lab.kubectl("label", "node", "w1", "node-role.kubernetes.io/worker-")
-    lab.kubectl("delete", "clusterrolebinding", "slipway:readers")
-    lab.kubectl(
-        "label", "clusterrolebinding", "slipway:csr-approver", "app.kubernetes.io/managed-by=somebody", "--overwrite"
-    )
-    found = {one["name"].split()[-1]: one["action"] for one in plan(lab)["objects"]}
-    assert found["slipway:readers"] == "create", found
-    assert found["slipway:csr-approver"] == found["w1"] == "change", found
-    apply(lab)
-    assert lab.kubectl_json("get", "node", "w1")["metadata"]["labels"] == listed
-    lab.kubectl("get", "clusterrolebinding", "slipway:readers")
-    # Whoever takes the administrators' own rights away locks every kubeconfig out but the next apply's.
-    lab.kubectl("delete", "clusterrolebinding", "slipway:admins")
-    apply(lab)
-    lab.kubectl("get", "clusterrolebinding", "slipway:admins")
-
-
 def test_what_leaves_the_spec_leaves_the_host_last(lab: LabCluster) -> None:
     folder = lab.inputs / "files"
     folder.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.lab.cluster_under_test import LabCluster, until
+from tests.lab.test_drift import apply, plan
 
 pytestmark = pytest.mark.lab_long
 
@@ -104,3 +105,21 @@ def test_a_rebooted_host_comes_back_ready_by_itself(lab: LabCluster, host: str) 
     if host in CONTROL:
         until(lambda: healthy(lab, *CONTROL) and serving(lab, *CONTROL), 120)
     assert lab.invoke("plan").returncode == 0
+
+
+def test_objects_and_labels_are_put_back(lab: LabCluster) -> None:
+    listed = lab.kubectl_json("get", "node", "w1")["metadata"]["labels"]
+    lab.kubectl("label", "node", "w1", "node-role.kubernetes.io/worker-")
+    lab.kubectl("delete", "clusterrolebinding", "slipway:readers")
+    stranger = '[{"op": "replace", "path": "/subjects/0/name", "value": "somebody"}]'
+    lab.kubectl("patch", "clusterrolebinding", "slipway:csr-approver", "--type=json", "-p", stranger)
+    found = {one["name"].split()[-1]: one["action"] for one in plan(lab)["objects"]}
+    assert found["slipway:readers"] == "create", found
+    assert found["slipway:csr-approver"] == found["w1"] == "change", found
+    apply(lab)
+    assert lab.kubectl_json("get", "node", "w1")["metadata"]["labels"] == listed
+    lab.kubectl("get", "clusterrolebinding", "slipway:readers")
+    # Whoever takes the administrators' own rights away locks every kubeconfig out but the next apply's.
+    lab.kubectl("delete", "clusterrolebinding", "slipway:admins")
+    apply(lab)
+    lab.kubectl("get", "clusterrolebinding", "slipway:admins")
