@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from wsproto import ConnectionType, WSConnection
@@ -28,33 +27,13 @@ from wsproto.events import (
 from wsproto.utilities import RemoteProtocolError
 
 from fleet.channel import Channel, OpenStream
-from fleet.connection import printable
+from fleet.connection import Result, printable
 from generator.errors import ApiError
 
 SUBPROTOCOL = "v4.channel.k8s.io"
 STDIN, STDOUT, STDERR, STATUS = range(4)
 LONGEST = 1 << 20
 """How much output is kept, in bytes over both streams; a program that says more is cut off there."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExecResult:
-    """How a program in a pod ended; `exit` is its exit status."""
-
-    exit: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def text(self) -> str:
-        """Standard output as text; bytes that are no UTF-8 are shown, never an error."""
-        return self.stdout.decode("utf-8", "backslashreplace")
-
-    @property
-    def complaint(self) -> str:
-        """The last line of standard error that says something, for a message."""
-        lines = [line.strip() for line in self.stderr.decode("utf-8", "backslashreplace").splitlines()]
-        return printable(next((line for line in reversed(lines) if line), f"exit status {self.exit}"))
 
 
 async def exec_in_pod(
@@ -66,7 +45,7 @@ async def exec_in_pod(
     container: str = "",
     stdin: bytes = b"",
     seconds: float = 30,
-) -> ExecResult:
+) -> Result:
     """Run a program in a container of a pod, feed it `stdin`, and return how it ended, whatever its exit status.
 
     Raises ApiError where the API server, the kubelet or the runtime does not run it (status as answered), where the
@@ -101,7 +80,7 @@ class _Exchange:
         self._output = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
         self._partial = bytearray()
 
-    async def run(self, path: str, stdin: bytes) -> ExecResult:
+    async def run(self, path: str, stdin: bytes) -> Result:
         fields = [(name.encode(), value.encode()) for name, value in self._stream.headers.items()]
         request = Request(self._stream.host, path, subprotocols=[SUBPROTOCOL], extra_headers=fields)
         await self._send(self._protocol.send(request))
@@ -152,13 +131,13 @@ class _Exchange:
         if kept is not None:
             kept += message[1 : 1 + max(0, LONGEST - len(kept))]
 
-    def _result(self) -> ExecResult:
+    def _result(self) -> Result:
         """Return how the program ended, from the Status object on the last stream."""
         try:
             status = json.loads(self._output[STATUS])
         except ValueError:
             raise ApiError(f"{self._about}: the connection ended before the program did; run again") from None
-        return ExecResult(_exit_status(status, self._about), bytes(self._output[STDOUT]), bytes(self._output[STDERR]))
+        return Result(_exit_status(status, self._about), bytes(self._output[STDOUT]), bytes(self._output[STDERR]))
 
     def _refusal(self, status: int, body: bytes) -> ApiError:
         try:

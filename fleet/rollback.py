@@ -17,7 +17,7 @@ from fleet.guards import open_identity, passed_over, require_fit
 from fleet.host_scripts import run_script
 from fleet.inventory import Host, Phase, phase_from
 from fleet.journal import Entry, journalled
-from fleet.lock import Lock, holder_here
+from fleet.lock import Lock
 from fleet.options import selected
 from fleet.plan import Plan, make_plan, wanted_texts
 from fleet.rollback_choice import Choice, choose, require_targets
@@ -32,7 +32,7 @@ from fleet.rollback_guards import (
 from fleet.rollback_items import earlier_host
 from fleet.rollback_origin import RollbackOrigin
 from fleet.session import AT_ONCE, Session
-from fleet.standing import ApiOnce, Fleet, operator
+from fleet.standing import ApiOnce, Fleet, operator, run_lock
 from fleet.together import all_ended
 from fleet.tree import RenderedTree
 from generator.errors import HostError, RefusedError
@@ -72,13 +72,8 @@ async def rollback_run(fleet: Fleet, agree: Agree) -> Rollback:
     session = Session(fleet.tree, fleet.connector)
     api = ApiOnce(fleet, session)
     voters = [host.name for host in fleet.tree.with_role("etcd")]
-    holder = holder_here(operator(), fleet.options.command, fleet.clock(), fleet.tree.digest)
     try:
-        lock = Lock(
-            fleet.tree.cluster, voters, session.connect, holder, break_lock=fleet.options.break_lock,
-            note=lambda text: fleet.reporter.event("warning", text=text),
-        )  # fmt: skip
-        async with lock:
+        async with run_lock(fleet, session) as lock:
             found = await _planned(fleet, session)
             if _asks_api(found):
                 # That a gate cannot ask the API as an administrator is told before any change.

@@ -31,13 +31,13 @@ from fleet.guards import (
     unfit,
 )
 from fleet.journal import Entry, journalled
-from fleet.lock import Lock, holder_here
+from fleet.lock import Lock
 from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
 from fleet.push import Delivery, delivery, push_host
 from fleet.secrets import SecretStore
 from fleet.session import Session
-from fleet.standing import ApiOnce, Fleet, operator
+from fleet.standing import ApiOnce, Fleet, operator, run_lock
 from fleet.tree import commit_of
 from generator.errors import ApiError, RefusedError, SlipwayError
 
@@ -115,15 +115,8 @@ async def apply_run(fleet: Fleet, agree: Agree = agree_to_all) -> Plan:
     session = Session(fleet.tree, fleet.connector)
     api = ApiOnce(fleet, session)
     voters = [host.name for host in fleet.tree.with_role("etcd")]
-    holder = holder_here(operator(), fleet.options.command, fleet.clock(), fleet.tree.digest)
     try:
-        lock = Lock(
-            fleet.tree.cluster, voters, session.connect, holder,
-            break_lock=fleet.options.break_lock, wait=fleet.options.wait,
-            note=lambda text: fleet.reporter.event("warning", text=text),
-            waiting=lambda text: fleet.reporter.event("waiting", phase="lock", host="", gate="the lock", reason=text),
-        )  # fmt: skip
-        async with lock:
+        async with run_lock(fleet, session) as lock:
             return await _locked(fleet, session, api, lock, voters, agree)
     finally:
         await api.close()
@@ -173,7 +166,7 @@ async def _locked(
         commit.id, commit.clean, fleet.options.stale_ok, "begun",
     )  # fmt: skip
     async with journalled(
-        voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="seconds"),
+        voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds"),
         begun=bool(needed), changed=lambda: bool(run.objects),
     ):  # fmt: skip
         await run.run()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fleet.cluster_api import ClusterApi
+from fleet.lock import Lock, holder_here
 from fleet.options import Options
 from fleet.reporter import Reporter
 from fleet.session import Connector, Session
@@ -72,3 +73,18 @@ class ApiOnce:
         """Close it, where it was opened."""
         if self._api is not None:
             await self._api.close()
+
+
+def run_lock(fleet: Fleet, session: Session) -> Lock:
+    """Return the lock that a run of this operator is to hold, on all etcd hosts."""
+    voters = [host.name for host in fleet.tree.with_role("etcd")]
+    return Lock(
+        fleet.tree.cluster,
+        voters,
+        session.connect,
+        holder_here(operator(), fleet.options.command, fleet.clock(), fleet.tree.digest),
+        break_lock=fleet.options.break_lock,
+        wait=fleet.options.wait,
+        note=lambda text: fleet.reporter.event("warning", text=text),
+        waiting=lambda text: fleet.reporter.event("waiting", phase="lock", host="", gate="the lock", reason=text),
+    )

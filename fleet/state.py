@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.host_scripts import Lines
@@ -239,27 +239,33 @@ SHOW = f"--property={','.join(_PROPERTIES)}"
 """What to ask `systemctl show` for, so that `unit_blocks` understands it."""
 
 
-def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
-    found: dict[str, UnitFacts] = {}
+def shown_blocks(lines: Iterable[str]) -> Iterator[Mapping[str, str]]:
+    """Yield the properties of each unit in the lines of `systemctl show`, which parts units by empty lines."""
     block: dict[str, str] = {}
     for line in [*lines, ""]:
         if line:
             name, _, value = line.partition("=")
             block[name] = value
         elif block:
-            restarts = block.get("NRestarts", "0")
-            found[block.get("Id", "")] = UnitFacts(
-                load=block.get("LoadState", ""),
-                active=block.get("ActiveState", ""),
-                sub=block.get("SubState", ""),
-                enabled=block.get("UnitFileState", ""),
-                restarts=int(restarts) if restarts.isdigit() else 0,
-                type=block.get("Type", ""),
-                needs_reload=block.get("NeedDaemonReload") == "yes",
-                fragment=block.get("FragmentPath", ""),
-                drop_ins=tuple(block.get("DropInPaths", "").split()),
-            )
+            yield block
             block = {}
+
+
+def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
+    found: dict[str, UnitFacts] = {}
+    for block in shown_blocks(lines):
+        restarts = block.get("NRestarts", "0")
+        found[block.get("Id", "")] = UnitFacts(
+            load=block.get("LoadState", ""),
+            active=block.get("ActiveState", ""),
+            sub=block.get("SubState", ""),
+            enabled=block.get("UnitFileState", ""),
+            restarts=int(restarts) if restarts.isdigit() else 0,
+            type=block.get("Type", ""),
+            needs_reload=block.get("NeedDaemonReload") == "yes",
+            fragment=block.get("FragmentPath", ""),
+            drop_ins=tuple(block.get("DropInPaths", "").split()),
+        )
     return found
 
 

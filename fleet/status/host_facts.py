@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from cryptography import x509
 
 from fleet.host_scripts import Lines
-from fleet.state import HostState
+from fleet.state import HostState, shown_blocks
 from fleet.status.listening import Listening, socket_address
 from fleet.tree import Host, RenderedTree
 from generator.errors import HostError
@@ -131,19 +131,9 @@ def _certificate(der: bytes, *, rotates: bool) -> Certificate:
 
 def _seconds(lines: list[str], up: float) -> dict[str, float]:
     found: dict[str, float] = {}
-    block: dict[str, str] = {}
-    for line in [*lines, ""]:
-        if line:
-            name, _, value = line.partition("=")
-            block[name] = value
-        elif block:
-            moment = block.get(
-                "ActiveEnterTimestampMonotonic"
-                if block.get("ActiveState") in {"active", "reloading"}
-                else "InactiveEnterTimestampMonotonic",
-                "",
-            )
-            if moment.isdigit() and int(moment):
-                found[block.get("Id", "")] = max(0.0, up - int(moment) / 1_000_000)
-            block = {}
+    for block in shown_blocks(lines):
+        way = "Active" if block.get("ActiveState") in {"active", "reloading"} else "Inactive"
+        moment = block.get(f"{way}EnterTimestampMonotonic", "")
+        if moment.isdigit() and int(moment):
+            found[block.get("Id", "")] = max(0.0, up - int(moment) / 1_000_000)
     return found

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.connection import printable
-from fleet.exec_stream import ExecResult, exec_in_pod
+from fleet.connection import Result, printable
+from fleet.exec_stream import exec_in_pod
 from fleet.verify.results import Checked, Finding, checked, counted
 from fleet.verify.visits import REQUESTS_AT_ONCE, Verification, each, ring
 from fleet.verify.workload import NAME, PAGE_PORT
@@ -135,7 +135,7 @@ async def check_pod_network(run: Verification, pods: Pods) -> Checked:
     return checked(counted(len(asked), "way"), await each(asked, REQUESTS_AT_ONCE, one))
 
 
-async def in_pod(run: Verification, pods: Pods, pod: TestPod, argv: Sequence[str]) -> tuple[ExecResult | None, str]:
+async def in_pod(run: Verification, pods: Pods, pod: TestPod, argv: Sequence[str]) -> tuple[Result | None, str]:
     """Return how a program in a pod ended, or None and why it could not be run."""
     try:
         return await exec_in_pod(run.api.channel, pods.namespace, pod.name, argv, seconds=EXEC_SECONDS), ""

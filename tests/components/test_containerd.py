@@ -90,7 +90,7 @@ def test_credentials_are_slots_in_a_file_for_root_alone(version: str, plugin: st
     made = replace(made, versions=replace(made.versions, containerd=version))
     item = shared(COMPONENT, made)[CONFIG]
     assert isinstance(item, HostFile) and isinstance(item.content, SecretTemplate)
-    assert (item.mode, item.owner, item.restarts) == (0o600, "root", ("containerd.service",))
+    assert (item.mode, item.owner, item.restarts) == (0o400, "root", ("containerd.service",))
     assert tomllib.loads(item.content.text)["plugins"][plugin]["registry"]["configs"] == {
         "registry-1.docker.io": {"auth": {"auth": "{{secret:registry/docker.io}}"}},
         "own.example:5000": {"auth": {"auth": "{{secret:registry/own.example_5000}}"}},

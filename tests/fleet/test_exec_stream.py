@@ -18,8 +18,9 @@ from wsproto.events import TextMessage as Text
 
 from fleet import exec_stream
 from fleet.channel import Channel
+from fleet.connection import Result
 from fleet.endpoints import Endpoint
-from fleet.exec_stream import ExecResult, exec_in_pod
+from fleet.exec_stream import exec_in_pod
 from generator.errors import ApiError
 from tests.fleet.api_stand_in import Pki, plain_stream
 
@@ -88,10 +89,8 @@ async def serving(folder: Path, behaviour: Behaviour) -> AsyncIterator[tuple[Cha
         await asyncio.sleep(0)
 
 
-def run(
-    folder: Path, behaviour: Behaviour, *argv: str, seconds: float = 5, **more
-) -> tuple[ExecResult | ApiError, Server]:
-    async def main() -> tuple[ExecResult | ApiError, Server]:
+def run(folder: Path, behaviour: Behaviour, *argv: str, seconds: float = 5, **more) -> tuple[Result | ApiError, Server]:
+    async def main() -> tuple[Result | ApiError, Server]:
         async with serving(folder, behaviour) as (channel, servers):
             try:
                 found = await exec_in_pod(channel, "test", "page-1", argv or ("true",), seconds=seconds, **more)
@@ -112,7 +111,7 @@ async def succeed(server: Server) -> None:
 
 def test_output_comes_back_and_the_request_is_what_the_api_server_expects(tmp_path: Path) -> None:
     found, server = run(tmp_path, succeed, "sh", "-c", "a b&c", container="page")
-    assert found == ExecResult(0, b"out\n", b"err\n")
+    assert found == Result(0, b"out\n", b"err\n")
     target = urlsplit(server.request.target)
     assert target.path == "/api/v1/namespaces/test/pods/page-1/exec"
     assert parse_qsl(target.query) == [
@@ -131,7 +130,7 @@ def test_an_exit_status_is_no_error(tmp_path: Path) -> None:
         await server.send(CloseConnection(1000))
 
     found, _ = run(tmp_path, fail)
-    assert isinstance(found, ExecResult)
+    assert isinstance(found, Result)
     assert (found.exit, found.complaint) == (3, "no such thing")
 
 
@@ -145,7 +144,7 @@ def test_standard_input_arrives_on_its_stream(tmp_path: Path) -> None:
         await server.send(CloseConnection(1000))
 
     found, server = run(tmp_path, echo, "cat", stdin=b"whole\n")
-    assert found == ExecResult(0, b"whole\n", b"")
+    assert found == Result(0, b"whole\n", b"")
     assert ("stdin", "true") in parse_qsl(urlsplit(server.request.target).query)
 
 
@@ -159,7 +158,7 @@ def test_a_message_in_parts_pings_and_a_text_message_are_taken(tmp_path: Path) -
         await server.send(CloseConnection(1000))
 
     found, _ = run(tmp_path, parts)
-    assert found == ExecResult(0, b"one two", b"")
+    assert found == Result(0, b"one two", b"")
 
 
 def test_a_program_that_says_too_much_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +172,7 @@ def test_a_program_that_says_too_much_is_cut_off(tmp_path: Path, monkeypatch: py
         await server.send(CloseConnection(1000))
 
     found, _ = run(tmp_path, much)
-    assert isinstance(found, ExecResult) and found.stdout == b"1234567890" * 6
+    assert isinstance(found, Result) and found.stdout == b"1234567890" * 6
 
 
 @pytest.mark.parametrize("body", [b'{"message": "pods \\"page-1\\" not found", "reason": "NotFound"}', b"plain words"])
