@@ -29,6 +29,8 @@ while IFS=$TAB read -r kind key; do
         case $(systemctl is-active "$unit" 2>/dev/null </dev/null) in
         active | activating | reloading | deactivating) fail "$unit cannot be stopped, so its files stay; stop it and run again" ;;
         esac
+        # One that had to be killed is remembered as failed, long after its files are gone.
+        systemctl --quiet reset-failed "$unit" 2>/dev/null </dev/null
         rm -f "$STATE/pending/$unit"
         ;;
     binary)

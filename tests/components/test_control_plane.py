@@ -50,6 +50,20 @@ def test_each_runs_as_a_user_of_its_own_that_alone_reads_its_keys(component: Com
     assert {(key.mode, key.owner, key.group) for key in keys} == {(0o400, name, name)}
 
 
+@pytest.mark.parametrize(
+    ("flags", "seconds"),
+    [
+        ("", 30),
+        ("shutdown-delay-duration: 1m10s", 100),
+        ("shutdown-delay-duration: 20s, shutdown-watch-termination-grace-period: 1500ms", 52),
+    ],
+)
+def test_an_api_server_has_as_long_to_stop_as_its_flags_let_it_wait_and_half_a_minute(flags: str, seconds: int) -> None:
+    cluster = sample_cluster("1.36", f"components: {{kube-apiserver: {{flags: {{{flags}}}}}}}")
+    unit = text_of(host_items(kube_apiserver.COMPONENT, cluster)[UNIT.format("kube-apiserver")])
+    assert f"\nTimeoutStopSec={seconds}\n" in unit
+
+
 def test_who_holds_which_key() -> None:
     held = {
         component.name: {
