@@ -23,12 +23,14 @@ class Seen:
 
     acknowledged: dict[int, float] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    last_sent: float = 0.0
 
     @property
     def longest_gap(self) -> float:
-        """The longest time without an acknowledgement, in seconds."""
-        moments = sorted(self.acknowledged.values())
-        return max((later - earlier for earlier, later in pairwise(moments)), default=0.0)
+        """The longest time without an acknowledgement, in seconds; one that lasts to the end counts as far as that."""
+        moments = [0.0, *sorted(self.acknowledged.values())]
+        moments.append(max(self.last_sent, moments[-1]))
+        return max(later - earlier for earlier, later in pairwise(moments))
 
     @property
     def words(self) -> str:
@@ -61,11 +63,13 @@ def writing(lab: LabCluster, through: str) -> Iterator[Seen]:
     finally:
         client.stdin.close()
         client.wait(60)
+        client.stdout.close()
     _fill(seen, report)
 
 
 def _fill(seen: Seen, report: Path) -> None:
     for one in json.loads(report.read_text()):
+        seen.last_sent = max(seen.last_sent, one["sent"])
         if one["acknowledged"] is None:
             seen.faults.append(f"write {one['number']} at {one['sent']:.1f} s: {one['fault']}")
         else:

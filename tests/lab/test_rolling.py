@@ -49,6 +49,12 @@ def lost(lab: LabCluster, seen: Seen) -> set[int]:
     return set(seen.acknowledged) - stored(lab)
 
 
+def own_exits(component: str) -> set[tuple[str, str]]:
+    """Units that may have ended by themselves: who leads through an API server that stops loses the lease and exits."""
+    followers = ("kube-controller-manager.service", "kube-scheduler.service") if component == "kube-apiserver" else ()
+    return {(host, unit) for host in CONTROL for unit in followers}
+
+
 @pytest.mark.parametrize(
     ("component", "phase", "name", "value"),
     [
@@ -67,7 +73,7 @@ def test_a_flag_rolls_host_by_host_and_no_acknowledged_write_is_lost(
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(batches(done.stdout, phase)) == [[host] for host in CONTROL], "one host at a time"
     after = lab.unit_starts(CONTROL)
-    restarted = {unit for unit in before if before[unit] != after[unit]}
+    restarted = {unit for unit in before if before[unit] != after[unit]} - own_exits(component)
     assert restarted == {(host, f"{component}.service") for host in CONTROL}
     assert len(seen.acknowledged) > 100
     assert not lost(lab, seen)
@@ -93,7 +99,7 @@ def test_a_bad_flag_stops_at_the_first_host_and_the_mended_spec_goes_in(
         assert f"{lab.name}/{first}: {phase}" in refused.stderr
         assert "nonsense" in refused.stderr, "the unit's own words say what it does not like"
         after = lab.unit_starts(CONTROL)
-        touched = {unit for unit in before if before[unit] != after[unit]}
+        touched = {unit for unit in before if before[unit] != after[unit]} - own_exits(component)
         assert touched <= {(first, f"{component}.service")}, "the others are as they were"
         rendered(lab, flag(component, name, None))
         mended = lab.invoke("apply", "--yes", "--json")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.lab.conftest import ORDER
 from tests.lab.killing import Attempt, Event, Moment
+from tests.lab.load import Seen
 from tests.lab.secret_search import Needles, in_files, key_forms, value_forms
 from tests.lab.snapshot import differing
 
@@ -83,3 +84,10 @@ def test_states_differ_in_words() -> None:
 def test_the_pair_is_killed_before_it_is_left_quiet_and_judged_last() -> None:
     quiet = ORDER.index("test_quiet_rotation::test_the_quiet_begins")
     assert ORDER.index("test_kills") < quiet < ORDER.index("*") < ORDER.index("test_quiet_rotation") == len(ORDER) - 1
+
+
+def test_an_outage_at_either_edge_is_a_gap() -> None:
+    writes = {number: 5 + number / 10 for number in range(100)}
+    assert Seen(writes, last_sent=15).longest_gap == 5
+    assert Seen(writes, ["write 101: refused"], last_sent=60).longest_gap > 45
+    assert Seen(last_sent=12).longest_gap == 12
