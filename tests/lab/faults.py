@@ -231,6 +231,18 @@ def read_only(lab: LabCluster, host: str, folder: str) -> Iterator[None]:
         lab.sh(host, f"umount {folder}")
 
 
+@contextmanager
+def wrong_clock(lab: LabCluster, host: str, seconds: int) -> Iterator[None]:
+    """Let a host's clock run behind for whoever asks `date`; the hosts of a lab share the machine's own clock."""
+    path = "/usr/local/bin/date"
+    text = f'#!/bin/sh\ncase $* in +%s) echo $(($(/bin/date +%s) - {seconds})) ;; *) exec /bin/date "$@" ;; esac\n'
+    lab.sh(host, f"test ! -e {path} && printf '%s' {shlex.quote(text)} >{path} && chmod 0755 {path}")
+    try:
+        yield
+    finally:
+        lab.sh(host, f"rm -f {path}")
+
+
 def boot_anew(lab: LabCluster, host: str) -> None:
     """Boot a host anew without a word to anybody."""
     lab.try_sh(host, "systemctl --no-block reboot")

@@ -196,6 +196,29 @@ def test_a_read_only_file_system_is_named_and_nothing_is_swapped(lab: LabCluster
         assert done.returncode == 0, done.stderr
 
 
+def test_a_wrong_clock_is_named_before_anything_changes(lab: LabCluster, worker: str) -> None:
+    before = lab.unit_starts([*lab.control, worker])
+    with faults.wrong_clock(lab, worker, 7200):
+        plan = verb(lab, "plan")
+        assert plan.returncode == 2, plan.stderr
+        assert f"{worker}: push and apply will refuse it: its clock is 7" in plan.stdout + plan.stderr
+        for words in (["push"], ["apply", "--yes"]):
+            done = verb(lab, *words)
+            assert done.returncode == 1
+            assert f"{lab.name}/{worker}: preflight: its clock is 7" in done.stderr
+            assert "s away from this machine's" in done.stderr and "nothing was changed" in done.stderr
+    assert lab.unit_starts([*lab.control, worker]) == before
+
+
+def test_a_host_at_the_end_of_a_slow_line_gets_what_all_get(lab: LabCluster, worker: str) -> None:
+    program = lab.sh(worker, "readlink -f /usr/local/bin/kubelet").strip()
+    lab.sh(worker, f"mv {program} /var/tmp/kubelet")
+    with faults.slow_line(lab, worker):
+        done = verb(lab, "apply", "--yes", "--source", str(lab.artifacts))
+    assert done.returncode == 0, done.stderr
+    assert lab.sh(worker, f"sha256sum <{program}") == lab.sh(worker, "sha256sum </var/tmp/kubelet; rm /var/tmp/kubelet")
+
+
 def test_a_unit_that_never_becomes_healthy_stops_the_run_at_the_first_host(lab: LabCluster) -> None:
     hosts = lab.control
     for flag, value in (("tls-min-version", "VersionTLS99"), ("bind-address", "192.0.2.1")):
