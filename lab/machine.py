@@ -95,6 +95,9 @@ def power_on(host: Host) -> None:
         )
     _pid_file(host).write_text(str(supervisor.pid))
     _STARTED.append(supervisor)
+    # The kernel shows a program's words a moment after it has taken it: until then the host would seem to be off.
+    while not is_on(host) and supervisor.poll() is None:
+        time.sleep(0.01)
 
 
 def power_off(host: Host) -> None:
