@@ -16,11 +16,12 @@ from fleet.kube import Api
 from fleet.reporter import SilentReporter
 from fleet.session import Session
 from fleet.tree import RenderedTree
-from fleet.verify import listeners, services
+from fleet.verify import certificates, listeners, services
 from fleet.verify.certificates import HostFiles
 from fleet.verify.listeners import check_listeners
 from fleet.verify.page import Listener, Page
 from fleet.verify.results import Checked, Finding, checked
+from fleet.verify.run import Design, VerifyOptions, _Run
 from fleet.verify.services import ALL_WAYS, SOME_WAYS, check_node_ports, check_service, ways
 from fleet.verify.visits import Verification
 from generator.errors import HostError
@@ -39,14 +40,17 @@ HOSTS = (host("e1", "10.0.0.9", node=False), host("w1", "10.0.0.1"), host("w2", 
 
 
 class Network:
-    """Hosts that are connected to, and who reaches whom: `broken` hosts are lost, `cut` ways lead nowhere."""
+    """Hosts and who reaches whom: `down` ones cannot be entered, `broken` ones not be used, `cut` ways lead nowhere."""
 
     def __init__(self) -> None:
         self.broken: dict[str, str] = {}
+        self.down: set[str] = set()
         self.cut: set[tuple[str, str]] = set()
         self.asked: list[tuple[str, str, int]] = []
 
     async def connect(self, one: Host) -> Connection:
+        if one.name in self.down:
+            raise HostError(f"demo/{one.name}: ssh: it cannot be reached; check it", one.name)
         return cast(Connection, Wire(one.name, self))
 
     def run(self, hosts: tuple[Host, ...] = HOSTS, page: Page | None = None) -> Verification:
@@ -149,6 +153,21 @@ def test_a_check_that_could_ask_nobody_fails(network: Network) -> None:
 def test_a_check_that_has_nobody_to_ask_passes(network: Network) -> None:
     assert settled(network.run(HOSTS[:1]), service).findings == ()
     assert settled(network.run(), lambda run: _nothing()).findings == ()
+
+
+def test_a_run_in_which_no_host_answers_passes_nothing(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "load_authorities", lambda *_: {})
+    monkeypatch.setattr(certificates, "listed_nodes", lambda *_: {})
+    network.down = {one.name for one in HOSTS}
+    design = Design(("hosts", "certificates"), HOSTS, (), "", ())
+    hosts, files = asyncio.run(_Run(network.run(), design, VerifyOptions()).run())
+    assert [str(one) for one in hosts.checked.findings] == [
+        f"{one.name}: ssh: it cannot be reached; check it" for one in HOSTS
+    ]
+    assert files.outcome == "failed"
+    assert [one.cause for one in files.checked.findings] == [
+        "none of the 4 hosts that it is to ask can be reached",
+    ]
 
 
 async def _nothing() -> Checked:
