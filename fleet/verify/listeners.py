@@ -81,9 +81,12 @@ async def _listener_findings(
     except TimeoutError:
         todo = f"see `journalctl -u {listener.component}` there"
         return [Finding(host.name, f"{where} does not shake hands within {SECONDS} s", todo)]
-    except OSError:
+    except ConnectionRefusedError:
         todo = f"see `systemctl status {listener.component}` there"
         return [Finding(host.name, f"{where} does not listen on {address}", todo)]
+    except OSError as error:
+        todo = f"see `journalctl -u {listener.component}` there, and run verify again"
+        return [Finding(host.name, f"{where} could not be asked: {error}", todo)]
     if served is None:
         return [Finding(host.name, f"{where} serves no certificate ({refusal})", restart)]
     faults = certificate_faults(served, leaf.wanted, authorities, run.now())
