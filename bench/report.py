@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def _seconds(one: Mapping[str, Any] | None) -> str:
     if not one:
         return "not measured"
     if one.get("ended") is False:
-        return f"not ended after {one['seconds']:.0f} s"
+        return f"not ended after {one['most']:.0f} s"
     text = f"{one['seconds']:.2f} s"
     return f"{text} ({one['least']:.2f} to {one['most']:.2f})" if one["runs"] > 1 else text
 
@@ -192,34 +193,51 @@ def _cpu(one: Mapping[str, Any] | None) -> str:
     return f"{one['cpu']:.2f} s" if one and one.get("ended") is not False else "not measured"
 
 
-def _cpu_ratio(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float | None:
-    return float(one["cpu"]) / float(other["cpu"]) if one and other else None
-
-
 def _issued(one: Mapping[str, Any]) -> str:
     return f"{one['seconds']:.2f} s for {one['made']}"
 
 
-def _ratio(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> float | None:
-    return float(one["seconds"]) / float(other["seconds"]) if one and other else None
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times one figure is another; `ended` False where one was given up, so that it is more than that."""
+
+    times: float
+    ended: bool = True
+
+    def cell(self, aim: float | None) -> str:
+        """Return it for a table, marked where it misses its aim or where nobody can say."""
+        text = f"{self.times:.0f}x" if self.times >= 10 else f"{self.times:.1f}x"
+        if not self.ended:
+            text = f"more than {text}"
+        if aim is None:
+            return text
+        above = self.times > aim if aim > 0 else self.times >= -aim
+        if not self.ended and not above:
+            # What was given up may have gone on for any time, so it may still have come to more than the aim.
+            return f"{text}, not known"
+        return f"{text}, missed" if above == (aim > 0) else text
 
 
-def _peer_ratio(case: Mapping[str, Any], key: str) -> float | None:
+def _ratio(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None, unit: str = "seconds") -> Ratio | None:
+    # Of what divides there is no bound below: one that was given up says nothing.
+    if not one or not other or other.get("ended") is False:
+        return None
+    return Ratio(float(one[unit]) / float(other[unit]), one.get("ended") is not False)
+
+
+def _cpu_ratio(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Ratio | None:
+    return _ratio(one, other, "cpu")
+
+
+def _peer_ratio(case: Mapping[str, Any], key: str) -> Ratio | None:
     return _ratio(case.get(key, {}).get("noChange"), case["slipway"]["noChange"])
 
 
-def _ratio_table(head: Sequence[str], rows: Iterable[tuple[str, float | None, Sequence[float | None]]]) -> str:
+def _ratio_table(head: Sequence[str], rows: Iterable[tuple[str, float | None, Sequence[Ratio | None]]]) -> str:
     """Return ratios beside their aim: at most so much, or, where it is negative, at least; what misses it is marked."""
     shown = []
     for name, aim, ratios in rows:
-        cells = []
-        for ratio in ratios:
-            if ratio is None:
-                cells.append("not measured")
-                continue
-            missed = aim is not None and (ratio > aim if aim > 0 else ratio < -aim)
-            text = f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
-            cells.append(f"{text}, missed" if missed else text)
+        cells = ["not measured" if ratio is None else ratio.cell(aim) for ratio in ratios]
         wanted = "" if aim is None else f"at most {aim:g}x" if aim > 0 else f"at least {-aim:g}x"
         shown.append((name, [*cells, wanted]))
     return _table((*head, "aim"), shown)

@@ -45,7 +45,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Host:
-    """One host; `items` in the order of kinds, then keys; `node` is its name in the API ("" where it is no node)."""
+    """One host; `items` in the order of kinds, then keys; `node` is its name in the API ("" where it is no node).
+
+    `secondary` is its address of the other family on a dual-stack host, "" elsewhere.
+    """
 
     name: str
     pool: Pool
@@ -55,6 +58,12 @@ class Host:
     labels: Mapping[str, str]
     ssh: Ssh
     items: tuple[Item, ...]
+    secondary: str = ""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The address that others know it by and, on a dual-stack host, the one of the other family."""
+        return (self.address, self.secondary) if self.secondary else (self.address,)
 
     @cached_property
     def digest(self) -> str:

@@ -20,6 +20,7 @@ import asyncssh
 
 from fleet.connection import Connection, Input, Result
 from fleet.ssh_options import SSH_ERRORS, connect_seconds, connection_options, error_words
+from fleet.ssh_reader import ChannelReader
 from fleet.sudo import AskPassword, SudoPassword, sudo_command
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Host, Jump
@@ -225,7 +226,7 @@ class SshConnection:
         try:
             async with asyncio.timeout(connect_seconds()):
                 reader, writer = await self._connection.open_connection(address, port, encoding=None)
-                return reader, writer
+                return ChannelReader(reader, f"{address}:{port}"), writer
         except asyncssh.ChannelOpenError as error:
             if self._connection.is_closed():
                 raise self._lost(error_words(error), begun=False) from None
@@ -247,7 +248,7 @@ class SshConnection:
                     process = await self._connection.create_process(words, encoding=None)
                 except SSH_ERRORS as error:
                     raise self._lost(error_words(error), begun=False) from None
-                return process.stdout, process.stdin
+                return ChannelReader(process.stdout, f"{address}:{port}"), process.stdin
         raise HostError(
             f"{self._where}: ssh: sshd forbids TCP forwarding, and neither socat nor nc is there to relay; "
             f"allow one of them",

@@ -96,6 +96,7 @@ def load(rendered_dir: Path) -> RenderedTree:
                 labels=dict(entry.get("labels") or {}),
                 ssh=ssh_from({**base, **(entry.get("ssh") or {})}),
                 items=loader.host(name, pools[entry["pool"]]),
+                secondary=str(entry.get("secondaryAddress", "")),
             )
             for name, entry in sorted(inventory["hosts"].items())
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from json import dumps
 from typing import Any
 
@@ -37,7 +36,7 @@ def issue(context: Context, cluster: str | None = None) -> None:
     console.say(f"clusters/{place.cluster}/pki: {len(report.kept)} kept")
 
 
-@verb(name="list", help={"cluster": WHICH, "json": "one JSON list instead of a table"})
+@verb(name="list", help={"cluster": WHICH, "json": "one JSON list instead of a table; docs/json.md has its keys"})
 def list_(context: Context, cluster: str | None = None, json: bool = False) -> int:
     """List every certificate: subject, SANs, expiry, days left, where it lies; exit 2 where one is about to expire.
 
@@ -78,7 +77,7 @@ def list_(context: Context, cluster: str | None = None, json: bool = False) -> i
         "expiring": "only what ends within the spec's pki.warnBefore",
         "days": "only what ends within this many days",
         "dry-run": "list what would be renewed and write nothing; exit 2 where there is anything",
-        "json": "one JSON list instead of text",
+        "json": "one JSON list instead of text; docs/json.md has its keys",
     },
 )
 def renew(
@@ -150,15 +149,33 @@ def ended_words(days_left: int) -> str:
 
 
 def renewal_as_plain(one: Renewal) -> dict[str, Any]:
-    """Return a renewal as JSON takes it; times in ISO 8601."""
-    return {**asdict(one), "until": one.until.isoformat() if one.until else None}
+    """Return a renewal as JSON takes it; times in ISO 8601, keys as docs/json has them."""
+    return {
+        "name": one.name,
+        "host": one.host,
+        "kind": one.kind,
+        "daysLeft": one.days_left,
+        "until": one.until.isoformat() if one.until else None,
+        "keyId": one.key_id,
+    }
 
 
 def as_plain(row: CertificateStatus) -> dict[str, Any]:
-    """Return a certificate as JSON takes it; times in ISO 8601."""
-    plain = asdict(row)
-    plain["not_after"] = row.not_after.isoformat()
-    return plain
+    """Return a certificate as JSON takes it; times in ISO 8601, keys as docs/json has them."""
+    return {
+        "name": row.name,
+        "subject": row.subject,
+        "sans": list(row.sans),
+        "usages": list(row.usages),
+        "issuer": row.issuer,
+        "notAfter": row.not_after.isoformat(),
+        "daysLeft": row.days_left,
+        "warn": row.warn,
+        "fingerprint": row.fingerprint,
+        "keyId": row.key_id,
+        "file": row.file,
+        "places": [{"path": one.path, "on": one.on, "keyPath": one.key_path} for one in row.places],
+    }
 
 
 namespace = Collection("certs", issue, list_, renew)

@@ -31,7 +31,7 @@ T = TypeVar("T")
         "cluster": WHICH,
         "prefix": "list the keys below this: secrets/ or /registry/secrets/default/; without it they are counted",
         "limit-keys": "list so many keys at most",
-        "json": "one JSON document instead of text",
+        "json": "one JSON document instead of text; docs/json.md has its keys",
     },
 )
 def keys(

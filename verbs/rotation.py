@@ -23,7 +23,7 @@ from verbs.workspace import Place, place_of
 
 NEXT = "make the next step, after proof that every API server has the step before"
 DRY_RUN = "prove what the step needs and change nothing; exit 2"
-AS_JSON = "one JSON object instead of text"
+AS_JSON = "one JSON object instead of text; docs/json.md has its keys"
 REVIEW = "invoke render, review and commit, invoke apply"
 
 
@@ -118,7 +118,10 @@ def _run(place: Place, step: Step, *, next: bool, as_json: bool) -> int:
         return 0 if before.step == "steady" else 2
     after = make(step)
     if step.dry_run:
-        console.say(f"{place.cluster}: everything is ready for this step: {words_of(before)}")
+        if as_json:
+            _print(place, before, as_json=True)
+        else:
+            console.say(f"{place.cluster}: everything is ready for this step: {words_of(before)}")
         return 2
     if not as_json:
         console.say(f"{place.cluster}: done: {words_of(before)}")

@@ -31,7 +31,7 @@ ROTATE = (
 )
 
 
-@verb(name="list", help={"cluster": WHICH, "json": "one JSON list instead of a table"})
+@verb(name="list", help={"cluster": WHICH, "json": "one JSON list instead of a table; docs/json.md has its keys"})
 def list_(context: Context, cluster: str | None = None, json: bool = False) -> None:
     """List what is sealed: name, id, how many can open it, and where it goes on hosts; never a value.
 

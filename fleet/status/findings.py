@@ -104,14 +104,18 @@ def _ports(tree: RenderedTree, host: Host, facts: HostFacts) -> Iterator[Finding
         text = f"nobody listens on {scope_words(scope)} at port {port.first}: {port.component} is to ({port.purpose})"
         yield Finding("port", text, host.name)
     own_units = {unit.name for unit in host.units()}
-    for one, reason in foreign(table, facts.listening):
+    for one, reason in foreign(table, facts.listening, host.addresses):
         # On loopback nobody else reaches it, and a pod on the host's network came through the API.
         stranger = one.unit != "" and one.unit not in own_units
         harmless = one.unit == PODS or (one.scope == "loopback" and stranger)
-        where = f"{one.at}" if one.scope != "address" else f"port {one.port} on one address"
-        text = f"{one.holder} listens on {where}: {reason}"
-        detail = f"pid {one.pid}" if one.pid else ""
-        yield Finding("port", text, host.name, detail, "warning" if harmless else "finding")
+        # Equal hosts are told in one line, so what differs from host to host stands beside the text.
+        bound, detail = one.at, [f"pid {one.pid}"] if one.pid else []
+        if one.scope == "address":
+            own = one.where(host.addresses)
+            bound = f"port {one.port} on {'one address' if own else 'an address that the inventory does not give it'}"
+            detail = [*([] if own else [one.address]), *detail]
+        text = f"{one.holder} listens on {bound}: {reason}"
+        yield Finding("port", text, host.name, ", ".join(detail), "warning" if harmless else "finding")
     units = {unit.name: unit.component for unit in host.units()}
     for one in facts.listening:
         lines = [port for port in table if port.holds(one.port) and not port.may_be_shut and port.component != "sshd"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -29,6 +29,10 @@ class Listening:
         if address.is_loopback:
             return "loopback"
         return "any" if address.is_unspecified else "address"
+
+    def where(self, addresses: Collection[str]) -> str:
+        """Return its scope on a host with these addresses, "" where it is bound to an address that is none of them."""
+        return "" if self.scope == "address" and self.address not in addresses else self.scope
 
     @property
     def at(self) -> str:
@@ -76,15 +80,21 @@ def missing(table: Iterable[Port], found: Sequence[Listening], address: str) -> 
     return tuple(lacking)
 
 
-def foreign(table: Iterable[Port], found: Iterable[Listening]) -> tuple[tuple[Listening, str], ...]:
-    """Return what listens and should not, each with the reason: no such port in the table, or not on that address."""
+def foreign(
+    table: Iterable[Port], found: Iterable[Listening], addresses: Collection[str]
+) -> tuple[tuple[Listening, str], ...]:
+    """Return what listens and should not, each with the reason: no such port in the table, or not on that address.
+
+    `addresses` are the host's own, two on a dual-stack host. What is bound to another address, such as that of a second
+    network card, is where the table does not want it.
+    """
     ports = tuple(table)
     strange: list[tuple[Listening, str]] = []
     for one in sorted(set(found)):
         lines = [port for port in ports if port.holds(one.port)]
         if not lines:
             strange.append((one, "the port table does not name it"))
-        elif not any(one.scope in port.scopes or "any" in port.scopes for port in lines):
+        elif not any("any" in port.scopes or one.where(addresses) in port.scopes for port in lines):
             scopes = sorted({scope for port in lines for scope in port.scopes})
             names = " and ".join(_SCOPES[scope] for scope in scopes)
             strange.append((one, f"{lines[0].component} is to listen on {names} only"))

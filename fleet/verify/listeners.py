@@ -20,6 +20,7 @@ from fleet.verify.judgement import certificate_faults, fingerprint
 from fleet.verify.page import Listener
 from fleet.verify.results import Checked, Finding, checked, counted
 from fleet.verify.visits import Verification
+from generator.errors import HostError
 from generator.pki.issuing import certificate_pem
 
 SECONDS = 10
@@ -42,11 +43,16 @@ async def check_listeners(run: Verification) -> Checked:
         ]
         files = await read_files(host, connection, [leaf.path for _, leaf in wanted if leaf], run.now())
         found: list[Finding] = []
-        for listener, leaf in wanted:
+        for number, (listener, leaf) in enumerate(wanted):
             assert leaf is not None
             chain = files.chains.get(leaf.path) or ()
             on_disk = chain[0] if chain else None
-            found.extend(await _listener_findings(run, host, connection, listener, leaf, on_disk, authorities))
+            try:
+                found.extend(await _listener_findings(run, host, connection, listener, leaf, on_disk, authorities))
+            except HostError as error:
+                # What its other ports have shown so far stays true.
+                run.lose(host, error)
+                return found, number
         return found, len(wanted)
 
     answers = await run.visit_all(run.hosts, one)
@@ -75,9 +81,12 @@ async def _listener_findings(
     except TimeoutError:
         todo = f"see `journalctl -u {listener.component}` there"
         return [Finding(host.name, f"{where} does not shake hands within {SECONDS} s", todo)]
-    except OSError:
+    except ConnectionRefusedError:
         todo = f"see `systemctl status {listener.component}` there"
         return [Finding(host.name, f"{where} does not listen on {address}", todo)]
+    except OSError as error:
+        todo = f"see `journalctl -u {listener.component}` there, and run verify again"
+        return [Finding(host.name, f"{where} could not be asked: {error}", todo)]
     if served is None:
         return [Finding(host.name, f"{where} serves no certificate ({refusal})", restart)]
     faults = certificate_faults(served, leaf.wanted, authorities, run.now())

@@ -1,4 +1,4 @@
-"""Services from hosts: the cluster IP from every node, and node ports of every node and of the next one in the ring.
+"""Services from hosts: the cluster IP from every node, and the node ports of nodes from every host.
 
 Each connection is made by the host itself, through its SSH connection, so nothing but kube-proxy is needed there.
 """
@@ -6,13 +6,14 @@ Each connection is made by the host itself, through its SSH connection, so nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from fleet.connection import Connection
+from fleet.folding import folded
 from fleet.tree import Host
 from fleet.verify.results import Checked, Finding, checked, counted
-from fleet.verify.visits import Verification, ring
+from fleet.verify.visits import Verification, each
 from fleet.verify.workload import PORT
 from generator.errors import HostError
 
@@ -21,6 +22,15 @@ PROGRAMMED_SECONDS = 30.0
 """How long kube-proxy may take to program a new Service; a busy iptables sync takes many seconds."""
 MORE = 2
 """How often it is asked again after the first answer: with one of two pods out of reach, one time in two is luck."""
+ALL_WAYS = 20
+"""Up to so many nodes every host asks every node port."""
+SOME_WAYS = 5
+"""How many others a host asks in a larger cluster."""
+WAYS_AT_ONCE = 5
+"""How much a host asks at the same time: where it has to relay, sshd opens ten sessions on a connection by default."""
+
+Target = tuple[str, int]
+"""Address and port."""
 
 
 def cluster_ips(service: Mapping[str, Any]) -> tuple[str, ...]:
@@ -35,42 +45,121 @@ def node_port(service: Mapping[str, Any]) -> int:
 
 
 async def check_service(run: Verification, service: Mapping[str, Any], pages: Collection[str]) -> Checked:
-    """Ask each cluster IP from every node; `pages` are what its pods may answer."""
+    """Ask each cluster IP from every node; `pages` are what its pods may answer.
+
+    A host that is no node has no kube-proxy, so cluster IPs lead nowhere from there.
+    """
     addresses = cluster_ips(service)
-
-    async def one(host: Host, connection: Connection) -> list[Finding | None]:
-        async def asked(address: str) -> Finding | None:
-            trouble = await no_page(connection, address, PORT, pages)
-            what = f"the Service does not answer at {address}:{PORT} from here: {trouble}"
-            todo = f"see `journalctl -u kube-proxy` on {host.name}, and its port 10256 for health"
-            return Finding(host.name, what, todo) if trouble else None
-
-        return list(await asyncio.gather(*map(asked, addresses)))
-
-    answers = await run.visit_all(run.nodes, one)
-    looked = f"{', '.join(addresses)} from {counted(len(answers), 'host')}"
-    return checked(looked, [finding for findings in answers for finding in findings])
+    targets = {host.name: [(address, PORT) for address in addresses] for host in run.nodes}
+    troubles = await _troubles(run, run.nodes, targets, pages)
+    findings = [
+        Finding(
+            name,
+            f"the Service does not answer at {address}:{port} from here: {trouble}",
+            f"see `journalctl -u kube-proxy` on {name}, and its port 10256 for health",
+        )
+        for (name, (address, port)), trouble in troubles.items()
+    ]
+    return checked(f"{', '.join(addresses)} from {counted(len(run.visits.answered), 'host')}", findings)
 
 
 async def check_node_ports(run: Verification, service: Mapping[str, Any], pages: Collection[str]) -> Checked:
-    """Ask the node port of each node from the node itself and from the one before it in the ring."""
+    """Ask the node ports of nodes from every host, also from those that are no nodes: each of them in a small cluster.
+
+    See `ways` for a large one.
+    """
     port = node_port(service)
-    following = {here.name: there for here, there in ring(run.nodes)}
+    asked = ways(run.hosts, run.nodes)
+    targets = {name: [(host.address, port) for host in hosts] for name, hosts in asked.items()}
+    troubles = await _troubles(run, run.hosts, targets, pages)
+    count = sum(len(asked[name]) for name in run.visits.answered)
+    looked = f"port {port}, {counted(count, 'way')} from {counted(len(run.visits.answered), 'host')}"
+    names = {host.address: host.name for host in run.nodes}
+    by_name = {(name, names[address]): words for (name, (address, _)), words in troubles.items()}
+    return checked(looked, _node_port_findings(by_name, {host.name: f"{host.address}:{port}" for host in run.nodes}))
 
-    async def one(host: Host, connection: Connection) -> list[Finding | None]:
-        async def asked(target: Host) -> Finding | None:
-            trouble = await no_page(connection, target.address, port, pages)
-            whose = "its own node port" if target is host else f"the node port of {target.name}"
-            what = f"{whose} ({target.address}:{port}) does not answer from here: {trouble}"
-            todo = f"see `journalctl -u kube-proxy` on {target.name}, and firewalls in front of it"
-            return Finding(host.name, what, todo) if trouble else None
 
-        targets = (host, *([following[host.name]] if host.name in following else []))
-        return list(await asyncio.gather(*map(asked, targets)))
+def ways(hosts: Sequence[Host], nodes: Sequence[Host]) -> dict[str, tuple[Host, ...]]:
+    """Return which nodes each host asks for their port, by its name.
 
-    answers = await run.visit_all(run.nodes, one)
-    looked = f"port {port}, each from itself and from the next, {counted(len(answers), 'host')}"
-    return checked(looked, [finding for findings in answers for finding in findings])
+    Up to `ALL_WAYS` nodes it is all of them. With more, each host asks itself, where it is a node, and `SOME_WAYS`
+    others that lie far apart in the list; the next one is always among them, so that every node is asked by another.
+    """
+    if len(nodes) <= ALL_WAYS:
+        return {host.name: tuple(nodes) for host in hosts}
+    places = {node.name: at for at, node in enumerate(nodes)}
+    others = {host.name: at for at, host in enumerate(host for host in hosts if host.name not in places)}
+    found: dict[str, tuple[Host, ...]] = {}
+    for host in hosts:
+        first = places[host.name] + 1 if host.name in places else others[host.name]
+        far = tuple(nodes[(first + step * len(nodes) // SOME_WAYS) % len(nodes)] for step in range(SOME_WAYS))
+        found[host.name] = (host, *far) if host.name in places else far
+    return found
+
+
+async def _troubles(
+    run: Verification, hosts: Iterable[Host], targets: Mapping[str, Sequence[Target]], pages: Collection[str]
+) -> dict[tuple[str, Target], str]:
+    """Return why no page comes, by the host that asks and whom it asks; nothing of those that answer.
+
+    All that a host asks shares one time limit, since one kube-proxy programs it all. What is found before a host is
+    lost stays.
+    """
+    loop = asyncio.get_running_loop()
+    found: dict[tuple[str, Target], str] = {}
+
+    async def one(host: Host, connection: Connection) -> None:
+        deadline = loop.time() + PROGRAMMED_SECONDS
+
+        async def asked(target: Target) -> None:
+            if host.name in run.unreachable:
+                return
+            seconds = max(deadline - loop.time(), ANSWER_SECONDS)
+            try:
+                trouble = await no_page(connection, *target, pages, seconds=seconds)
+            except HostError as error:
+                run.lose(host, error)
+                return
+            if trouble:
+                found[host.name, target] = trouble
+
+        await each(targets[host.name], WAYS_AT_ONCE, asked)
+
+    await run.visit_all(hosts, one)
+    return found
+
+
+def _node_port_findings(troubles: Mapping[tuple[str, str], str], ports: Mapping[str, str]) -> list[Finding]:
+    """Return a finding for each node that several hosts do not reach, and for each host that alone does not reach some.
+
+    One node that is down would else be named by every host of the cluster. `troubles` are by host and node, `ports` the
+    node port of each node.
+    """
+    by_node: dict[str, dict[str, str]] = {}
+    by_host: dict[str, dict[str, str]] = {}
+    for (host, node), words in troubles.items():
+        by_node.setdefault(node, {})[host] = words
+    found: list[Finding] = []
+    for node, said in by_node.items():
+        if len(said) > 1:
+            cause = f"its node port ({ports[node]}) does not answer from {folded(said)}: {_words(said)}"
+            todo = f"see `journalctl -u kube-proxy` on {node}, and firewalls in front of it"
+            found.append(Finding(node, cause, todo))
+            continue
+        for host, words in said.items():
+            by_host.setdefault(host, {})[node] = words
+    for host, said in by_host.items():
+        whose = "its own node port" if list(said) == [host] else f"the node port of {folded(said)}"
+        where = f" ({ports[next(iter(said))]})" if len(said) == 1 else ""
+        todo = f"see `journalctl -u kube-proxy` on {folded(said)}, and firewalls in front of it"
+        found.append(Finding(host, f"{whose}{where} does not answer from here: {_words(said)}", todo))
+    return found
+
+
+def _words(troubles: Mapping[str, str]) -> str:
+    """Return what was said, and what else was said where it was not always the same."""
+    first, *more = sorted(set(troubles.values()))
+    return f"{first} (also: {', '.join(more)})" if more else first
 
 
 async def no_page(

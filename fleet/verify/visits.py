@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from fleet.connection import Connection
+from fleet.folding import folded
 from fleet.kube import Api
 from fleet.reporter import Reporter
 from fleet.session import Session
 from fleet.tree import Host, RenderedTree
 from fleet.verify.page import Page
+from fleet.verify.results import Checked, Finding, checked, counted
 from generator.errors import HostError
 
 HOSTS_AT_ONCE = 50
@@ -29,7 +31,10 @@ R = TypeVar("R")
 
 @dataclass
 class Verification:
-    """One run. `hosts` are those that the operator chose; `unreachable` says why a host of them cannot be visited."""
+    """One run. `hosts` are those that the operator chose; `unreachable` says why a host of them cannot be visited.
+
+    `visits` is what the check under way came to on its hosts.
+    """
 
     tree: RenderedTree
     page: Page
@@ -41,6 +46,7 @@ class Verification:
     reporter: Reporter
     now: Callable[[], datetime]
     unreachable: dict[str, str] = field(default_factory=dict)
+    visits: Visits = field(default_factory=lambda: Visits())
 
     @property
     def cluster(self) -> str:
@@ -51,11 +57,6 @@ class Verification:
     def nodes(self) -> tuple[Host, ...]:
         """The chosen hosts that are nodes."""
         return tuple(host for host in self.hosts if host.node)
-
-    @property
-    def reachable(self) -> tuple[Host, ...]:
-        """The chosen hosts that answered."""
-        return tuple(host for host in self.hosts if host.name not in self.unreachable)
 
     @asynccontextmanager
     async def visit(self, host: Host) -> AsyncIterator[Connection]:
@@ -68,19 +69,61 @@ class Verification:
                 await self.session.drop(host.name)
 
     async def visit_all(self, hosts: Iterable[Host], action: Callable[[Host, Connection], Awaitable[R]]) -> list[R]:
-        """Return what an action gives on each host that can be reached; a host that cannot is remembered as such."""
+        """Return what an action gives on each host that can be reached; a host that cannot is lost to the run."""
 
         async def one(host: Host) -> list[R]:
             if host.name in self.unreachable:
+                self.visits.passed_over.add(host.name)
                 return []
             try:
                 async with self.visit(host) as connection:
-                    return [await action(host, connection)]
+                    found = await action(host, connection)
             except HostError as error:
-                self.unreachable[host.name] = str(error)
+                self.lose(host, error)
                 return []
+            if host.name not in self.visits.lost:
+                self.visits.answered.add(host.name)
+            return [found]
 
         return [found for answer in await each(hosts, HOSTS_AT_ONCE, one) for found in answer]
+
+    def lose(self, host: Host, error: HostError) -> None:
+        """Remember that a host cannot be asked any more, and that the check under way has found so."""
+        if host.name not in self.unreachable:
+            self.unreachable[host.name] = str(error)
+            self.visits.lost.add(host.name)
+
+    def settled(self, found: Checked) -> Checked:
+        """Return what a check found with what its visits came to, and begin to count for the next one.
+
+        A host that was lost in it is a finding of it: nobody has seen what that host would have shown. So is it where
+        not one host was left to ask. Hosts that an earlier check has lost are named in a note.
+        """
+        visits, self.visits = self.visits, Visits()
+        findings = [_lost(name, self.unreachable[name]) for name in visits.lost]
+        notes: list[str] = []
+        if visits.passed_over and not visits.answered | visits.lost:
+            cause = f"none of the {counted(len(visits.passed_over), 'host')} that it is to ask can be reached"
+            findings.append(Finding("", cause, "see the checks above that lost them"))
+        elif visits.passed_over:
+            notes.append(f"not asked, because a check above has lost them: {folded(visits.passed_over)}")
+        every = checked(found.looked_at, [*found.findings, *findings], [*found.notes, *notes])
+        return replace(found, findings=every.findings, notes=every.notes)
+
+
+@dataclass(slots=True)
+class Visits:
+    """Names of hosts that answered in one check, that were lost in it, and that earlier checks had lost already."""
+
+    answered: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    passed_over: set[str] = field(default_factory=set)
+
+
+def _lost(name: str, words: str) -> Finding:
+    text = words.partition(": ")[2] or words
+    cause, separator, todo = text.rpartition("; ")
+    return Finding(name, cause, todo) if separator else Finding(name, text, "look at the host, and run verify again")
 
 
 async def each(items: Iterable[T], at_once: int, action: Callable[[T], Awaitable[R]]) -> list[R]:

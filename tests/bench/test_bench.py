@@ -65,6 +65,39 @@ def test_an_aim_that_is_missed_is_marked(tmp_path: Path) -> None:
     assert "| Kapitan ÷ unchanged | 80x, missed | at least 100x |" in text
 
 
+@pytest.mark.parametrize(
+    ("times", "ended", "aim", "cell"),
+    [
+        (2.0, True, 3.0, "2.0x"), (3.1, True, 3.0, "3.1x, missed"), (15.0, True, -15.0, "15x"),
+        (12.0, True, -15.0, "12x, missed"), (12.0, True, None, "12x"),
+        (12.0, False, -15.0, "more than 12x, not known"), (16.0, False, -15.0, "more than 16x"),
+        (2.0, False, 3.0, "more than 2.0x, not known"), (3.1, False, 3.0, "more than 3.1x, missed"),
+        (12.0, False, None, "more than 12x"),
+    ],
+)  # fmt: skip
+def test_a_ratio_of_what_was_given_up_is_a_bound(times: float, ended: bool, aim: float | None, cell: str) -> None:
+    assert report.Ratio(times, ended).cell(aim) == cell
+
+
+def test_a_peer_that_was_given_up_never_misses_an_aim_for_us(tmp_path: Path) -> None:
+    calls = {name: _figure(1.0) for name in ("load", "render", "check")}
+    floor = {**_figure(0.5), "writing": _figure(0.1)}
+    case = {
+        "hosts": 3000, "files": 3000, "bytes": 1, "issue": {"seconds": 1.0, "made": 3}, "cold": _figure(50.0),
+        "unchanged": _figure(5.0), "check": _figure(5.0), "calls": calls, "floorPlain": floor, "floorSwapped": floor,
+        "kapitan": {**_figure(600.0, ended=False), "cpu": 550.0},
+    }  # fmt: skip
+    save("render", {"machine": MACHINE, "peer": "kapitan 1", "cases": [case]}, tmp_path)
+    text = report.page(tmp_path)
+    assert "| kapitan 1, process | not ended after 600 s |" in text
+    assert "| Kapitan ÷ cold | more than 12x, not known | at least 15x |" in text
+    assert "| Kapitan ÷ unchanged | more than 120x | at least 100x |" in text
+    assert "| by CPU: Kapitan ÷ cold | more than 11x, not known | at least 15x |" in text
+    case["cold"] = _figure(50.0, ended=False)
+    save("render", {"machine": MACHINE, "peer": "kapitan 1", "cases": [case]}, tmp_path)
+    assert "| Kapitan ÷ cold | not measured | at least 15x |" in report.page(tmp_path)
+
+
 def test_a_peer_that_did_not_end_is_said_to_be_so(tmp_path: Path) -> None:
     ours = {
         "filesPerHost": [1, 2], "bytes": 1, **dict.fromkeys(("firstWithBinaries", "first", "oneFile"), _figure(2.0)),

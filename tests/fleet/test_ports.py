@@ -51,3 +51,10 @@ def test_a_table_that_render_did_not_write_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(StaleTreeError, match=r"ports\.yaml is not as render writes it"):
             load(path.parent)
+
+
+def test_a_dual_stack_host_has_two_addresses(tmp_path: Path) -> None:
+    both = {"pool": "workers", "address": "10.0.0.1", "secondaryAddress": "fd00::1"}
+    hosts = write_tree(tmp_path, hosts={"n1": both, "n2": {"pool": "workers", "address": "10.0.0.2"}}).hosts
+    assert hosts["n1"].addresses == ("10.0.0.1", "fd00::1")
+    assert hosts["n2"].addresses == ("10.0.0.2",)

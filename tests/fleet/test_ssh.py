@@ -174,6 +174,31 @@ def test_tcp_rides_on_the_connection_and_a_closed_port_is_refused(server: Server
     asyncio.run(main())
 
 
+def test_a_stream_ends_in_a_reset_when_the_connection_breaks(server: Server, tmp_path: Path) -> None:
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        ssh = SshFleet("demo", known_file(tmp_path, server.known))
+        connection = await ssh.connect(server.host())
+        listener = await asyncio.start_server(hold, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        reader, writer = await connection.open_tcp("127.0.0.1", port)
+        answer = asyncio.ensure_future(reader.read(100))
+        await asyncio.sleep(0.2)
+        for pid in _sessions(server.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ConnectionResetError, match=f"127.0.0.1:{port}: the SSH connection broke"):
+            await asyncio.wait_for(answer, 10)
+        writer.close()
+        await asyncio.sleep(0.1)
+        listener.close()
+        await connection.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.skipif(not (shutil.which("socat") or shutil.which("nc")), reason="needs socat or nc to relay")
 def test_a_relay_takes_over_where_sshd_forbids_forwarding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(tmp_path / "sshd", forwarding=False)

@@ -155,6 +155,21 @@ def test_listeners_that_should_not_be(tree: RenderedTree, one: Listening, text: 
     assert text in found[0].text
 
 
+def test_a_listener_on_another_network_card(tree: RenderedTree) -> None:
+    wide = replace(tree.ports["n1"][-1], scopes=frozenset({"loopback", "address"}))
+    assert wide.first == 2379
+    hosts = {**tree.hosts, "n1": replace(tree.hosts["n1"], secondary="fd00::1")}
+    tree = replace(tree, hosts=hosts, ports={**tree.ports, "n1": (*tree.ports["n1"][:-1], wide)})
+    own = [Listening(2379, address, "idle", 9, UNIT) for address in tree.hosts["n1"].addresses]
+    facts = replace(facts_of(tree, "n1"), listening=(*LISTENING, *own))
+    assert texts(whole(tree, {"n1": facts})) == []
+    public = Listening(2379, "203.0.113.9", "idle", 9, UNIT)
+    (found,) = findings(whole(tree, {"n1": replace(facts, listening=(*facts.listening, public))}))
+    assert "port 2379 on an address that the inventory does not give it: idle is to listen on" in found.text
+    assert found.text.endswith("idle is to listen on the host's own address and loopback only")
+    assert (found.severity, found.detail) == ("finding", "203.0.113.9, pid 9")
+
+
 def test_a_port_that_nobody_serves(tree: RenderedTree) -> None:
     facts = replace(facts_of(tree, "n3"), listening=LISTENING[:1])
     assert texts(whole(tree, {"n3": facts})) == ["n3: nobody listens on loopback at port 2379: idle is to (clients)"]

@@ -69,12 +69,28 @@ def test_what_the_table_does_not_name_is_foreign() -> None:
         port(30000, "any", last=32767),
     )
     good = [Listening(6443, "::"), Listening(10257, "127.0.0.1"), Listening(30000, "0.0.0.0"), Listening(32767, "::")]
-    assert foreign(table, good) == ()
-    assert foreign(table, [Listening(6443, "10.0.0.1")]) == ()
-    assert foreign(table, [Listening(8080, "127.0.0.1")]) == (
+    own = ("10.0.0.1",)
+    assert foreign(table, good, own) == ()
+    assert foreign(table, [Listening(6443, "10.0.0.1"), Listening(6443, "203.0.113.9")], own) == ()
+    assert foreign(table, [Listening(8080, "127.0.0.1")], own) == (
         (Listening(8080, "127.0.0.1"), "the port table does not name it"),
     )
-    assert [reason for _, reason in foreign(table, [Listening(10257, "::"), Listening(32768, "::")])] == [
+    assert [reason for _, reason in foreign(table, [Listening(10257, "::"), Listening(32768, "::")], own)] == [
         "kube-controller-manager is to listen on loopback only",
         "the port table does not name it",
     ]
+
+
+def test_another_address_of_the_host_is_not_its_own() -> None:
+    table = (port(2379, "loopback", "address"), port(2380, "address"), port(6443, "any"))
+    own = ("10.0.0.1", "fd00::1")
+    good = [Listening(2379, "10.0.0.1"), Listening(2379, "127.0.0.1"), Listening(2380, "10.0.0.1")]
+    assert foreign(table, [*good, Listening(2379, "fd00::1")], own) == ()
+    public = Listening(2379, "203.0.113.9")
+    assert foreign(table, [*good, public], own) == (
+        (public, "etcd is to listen on the host's own address and loopback only"),
+    )
+    # One that serves every address is nothing new to another one.
+    assert foreign((*table, port(2379, "any", component="nginx")), [public], own) == ()
+    assert [one for one, _ in foreign(table, [Listening(2379, "fd00::1")], own[:1])] == [Listening(2379, "fd00::1")]
+    assert foreign(table, [Listening(2379, "::")], own) != ()

@@ -6,10 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from fleet.token_life import Left
 from generator.sealing import create_identity
+from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
 from verbs.rotation_steps import token_reasons
 
@@ -33,6 +35,9 @@ def test_a_rotation_begins_and_waits_for_the_hosts(workspace: Path, verb: str) -
     assert shown.returncode == 0 and f"invoke {verb} --cluster first --next" in shown.stdout
     assert invoke(workspace, verb, "--next", "--dry-run").returncode == 2
     assert invoke(workspace, verb).stdout == shown.stdout, "a dry run changes nothing"
+    ready = json.loads(invoke(workspace, verb, "--next", "--dry-run", "--json").stdout)
+    jsonschema.validate(ready, schema("rotation"))
+    assert ready["step"] == "steady"
     begun = invoke(workspace, verb, "--next")
     assert begun.returncode == 0 and "now: invoke render, review and commit, invoke apply" in begun.stdout
     assert "2 of 4" in begun.stdout
@@ -41,6 +46,7 @@ def test_a_rotation_begins_and_waits_for_the_hosts(workspace: Path, verb: str) -
     assert stale.returncode == 1 and "rendered/first is not what clusters/first gives" in stale.stderr
     assert invoke(workspace, "render").returncode == 0
     state = json.loads(invoke(workspace, verb, "--json").stdout)
+    jsonschema.validate(state, schema("rotation"))
     assert state["step"] == "added" and state["next"]["command"] == f"invoke {verb} --cluster first --next"
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from generator.errors import WorkspaceError
 from generator.sealing import create_identity
+from tests.fleet.test_json_documents import schema
 from verbs import namespace
 from verbs.workspace import place_of, workspace_root
 
@@ -139,7 +142,9 @@ def test_a_plan_for_hosts_that_cannot_be_entered_is_a_message_with_their_names(w
 def test_certificates_are_listed_and_the_exit_code_tells_of_the_end(workspace: Path) -> None:
     listed = invoke(workspace, "certs.list", "--json")
     assert listed.returncode == 0, listed.stderr
-    assert '"hosts/cp1/apiserver"' in listed.stdout
+    rows = json.loads(listed.stdout)
+    jsonschema.validate(rows, schema("certs.list"))
+    assert "hosts/cp1/apiserver" in {row["name"] for row in rows}
     spec = workspace / "clusters" / "first" / "cluster.yaml"
     text = spec.read_text()
     try:
@@ -149,6 +154,19 @@ def test_certificates_are_listed_and_the_exit_code_tells_of_the_end(workspace: P
         spec.write_text(text)
     assert near.returncode == 2, near.stderr
     assert "clusters/first/pki/hosts/cp1/apiserver.crt: 364 days left" in near.stderr
+
+
+def test_lists_for_programs_are_as_described(workspace: Path) -> None:
+    listed = invoke(workspace, "secrets.list", "--json")
+    assert listed.returncode == 0, listed.stderr
+    rows = json.loads(listed.stdout)
+    jsonschema.validate(rows, schema("secrets.list"))
+    assert any(row["places"] for row in rows)
+    renewals = json.loads(
+        invoke(workspace, "certs.renew", "--kind", "apiserver", "--host", "cp1", "--dry-run", "--json").stdout
+    )
+    jsonschema.validate(renewals, schema("certs.renew"))
+    assert [(one["name"], one["until"]) for one in renewals] == [("hosts/cp1/apiserver", None)]
 
 
 def test_a_table_for_other_programs_has_every_word_and_one_line_for_each_row(workspace: Path) -> None:
