@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from fleet import formation
-from fleet.activation import Activated, activate, record_phases, total
-from fleet.batches import batches, down_hosts, hits, members_without_quorum
-from fleet.cluster_api import ClusterApi
+from fleet.activation import Activated, record_phases, total
+from fleet.batches import batches, down_hosts, members_without_quorum
 from fleet.ending import record_generations, remove
 from fleet.failures import enlarged
 from fleet.folding import folded
-from fleet.gates import GateContext, kind_of, shut_because, wait_open, worth_guarding
+from fleet.gates import kind_of, wait_open
 from fleet.generations import Origin
+from fleet.host_run import ApiOpener, HostRun
 from fleet.host_scripts import run_script
 from fleet.outcome import Outcome
 from fleet.plan import ObjectChange, Plan
@@ -26,8 +25,6 @@ from fleet.state import formation_paths
 from fleet.together import all_ended
 from fleet.tree import Phase, RenderedTree
 from generator.errors import SlipwayError
-
-ApiOpener = Callable[[], Awaitable[ClusterApi]]
 
 
 @dataclass
@@ -52,9 +49,14 @@ class ApplyRun:
     done: list[Activated] = field(default_factory=list)
     objects: int = 0
     outcome: Outcome = field(init=False)
+    _each: HostRun = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan, self.phases)
+        self._each = HostRun(
+            self.tree, self.plan, self.session, self.reporter, self.cluster_api, self.outcome, self.done,
+            self.origin, self.longest_gate,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Do everything that the plan names; the first gate that stays shut ends it.
@@ -112,10 +114,10 @@ class ApplyRun:
                 await self.ensure_lock()
                 await self._batch(phase, batch, down)
         elif gated:
-            await all_ended(self._gates(phase, name) for name in gated)
+            await all_ended(self._each.gates(phase, name) for name in gated)
         for entry in phase.gates:
             if not kind_of(entry).of_host:
-                await wait_open(entry, self._context(phase), self.reporter)
+                await wait_open(entry, self._each.context(phase), self.reporter)
         await self._settle(phase)
 
     def _only_gates(self, phase: Phase) -> bool:
@@ -160,81 +162,26 @@ class ApplyRun:
 
     async def _healthy(self, phase: Phase, names: Sequence[str]) -> set[str]:
         """Return the hosts whose gates are open right now; the others come first."""
-
-        async def one(name: str) -> str | None:
-            for entry in self._entries(phase.gates, name):
-                if await shut_because(entry, await self._host_context(phase, name, patient=False)):
-                    return None
-            return name
-
-        return {name for name in await all_ended(one(name) for name in names) if name is not None}
+        healthy = await all_ended(self._each.healthy(phase, name) for name in names)
+        return {name for name, is_healthy in zip(names, healthy, strict=True) if is_healthy}
 
     async def _batch(self, phase: Phase, batch: Sequence[str], down: set[str]) -> None:
         self.reporter.event("batch", phase=phase.name, hosts=folded(batch), names=list(batch))
         for name in batch:
-            # Whatever else is sick on the host: what is asked is whether a unit that runs is hit, and whether what
-            # the gate guards still serves here.
-            if hits(self.session.states[name], self.plan.hosts[name].work[phase.name]):
-                for entry in self._entries(phase.before, name):
-                    if await worth_guarding(entry, await self._host_context(phase, name, patient=False)):
-                        await wait_open(entry, await self._host_context(phase, name), self.reporter)
+            await self._each.guard(phase, name)
         joining = [name for name in batch if self.plan.hosts[name].work[phase.name].join]
         try:
             if joining:
                 # Inside: a token whose answer was lost is there all the same.
                 content = await (await self.cluster_api()).bootstrap_kubeconfig(phase, joining)
                 await all_ended(self._bootstrap(phase, name, content) for name in joining)
-            await all_ended(self._host(phase, name, down=name in down) for name in batch)
+            await all_ended(self._each.change(phase, name, down=name in down) for name in batch)
         except BaseException:
             # What went wrong matters more than a token that ends by itself in minutes.
             with contextlib.suppress(SlipwayError):
                 await self._end_join(phase, joining)
             raise
         await self._end_join(phase, joining)
-
-    async def _host(self, phase: Phase, name: str, *, down: bool) -> None:
-        host, work = self.tree.hosts[name], self.plan.hosts[name].work[phase.name]
-        connection = await self.session.connect(name)
-        state = self.session.states[name]
-        self.outcome.begin(name, phase.name)
-        if work.drain:
-            await run_script(connection, "record", ["cordoned"])
-            self.reporter.event("host", phase=phase.name, host=name, text="drained first")
-            await (await self.cluster_api()).drain(name)
-        # A kubelet that runs without a certificate reads its way in only at its start.
-        owe = [unit.name for unit in host.units(phase.name) if unit.start] if work.join else []
-        # A member of a cluster without quorum is not ready before the next one has been started.
-        block = not (down and phase.formation)
-        about = self._underway(name)
-        done = await activate(connection, self.tree, host, phase, work, block=block, owe=owe, about=about)
-        self.done.append(done)
-        self.reporter.event(
-            "host",
-            phase=phase.name,
-            host=name,
-            text=done.words,
-            changed=list(done.changed),
-            units=[list(one) for one in done.units],
-        )
-        await self._gates(phase, name)
-        if work.drain or (phase.drain and state.cordoned):
-            await (await self.cluster_api()).uncordon(name)
-            await run_script(connection, "record", ["uncordoned"])
-        await record_phases(connection, host, work.phases)
-        self.outcome.passed(name, phase.name)
-
-    async def _gates(self, phase: Phase, name: str) -> None:
-        for entry in self._entries(phase.gates, name):
-            await wait_open(entry, await self._host_context(phase, name), self.reporter)
-
-    def _entries(self, entries: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
-        """Return the gates that look at this host; an entry may name the roles that it is for."""
-        roles = self.tree.hosts[name].pool.roles
-        return [
-            entry
-            for entry in entries
-            if kind_of(entry).of_host and (not entry.get("roles") or roles & set(entry["roles"]))
-        ]
 
     async def _bootstrap(self, phase: Phase, name: str, content: bytes) -> None:
         await run_script(await self.session.connect(name), "bootstrap", ["write", phase.join["kubeconfig"]], content)
@@ -270,11 +217,7 @@ class ApplyRun:
             connection = await self.session.connect(name)
             self.outcome.begin(name, phase.name)
             await formation.prepare(connection, phase)
-            work = self.plan.hosts[name].work[phase.name]
-            about = self._underway(name)
-            done = await activate(connection, self.tree, self.tree.hosts[name], phase, work, block=False, about=about)
-            self.done.append(done)
-            self.reporter.event("host", phase=phase.name, host=name, text=done.words)
+            await self._each.activated(phase, name, block=False)
 
         async def close(name: str) -> None:
             connection = await self.session.connect(name)
@@ -283,13 +226,10 @@ class ApplyRun:
             self.outcome.passed(name, phase.name)
 
         await all_ended(start(name) for name in names)
-        await all_ended(self._gates(phase, name) for name in names)
+        await all_ended(self._each.gates(phase, name) for name in names)
         await all_ended(self._marked(phase, name) for name in names)
         await all_ended(close(name) for name in names)
         return True
-
-    def _underway(self, name: str) -> str:
-        return self.origin.underway(name, self.tree.hosts[name].digest) if self.origin is not None else ""
 
     async def _marked(self, phase: Phase, name: str) -> None:
         await formation.mark(await self.session.connect(name), phase)
@@ -302,16 +242,3 @@ class ApplyRun:
             self.reporter.event("phase", phase="removals", title="what left the manifests")
             self.done += await remove(self.tree, self.plan, self.session, self.reporter, leaving, self.origin)
         await record_generations(self.tree, self.plan, self.session, self.hosts, self.origin)
-
-    def _context(self, phase: Phase) -> GateContext:
-        return GateContext(self.tree, phase, self.session.connect, self.cluster_api, longest=self.longest_gate)
-
-    async def _host_context(self, phase: Phase, name: str, *, patient: bool = True) -> GateContext:
-        context = self._context(phase)
-        context.host = self.tree.hosts[name]
-        context.connection = await self.session.connect(name)
-        context.state = self.session.states[name]
-        context.patient = patient
-        work = self.plan.hosts[name].work.get(phase.name)
-        context.unit_phases = work.phases if work else ()
-        return context

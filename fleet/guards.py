@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from fleet import formation
-from fleet.apply import ApiOpener
 from fleet.folding import folded
 from fleet.host_gates import preflight_faults
+from fleet.host_run import ApiOpener
 from fleet.lock import holder_elsewhere
 from fleet.plan import Plan, formed
 from fleet.session import Session

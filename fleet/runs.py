@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from fleet.apply import ApiOpener, ApplyRun
+from fleet.apply import ApplyRun
 from fleet.artifacts import ArtifactSource, require_all_locked
 from fleet.failures import enlarged, one_error
 from fleet.folding import folded
@@ -30,6 +30,7 @@ from fleet.guards import (
     require_whole_formation,
     unfit,
 )
+from fleet.host_run import ApiOpener
 from fleet.journal import Entry, journalled
 from fleet.lock import Lock
 from fleet.options import selected
