@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fleet import formation
 from fleet.activation import Activated, record_phases, total
 from fleet.batches import batches, down_hosts, members_without_quorum
-from fleet.ending import record_generations, remove
+from fleet.ending import record_generations, remove, unrecorded
 from fleet.failures import enlarged
 from fleet.folding import folded
 from fleet.gates import kind_of, wait_open
@@ -29,8 +29,9 @@ from generator.errors import SlipwayError
 
 @dataclass
 class ApplyRun:
-    """One run over the phases. `plan` says what is needed; `ensure_lock` is called before each batch.
+    """One run over the phases. `plan` says what is needed.
 
+    `ensure_lock` is called before each batch, drain and activation, before removals and before the last records.
     `origin` is what hosts write down about this run; `settle` False leaves labels and taints of nodes alone.
     `longest_gate` bounds the wait for each gate, in seconds.
     """
@@ -54,8 +55,8 @@ class ApplyRun:
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan, self.phases)
         self._each = HostRun(
-            self.tree, self.plan, self.session, self.reporter, self.cluster_api, self.outcome, self.done,
-            self.origin, self.longest_gate,
+            self.tree, self.plan, self.session, self.reporter, self.cluster_api, self.ensure_lock,
+            self.outcome, self.done, self.origin, self.longest_gate,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -241,4 +242,7 @@ class ApplyRun:
             await self.ensure_lock()
             self.reporter.event("phase", phase="removals", title="what left the manifests")
             self.done += await remove(self.tree, self.plan, self.session, self.reporter, leaving, self.origin)
-        await record_generations(self.tree, self.plan, self.session, self.hosts, self.origin)
+        if arrived := unrecorded(self.tree, self.plan, self.session, self.hosts):
+            # The gates and removals before may have taken long; another run's record is not to be written over.
+            await self.ensure_lock()
+            await record_generations(self.tree, self.session, arrived, self.origin)

@@ -38,21 +38,22 @@ async def remove(
     return await all_ended([one(name) for name in names])
 
 
-async def record_generations(
-    tree: RenderedTree, plan: Plan, session: Session, names: Iterable[str], origin: Origin | None
-) -> None:
-    """Record on each host that changed, or was in the middle of a change, which generation it has. Raises HostError."""
+def unrecorded(tree: RenderedTree, plan: Plan, session: Session, names: Iterable[str]) -> list[str]:
+    """Return the hosts that changed, were in the middle of a change, or have recorded another generation."""
+    states = session.states
+    return [
+        name
+        for name in names
+        if plan.hosts[name].needed or states[name].underway or states[name].generation != tree.hosts[name].digest
+    ]
+
+
+async def record_generations(tree: RenderedTree, session: Session, names: Iterable[str], origin: Origin | None) -> None:
+    """Record on hosts which generation they have now. Raises HostError."""
 
     async def one(name: str) -> None:
         digest, state = tree.hosts[name].digest, session.states[name]
         about = origin.about(name, digest, state.generation) if origin is not None else ""
         await run_script(await session.connect(name), "record", ["generation", digest], f"{about}\n".encode())
 
-    states = session.states
-    await all_ended(
-        [
-            one(name)
-            for name in names
-            if plan.hosts[name].needed or states[name].underway or states[name].generation != tree.hosts[name].digest
-        ]
-    )
+    await all_ended([one(name) for name in names])

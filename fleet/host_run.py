@@ -23,13 +23,18 @@ ApiOpener = Callable[[], Awaitable[ClusterApi]]
 
 @dataclass
 class HostRun:
-    """The steps on hosts of one run; `outcome` and `done` are the run's own, in which it is noted how far they came."""
+    """The steps on hosts of one run; `outcome` and `done` are the run's own, in which it is noted how far they came.
+
+    `ensure_lock` is called just before each drain and each activation: between a batch's beginning and these lie gates
+    and evictions that take minutes, in which another run may have taken the lock.
+    """
 
     tree: RenderedTree
     plan: Plan
     session: Session
     reporter: Reporter
     cluster_api: ApiOpener
+    ensure_lock: Callable[[], Awaitable[None]]
     outcome: Outcome
     done: list[Activated]
     origin: Origin | None = None
@@ -52,12 +57,16 @@ class HostRun:
                     await wait_open(entry, await self._host_context(phase, name), self.reporter)
 
     async def change(self, phase: Phase, name: str, *, down: bool) -> None:
-        """Do the work of a phase on a host, wait for its gates and record it; `down`: nothing there can get worse."""
+        """Do the work of a phase on a host, wait for its gates and record it; `down`: nothing there can get worse.
+
+        Raises LockError before the drain or the activation where the lock was lost.
+        """
         work = self.plan.hosts[name].work[phase.name]
         connection = await self.session.connect(name)
         state = self.session.states[name]
-        self.outcome.begin(name, phase.name)
         if work.drain:
+            await self.ensure_lock()
+            self.outcome.begin(name, phase.name)
             await run_script(connection, "record", ["cordoned"])
             self.reporter.event("host", phase=phase.name, host=name, text="drained first")
             await (await self.cluster_api()).drain(name)
@@ -71,12 +80,14 @@ class HostRun:
         self.outcome.passed(name, phase.name)
 
     async def activated(self, phase: Phase, name: str, *, block: bool) -> None:
-        """Activate what is staged and tell what was done; `block` False does not wait for units to be up."""
+        """Activate what is staged, under the lock, and tell what was done; `block` False waits for no unit to be up."""
         host, work = self.tree.hosts[name], self.plan.hosts[name].work[phase.name]
         # A kubelet that runs without a certificate reads its way in only at its start.
         owe = [unit.name for unit in host.units(phase.name) if unit.start] if work.join else []
         about = self.origin.underway(name, host.digest) if self.origin is not None else ""
         connection = await self.session.connect(name)
+        await self.ensure_lock()
+        self.outcome.begin(name, phase.name)
         done = await activate(connection, self.tree, host, phase, work, block=block, owe=owe, about=about)
         self.done.append(done)
         self.reporter.event(

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fleet.connection import Connection, printable
 from fleet.host_scripts import run_script
+from fleet.shared import Shared
 from generator.errors import HostError, LockError
 
 RENEW_SECONDS = 20
@@ -47,7 +48,10 @@ def holder_here(operator: str, command: str, now: datetime, tree: str) -> Holder
 
 
 class Lock:
-    """Held by one run. `ensure` is called before each batch; it raises LockError when the lock was lost."""
+    """Held by one run. `ensure` is called before everything that changes hosts; it raises LockError when it was lost.
+
+    Many hosts may ask at once: they share the answers, none of which is older than the question.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Lock:
         self._held: set[str] = set()
         self._renewer: asyncio.Task[None] | None = None
         self._lost = ""
+        self.ensure = Shared(self._ensure)
 
     @property
     def majority(self) -> int:
@@ -131,7 +136,7 @@ class Lock:
             self._renewer.cancel()
         await self._release()
 
-    async def ensure(self) -> None:
+    async def _ensure(self) -> None:
         """Prove that this run still holds the majority; raises LockError otherwise."""
         if not self._lost:
             kept, taken = await self._renew_once()
