@@ -38,11 +38,14 @@ from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
 from fleet.push import Delivery, delivery, push_host
 from fleet.secrets import SecretStore
 from fleet.session import Session
+from fleet.shared import Shared
 from fleet.standing import ApiOnce, Fleet, operator, run_lock
 from fleet.tree import commit_of
 from generator.errors import ApiError, RefusedError, SlipwayError
 
 PUSHES_AT_ONCE = 20
+LOOK_SECONDS = 3.0
+"""For how long an answer to whether a push may go on is good for all hosts, of which hundreds may ask in that time."""
 Agree = Callable[[Plan], Awaitable[bool]]
 """Asked about a plan before anything is pushed; it must let the event loop run, in which the lock is renewed."""
 
@@ -84,9 +87,10 @@ async def push_run(fleet: Fleet) -> int:
         await session.ask(names, deep=fleet.options.deep)
         plan = await _plan(fleet, session, (), passed_over(fleet, session, names))
         require_fit(fleet, session, [name for name, host in plan.hosts.items() if host.needed])
+        may = Shared(lambda: refuse_beside_another(fleet, session), fresh=LOOK_SECONDS)
         if not fleet.options.dry_run:
-            await refuse_beside_another(fleet, session)
-        return await _push(fleet, session, plan)
+            await may()
+        return await _push(fleet, session, plan, may)
     finally:
         await session.close()
 
@@ -147,7 +151,7 @@ async def _locked(
         raise RefusedError(
             f"{plan.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes"
         )
-    await _push(fleet, session, plan)
+    await _push(fleet, session, plan, Shared(lock.ensure, fresh=LOOK_SECONDS))
     commit = commit_of(fleet.cluster_dir, fleet.tree.path)
     began = fleet.clock().isoformat(timespec="milliseconds")
     run = ApplyRun(
@@ -219,8 +223,12 @@ async def _sweep_tokens(api: ApiOpener) -> None:
             await (await api()).end_bootstrap()
 
 
-async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
-    """Bring all hosts what they lack, many at once; returns how many got something."""
+async def _push(fleet: Fleet, session: Session, plan: Plan, may: Callable[[], Awaitable[None]]) -> int:
+    """Bring all hosts what they lack, many at once; returns how many got something.
+
+    `may` is asked before each host's turn and, since binaries take up to half an hour, again before it stages: that
+    pushes out what another run may have staged meanwhile. It raises where this run must not.
+    """
     deliveries: dict[str, Delivery] = {}
     for name, host in plan.hosts.items():
         wanted = delivery(fleet.tree, fleet.tree.hosts[name], session.states[name], host)
@@ -247,8 +255,14 @@ async def _push(fleet: Fleet, session: Session, plan: Plan) -> int:
 
     async def one(name: str) -> None:
         async with slots:
-            wanted = deliveries[name]
-            await push_host(await session.connect(name), fleet.tree, fleet.tree.hosts[name], wanted, secrets, source)
+            wanted, host = deliveries[name], fleet.tree.hosts[name]
+            connection = await session.connect(name)
+            await may()
+            if wanted.artifacts:
+                binaries = replace(wanted, manifest=False, blobs=())
+                await push_host(connection, fleet.tree, host, binaries, secrets, source)
+                await may()
+            await push_host(connection, fleet.tree, host, replace(wanted, artifacts=()), secrets, source)
             text = f"{len(wanted.blobs)} files, {len(wanted.artifacts)} artifacts staged"
             fleet.reporter.event("host", phase="push", host=name, text=text)
 

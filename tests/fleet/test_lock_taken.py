@@ -12,12 +12,12 @@ import pytest
 
 import fleet.host_gates as host_gates
 from fleet.lock import Lock, holder_here
-from fleet.runs import apply_run
+from fleet.runs import apply_run, push_run
 from fleet.shared import Shared
 from fleet.standing import utc_now
-from generator.errors import LockError
+from generator.errors import LockError, RefusedError
 from tests.fleet.test_apply_api import Nodes
-from tests.fleet.test_runs import Place
+from tests.fleet.test_runs import DIGEST, Place
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
@@ -115,18 +115,58 @@ def test_many_who_ask_at_once_share_answers_that_are_not_older_than_their_questi
     asyncio.run(main())
 
 
-def test_what_is_refused_to_one_is_asked_anew_for_the_next() -> None:
-    answers = iter([LockError("lost"), None])
+def test_what_is_refused_once_is_refused_to_all_in_the_same_words() -> None:
+    asked: list[int] = []
 
     async def ask() -> None:
-        error = next(answers)
-        if error is not None:
-            raise error
+        asked.append(len(asked))
+        raise LockError(f"lost {len(asked)}")
 
     async def main() -> None:
-        shared = Shared(ask, fresh=60)
-        with pytest.raises(LockError):
-            await shared()
-        await shared()
+        shared = Shared(ask)
+        answers = await asyncio.gather(*(shared() for _ in range(50)), return_exceptions=True)
+        assert {str(answer) for answer in answers} == {"lost 1"} and len(asked) == 1
 
     asyncio.run(main())
+
+
+def pushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Return a place where another run takes the lock, and has staged its own, while n2 gets its binaries."""
+    monkeypatch.setattr("fleet.runs.PUSHES_AT_ONCE", 1)
+    monkeypatch.setattr("fleet.runs.LOOK_SECONDS", 0.0)
+    place = Place(tmp_path)
+    whole = place.hosts["n2"].run
+
+    async def run(argv: Any, *rest: Any, **more: Any) -> Any:
+        done = await whole(argv, *rest, **more)
+        if DIGEST in argv:
+            await take_from_others(place)
+            place.hosts["n2"].state("staged/of-that-run").mkdir(parents=True)
+        return done
+
+    place.hosts["n2"].run = run  # type: ignore[method-assign]
+    return place
+
+
+def test_a_push_that_an_apply_has_overtaken_leaves_alone_what_that_one_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = pushing(tmp_path, monkeypatch)
+    with pytest.raises(RefusedError) as caught:
+        place.run(push_run)
+    refused, told = str(caught.value).splitlines()
+    assert refused.startswith("demo: the lock is held by ann@desk since ")
+    assert refused.endswith("what that run is about to activate; wait for it to end, then push again")
+    assert told.startswith("demo: staged: n1; not staged: n2, n3; nothing has been activated")
+    assert [path.name for path in place.hosts["n2"].state("staged").iterdir()] == ["of-that-run"]
+    assert not (place.hosts["n3"].root / "opt/idle").exists(), "no more binaries are brought for nothing"
+
+
+def test_an_apply_whose_lock_is_taken_while_it_pushes_stages_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = pushing(tmp_path, monkeypatch)
+    with pytest.raises(LockError, match="the lock was lost"):
+        place.run(apply_run)
+    assert [path.name for path in place.hosts["n2"].state("staged").iterdir()] == ["of-that-run"]
+    assert not place.hosts["n3"].state("staged").exists()
