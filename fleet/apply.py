@@ -16,7 +16,7 @@ from fleet.gates import kind_of, wait_open
 from fleet.generations import Origin
 from fleet.host_run import ApiOpener, HostRun
 from fleet.host_scripts import run_script
-from fleet.outcome import Outcome
+from fleet.outcome import REMOVALS, Outcome
 from fleet.plan import ObjectChange, Plan
 from fleet.plan_text import left_out_words
 from fleet.reporter import Reporter
@@ -240,8 +240,10 @@ class ApplyRun:
         leaving = [name for name in self.hosts if self.plan.hosts[name].removals]
         if leaving:
             await self.ensure_lock()
-            self.reporter.event("phase", phase="removals", title="what left the manifests")
-            self.done += await remove(self.tree, self.plan, self.session, self.reporter, leaving, self.origin)
+            self.reporter.event("phase", phase=REMOVALS, title="what left the manifests")
+            self.done += await remove(
+                self.tree, self.plan, self.session, self.reporter, leaving, self.origin, self.outcome
+            )
         if arrived := unrecorded(self.tree, self.plan, self.session, self.hosts):
             # The gates and removals before may have taken long; another run's record is not to be written over.
             await self.ensure_lock()

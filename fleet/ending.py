@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fleet.activation import Activated
 from fleet.generations import Origin
 from fleet.host_scripts import run_script
+from fleet.outcome import REMOVALS, Outcome
 from fleet.plan import Plan
 from fleet.reporter import Reporter
 from fleet.session import Session
@@ -17,17 +18,29 @@ REMOVE_SECONDS = 300
 
 
 async def remove(
-    tree: RenderedTree, plan: Plan, session: Session, reporter: Reporter, names: Iterable[str], origin: Origin | None
+    tree: RenderedTree,
+    plan: Plan,
+    session: Session,
+    reporter: Reporter,
+    names: Iterable[str],
+    origin: Origin | None,
+    outcome: Outcome,
 ) -> list[Activated]:
-    """Take away what left the manifests of hosts, in the order of the plan; what is kept is told. Raises HostError."""
+    """Take away what left the manifests of hosts, in the order of the plan; what is kept is told. Raises HostError.
+
+    `outcome` is told of each host's beginning and end: units are stopped and files go from the first line on.
+    """
 
     async def one(name: str) -> Activated:
         digest = tree.hosts[name].digest
         order = [f"about\t{origin.underway(name, digest)}"] if origin is not None else []
         order += [f"{removal.kind}\t{removal.key}" for removal in plan.hosts[name].removals]
+        connection = await session.connect(name)
+        outcome.begin(name, REMOVALS)
         lines = await run_script(
-            await session.connect(name), "remove", [digest], ("\n".join(order) + "\n").encode(), timeout=REMOVE_SECONDS
+            connection, "remove", [digest], ("\n".join(order) + "\n").encode(), timeout=REMOVE_SECONDS
         )
+        outcome.ended(name)
         removed = [words[1] for words in lines if words[0] == "removed"]
         reporter.event("host", phase="removals", host=name, text=f"{len(removed)} removed", removed=removed)
         for words in lines:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fleet.folding import folded
 from fleet.plan import Plan
 
+REMOVALS = "removals"
+"""What the work after the last phase is called here, as if it were a phase."""
 AGAIN = "put right what is named above and run the same command again: what is done stays, it goes on from there"
 
 
@@ -30,9 +32,10 @@ class Outcome:
         self._begun.pop(host, None)
         self._passed.setdefault(host, set()).add(phase)
 
-    def ended(self, hosts: Iterable[str]) -> None:
-        """Note that nothing is left to do on hosts, removals included."""
-        self._ended.update(hosts)
+    def ended(self, host: str) -> None:
+        """Note that nothing is left to do on the host, removals included."""
+        self._begun.pop(host, None)
+        self._ended.add(host)
 
     @property
     def done(self) -> tuple[str, ...]:
@@ -55,13 +58,13 @@ class Outcome:
 
     @property
     def untouched(self) -> tuple[str, ...]:
-        """The hosts on which nothing has been activated."""
-        return tuple(name for name in self._needed if name not in self._passed and name not in self._begun)
+        """The hosts on which nothing has been activated or removed."""
+        return tuple(name for name in self._needed if name not in self._touched)
 
     @property
     def words(self) -> str:
         """What is done, where the run stopped and what is left, in one line for the operator."""
-        if not self._begun and not self._passed:
+        if not self._touched:
             return f"{self.plan.cluster}: nothing has been activated on any host; {AGAIN}"
         parts: list[tuple[str, Sequence[str]]] = [("done", self.done)]
         parts += [(f"stopped in phase {phase}", names) for phase, names in _by_phase(self.stopped)]
@@ -69,6 +72,10 @@ class Outcome:
         parts.append(("not begun", self.untouched))
         told = "; ".join(f"{title}: {folded(names)}" for title, names in parts if names)
         return f"{self.plan.cluster}: {told}; {AGAIN}"
+
+    @property
+    def _touched(self) -> set[str]:
+        return {*self._begun, *self._passed, *self._ended}
 
     @property
     def _needed(self) -> list[str]:
@@ -80,7 +87,7 @@ class Outcome:
         host = self.plan.hosts[name]
         order = [phase for phase in self.plan.phases if not self.phases or phase in self.phases]
         left = [phase for phase in order if phase in host.work and phase not in self._passed.get(name, set())]
-        return [*left, *(["removals"] if host.removals and not self.phases else [])]
+        return [*left, *([REMOVALS] if host.removals and not self.phases else [])]
 
 
 def _by_phase(hosts: dict[str, str]) -> list[tuple[str, list[str]]]:

@@ -85,6 +85,65 @@ def test_a_run_that_stops_says_what_is_done_and_what_is_left(place: Place) -> No
     assert len(place.plan()) == 1
 
 
+class Events(SilentReporter):
+    """Remembers the last event of each kind."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, dict[str, Any]] = {}
+
+    def event(self, kind: str, **facts: Any) -> None:
+        self.last[kind] = facts
+
+
+def removals_that_fail_on(place: Place, name: str) -> tuple[str, dict[str, Any]]:
+    """Apply a tree that has lost its unit while the unit does not stop on a host; returns the last line, and `left`."""
+    systemctl = place.hosts[name].fake / "bin/systemctl"
+    text = systemctl.read_text()
+    systemctl.write_text(text.replace("echo inactive >", "echo active >"))
+    events = Events()
+
+    async def apply(fleet: Any) -> None:
+        fleet.reporter = events
+        await apply_run(fleet)
+
+    told = failure(place, apply)
+    assert "idle.service cannot be stopped, so its files stay" in told
+    systemctl.write_text(text)
+    return told.splitlines()[-1].partition("; put right")[0], events.last["left"]
+
+
+def without_unit(place: Place) -> None:
+    place.items = [item for item in place.items if item["kind"] in {"user", "directory"}]
+    place.contents = {}
+
+
+def test_a_removal_that_fails_is_told_beside_those_that_worked(place: Place) -> None:
+    place.run(apply_run)
+    without_unit(place)
+    told, left = removals_that_fail_on(place, "n2")
+    assert told == "demo: done: n1, n3; stopped in phase removals: n2"
+    assert left == {"done": ["n1", "n3"], "stopped": {"n2": "removals"}, "waiting": {}, "untouched": []}
+    place.run(apply_run)
+    assert len(place.plan()) == 1
+
+
+def test_a_removal_that_fails_after_phases_is_told_beside_those_that_worked(place: Place) -> None:
+    place.run(apply_run)
+    without_unit(place)
+    place.items.append({"path": "/etc/idle/new", "kind": "file", "mode": "0644", "phase": "runtime"})
+    place.contents["/etc/idle/new"] = "1\n"
+    told, left = removals_that_fail_on(place, "n2")
+    assert told == "demo: done: n1, n3; stopped in phase removals: n2"
+    assert left["done"] == ["n1", "n3"] and left["waiting"] == {}
+
+
+def test_a_host_that_has_nothing_but_removals_is_told_as_begun(place: Place) -> None:
+    place.run(apply_run)
+    without_unit(place)
+    place.names = {"n1": place.names["n1"]}
+    assert removals_that_fail_on(place, "n1")[0] == "demo: stopped in phase removals: n1", "its unit may be stopped"
+
+
 def test_a_failed_push_names_every_host_that_failed_and_serves_the_others(place: Place) -> None:
     for name in ("n1", "n3"):
         place.hosts[name].state("staged").parent.mkdir(parents=True)
