@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
 
-from fleet.connection import Connection, printable
+from fleet.connection import Connection
+from fleet.holder import Holder, process_lives
 from fleet.host_scripts import run_script
 from fleet.shared import Shared
+from fleet.together import to_its_end
 from generator.errors import HostError, LockError
 
 RENEW_SECONDS = 20
 STALE_SECONDS = 120
 LOOK_SECONDS = 3.0
 """How long a run that waits for another's lock lets pass between two looks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds the lock. `machine` digests the machine, "" if unknown; `process`: pid and start time there."""
-
-    operator: str
-    command: str
-    time: str
-    tree: str
-    machine: str
-    process: str
-
-    @property
-    def words(self) -> str:
-        """The holder for a message."""
-        return printable(f"{self.operator} since {self.time} ({self.command}, tree {self.tree[:12]})")
-
-
-def holder_here(operator: str, command: str, now: datetime, tree: str) -> Holder:
-    """Return this process as a holder."""
-    return Holder(operator, command, now.isoformat(timespec="seconds"), tree, machine_id(), process_id(os.getpid()))
+ANSWER_SECONDS = 15
+"""How long a host may take to give the lock back or to renew it; a run that is broken off waits no longer either."""
 
 
 class Lock:
@@ -75,6 +52,8 @@ class Lock:
         self._note = note
         self._waiting = waiting
         self._held: set[str] = set()
+        # Hosts that may carry it, also where the answer was lost.
+        self._asked: set[str] = set()
         self._renewer: asyncio.Task[None] | None = None
         self._lost = ""
         self.ensure = Shared(self._ensure)
@@ -85,6 +64,16 @@ class Lock:
         return len(self._hosts) // 2 + 1
 
     async def __aenter__(self) -> Lock:
+        try:
+            await self._taken()
+        except BaseException:
+            # Nobody calls __aexit__ then, and what was taken would keep others waiting.
+            await self._given_back()
+            raise
+        self._renewer = asyncio.create_task(self._renew())
+        return self
+
+    async def _taken(self) -> None:
         deadline = time.monotonic() + self._wait
         while True:
             others, silent = await self._take_all()
@@ -96,8 +85,6 @@ class Lock:
                 raise error
             self._waiting(_held_by(others))
             await asyncio.sleep(LOOK_SECONDS)
-        self._renewer = asyncio.create_task(self._renew())
-        return self
 
     async def _take_all(self) -> tuple[dict[str, _LockState], dict[str, str]]:
         """Take what can be had; return by host who else holds it, and why others cannot be asked."""
@@ -134,7 +121,11 @@ class Lock:
     async def __aexit__(self, *_: object) -> None:
         if self._renewer is not None:
             self._renewer.cancel()
-        await self._release()
+        await self._given_back()
+
+    async def _given_back(self) -> None:
+        """Give it back everywhere, also where the run is cancelled once more meanwhile."""
+        await to_its_end(self._release(), 2 * ANSWER_SECONDS)
 
     async def _ensure(self) -> None:
         """Prove that this run still holds the majority; raises LockError otherwise."""
@@ -156,10 +147,14 @@ class Lock:
         own = (json.dumps(asdict(self._holder), sort_keys=True) + "\n").encode()
         state = _LockState("", 0, None)
         for _ in range(3):
-            state = _LockState.of(await run_script(connection, "lock", ["take", self.run], own))
+            self._asked.add(host)
+            # Cut off in the middle it might take the lock after it was given back.
+            taking = run_script(connection, "lock", ["take", self.run], own)
+            state = _LockState.of(await to_its_end(taking, ANSWER_SECONDS))
             if state.run == self.run:
                 self._held.add(host)
                 return None
+            self._asked.discard(host)
             reason = self._may_oust(state)
             if not reason:
                 return state
@@ -196,7 +191,7 @@ class Lock:
         async def one(host: str) -> tuple[bool, bool]:
             try:
                 connection = await self._connect(host)
-                state = _LockState.of(await run_script(connection, "lock", ["renew", self.run], timeout=15))
+                state = _LockState.of(await run_script(connection, "lock", ["renew", self.run], timeout=ANSWER_SECONDS))
             except HostError:
                 return False, False
             return state.run == self.run, state.run != self.run
@@ -207,11 +202,13 @@ class Lock:
     async def _release(self) -> None:
         async def one(host: str) -> None:
             try:
-                await run_script(await self._connect(host), "lock", ["release", self.run], timeout=15)
+                await run_script(await self._connect(host), "lock", ["release", self.run], timeout=ANSWER_SECONDS)
             except HostError:
                 return
 
-        await asyncio.gather(*(one(host) for host in sorted(self._held)))
+        # Where it is not this run's, nothing is given back.
+        await asyncio.gather(*(one(host) for host in sorted(self._asked)))
+        self._asked.clear()
         self._held.clear()
 
 
@@ -223,7 +220,7 @@ async def holder_elsewhere(hosts: Sequence[str], connect: Callable[[str], Awaita
 
     async def one(host: str) -> _LockState:
         try:
-            return _LockState.of(await run_script(await connect(host), "lock", ["look"], timeout=15))
+            return _LockState.of(await run_script(await connect(host), "lock", ["look"], timeout=ANSWER_SECONDS))
         except HostError:
             return _LockState("", 0, None)
 
@@ -268,37 +265,3 @@ class _LockState:
                     holder = None
                 return cls(rest[0], int(rest[1]), holder)
         return cls("", 0, None)
-
-
-def machine_id(root: Path = Path("/")) -> str:
-    """Return a digest of where process ids mean what they mean here: machine, host name, PID namespace; "" if unknown.
-
-    An image may have an empty machine-id, containers share the boot id of their host, and both share pids with nobody.
-    """
-    try:
-        space = os.readlink(root / "proc/self/ns/pid")
-    except OSError:
-        return ""
-    for path in ("etc/machine-id", "proc/sys/kernel/random/boot_id"):
-        try:
-            found = (root / path).read_text("utf-8", "replace").strip()
-        except OSError:
-            continue
-        if found:
-            return hashlib.sha256("\n".join(("slipway", found, socket.gethostname(), space)).encode()).hexdigest()[:16]
-    return ""
-
-
-def process_id(pid: int) -> str:
-    """Return pid and start time (clock ticks since boot), "" for a process that does not live."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
-    except OSError:
-        return ""
-    return f"{pid}@{stat.rpartition(')')[2].split()[19]}"
-
-
-def process_lives(process: str) -> bool:
-    """Return whether the process with that pid and start time lives on this machine."""
-    pid = process.partition("@")[0]
-    return pid.isdigit() and process_id(int(pid)) == process

@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any
 
 from fleet.cluster_client import OperatorApi, open_cluster_api
+from fleet.holder import holder_here
 from fleet.live import API_SERVER, CONTROL_PLANE, CONTROLLER_MANAGER, require_live, unit_flags
-from fleet.lock import Lock, holder_here
+from fleet.lock import Lock
 from fleet.rewrite import Rewritten, rewrite
 from fleet.session import Session
 from fleet.standing import Fleet, operator

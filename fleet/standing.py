@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fleet.cluster_api import ClusterApi
-from fleet.lock import Lock, holder_here
+from fleet.holder import holder_here
+from fleet.lock import Lock
 from fleet.options import Options
 from fleet.reporter import Reporter
 from fleet.session import Connector, Session

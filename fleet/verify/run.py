@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from fleet.cluster_client import OperatorApi
 from fleet.connection import Connection
+from fleet.holder import machine_id, process_id
 from fleet.kube import Object
-from fleet.lock import machine_id, process_id
 from fleet.options import selected
 from fleet.session import Session
 from fleet.standing import Fleet, operator

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from fleet.holder import process_lives
 from fleet.kube import Api, Object, Ref
-from fleet.lock import process_lives
 from generator.errors import ApiError
 
 PREFIX = "slipway-verify-"

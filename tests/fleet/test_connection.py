@@ -10,8 +10,8 @@ import pytest
 
 from fleet.connection import Input, Result, printable
 from fleet.gates import journal_of
+from fleet.holder import Holder
 from fleet.host_scripts import run_script
-from fleet.lock import Holder
 from fleet.ssh_options import error_words
 from generator.errors import HostError
 

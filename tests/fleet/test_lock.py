@@ -6,17 +6,20 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fleet.connection import Input, Result
+from fleet.holder import Holder, holder_here, machine_id, process_id, process_lives
 from fleet.host_scripts import run_script
-from fleet.lock import Holder, Lock, holder_elsewhere, holder_here, machine_id, process_id, process_lives
+from fleet.lock import Lock, holder_elsewhere
 from fleet.standing import utc_now
 from generator.errors import HostError, LockError
-from tests.fleet.local_host import LocalHosts
+from tests.fleet.local_host import LocalHost, LocalHosts
 
 NAMES = ("e1", "e2", "e3")
 
@@ -272,5 +275,94 @@ def test_hosts_that_are_silent_for_a_while_lose_nobody_the_lock(
             for name in NAMES:
                 cluster.hosts[name].reachable = True
             await lock.ensure()
+
+    asyncio.run(main())
+
+
+def answers_late(host: LocalHost, word: str, seconds: float, error: HostError | None = None) -> asyncio.Event:
+    """Let a host carry out one word of the lock and answer late or never; the event is set when it was carried out."""
+    whole, done = host.run, asyncio.Event()
+
+    async def run(argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
+        answer = await whole(argv, stdin, timeout=timeout)
+        if word in argv:
+            done.set()
+            await asyncio.sleep(seconds)
+            if error is not None:
+                raise error
+        return answer
+
+    host.run = run  # type: ignore[method-assign]
+    return done
+
+
+def carrying(cluster: Cluster) -> list[str]:
+    return [name for name in NAMES if cluster.hosts[name].state("lock").exists()]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_that_is_broken_off_while_it_takes_the_lock_gives_it_back(cluster: Cluster, times: int) -> None:
+    async def main() -> None:
+        late = answers_late(cluster.hosts["e2"], "take", 0.3)
+        released = answers_late(cluster.hosts["e1"], "release", 0.3)
+        taking = asyncio.create_task(cluster.lock(HERE).__aenter__())
+        async with asyncio.timeout(10):
+            await late.wait()
+        assert carrying(cluster) == ["e1", "e2"]
+        taking.cancel()
+        if times > 1:
+            async with asyncio.timeout(10):
+                await released.wait()
+            taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert carrying(cluster) == []
+
+    asyncio.run(main())
+
+
+def test_a_take_that_has_not_reached_its_end_is_waited_for_before_the_lock_is_given_back(cluster: Cluster) -> None:
+    host = cluster.hosts["e1"]
+    (host.fake / "bin/mkdir").write_text('#!/bin/sh\necho x >"$FAKE/began"\nsleep 0.5\nexec /bin/mkdir "$@"\n')
+    (host.fake / "bin/mkdir").chmod(0o755)
+
+    async def main() -> None:
+        taking = asyncio.create_task(cluster.lock(HERE).__aenter__())
+        while not (host.fake / "began").exists():
+            await asyncio.sleep(0.01)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        await asyncio.sleep(1)
+        assert carrying(cluster) == []
+
+    asyncio.run(main())
+
+
+def test_a_take_whose_answer_was_lost_is_given_back_too(cluster: Cluster) -> None:
+    async def main() -> None:
+        answers_late(cluster.hosts["e1"], "take", 0, HostError("demo/e1: ssh: the connection broke", "e1"))
+        async with cluster.lock(HERE) as lock:
+            assert carrying(cluster) == list(NAMES)
+            await lock.ensure()
+        assert carrying(cluster) == []
+        cluster.hosts["e2"].reachable = cluster.hosts["e3"].reachable = False
+        with pytest.raises(LockError, match="the connection broke"):
+            await cluster.lock(HERE).__aenter__()
+        assert carrying(cluster) == []
+
+    asyncio.run(main())
+
+
+def test_a_run_that_is_refused_leaves_the_others_lock_alone(cluster: Cluster) -> None:
+    async def main() -> None:
+        async with cluster.lock(ELSEWHERE) as other:
+            waiting = asyncio.create_task(cluster.lock(HERE, wait=60).__aenter__())
+            await asyncio.sleep(0.5)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await other.ensure()
+            assert carrying(cluster) == list(NAMES)
 
     asyncio.run(main())

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import fleet.host_gates as host_gates
-from fleet.lock import Lock, holder_here
+from fleet.holder import holder_here
+from fleet.lock import Lock
 from fleet.runs import apply_run, push_run
 from fleet.shared import Shared
 from fleet.standing import utc_now

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import fleet.host_gates as host_gates
-from fleet.lock import Lock, holder_here
+from fleet.holder import holder_here
+from fleet.lock import Lock
 from fleet.options import Options
 from fleet.plan import Plan
 from fleet.plan_text import plan_lines

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.lock import process_id
+from fleet.holder import process_id
 from fleet.verify.pods import missing_pod
 from fleet.verify.results import Checked, CheckResult, Finding, Report, report_json, report_lines
 from fleet.verify.run import TITLES, VerifyOptions, design
