@@ -13,7 +13,7 @@ from generator.errors import WorkspaceError
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of plan, push and apply.
+    """Options of the verbs that work on hosts; each verb offers those that it can keep.
 
     `limit`: host names, pool names or shell patterns of host names; `phases`: names. `artifacts`: a folder laid out
     like a

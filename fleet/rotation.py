@@ -12,12 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from fleet.cluster_client import OperatorApi, open_cluster_api
-from fleet.holder import holder_here
 from fleet.live import API_SERVER, CONTROL_PLANE, CONTROLLER_MANAGER, require_live, unit_flags
-from fleet.lock import Lock
 from fleet.rewrite import Rewritten, rewrite
 from fleet.session import Session
-from fleet.standing import Fleet, operator
+from fleet.standing import Fleet, run_lock
 from fleet.token_life import Left, Lives, lives, tokens_left
 from fleet.tree import Host, RenderedTree
 from generator.errors import RefusedError
@@ -74,8 +72,9 @@ def rendered_encryption(tree: RenderedTree) -> EncryptionConfig | None:
 async def rewrite_run(fleet: Fleet, keys: Keys, *, api: Opener = operator_api) -> Rewritten:
     """Write back all objects of the encrypted resources under the cluster's lock, and return the counts.
 
-    Refused unless every API server writes with the lead; proved before, and once more after, since somebody may have
-    changed a host by hand meanwhile. With `dry_run` objects are only counted. Raises RefusedError, LockError, ApiError.
+    Refused unless every API server writes with the lead; proved under the lock, which another run may have held until
+    then, and once more after, since somebody may have changed a host by hand meanwhile. With `dry_run` objects are only
+    counted. Raises RefusedError, LockError, ApiError.
     """
     config = rendered_encryption(fleet.tree)
     if config is None or not config.provider:
@@ -84,18 +83,21 @@ async def rewrite_run(fleet: Fleet, keys: Keys, *, api: Opener = operator_api) -
         )
     async with _opened(fleet, api) as (session, opened):
         what = "objects are written anew"
-        await _prove_encryption(session, keys, what)
-        fleet.reporter.event("phase", phase="rewrite", title=f"objects of {', '.join(config.resources)}")
 
         def progress(text: str) -> None:
             fleet.reporter.event("note", text=text)
 
+        async def proved(*, dry_run: bool) -> Rewritten:
+            await _prove_encryption(session, keys, what)
+            fleet.reporter.event("phase", phase="rewrite", title=f"objects of {', '.join(config.resources)}")
+            return await rewrite(opened.api, config.resources, progress, dry_run=dry_run)
+
         if fleet.options.dry_run:
-            return await rewrite(opened.api, config.resources, progress, dry_run=True)
-        voters = [host.name for host in fleet.tree.with_role("etcd")]
-        holder = holder_here(operator(), fleet.options.command, fleet.clock(), fleet.tree.digest)
-        async with Lock(fleet.tree.cluster, voters, session.connect, holder, note=progress):
-            done = await rewrite(opened.api, config.resources, progress)
+            return await proved(dry_run=True)
+        async with run_lock(fleet, session) as lock:
+            done = await proved(dry_run=False)
+            # What another run may have changed in the meantime is not recorded as done.
+            await lock.ensure()
             await _prove_encryption(session, keys, what)
             return done
 

@@ -15,7 +15,7 @@ from fleet.rollback import Rollback, rollback_plan, rollback_run
 from fleet.rollback_text import next_steps, rollback_json, rollback_lines
 from verbs import console
 from verbs.rendering import WHICH
-from verbs.running import DEEP, LIMIT, PLAN_STYLES, SKIP, fleet_of, words
+from verbs.running import BREAK_LOCK, DEEP, LIMIT, PLAN_STYLES, SKIP, WAIT, fleet_of, words
 from verbs.verb import agreed_meanwhile, verb
 from verbs.workspace import place_of
 
@@ -29,7 +29,8 @@ from verbs.workspace import place_of
         "deep": DEEP,
         "skip-unreachable": SKIP,
         "dry-run": "say what would go back and change nothing; exit 2 where there is something",
-        "break-lock": "take the cluster's lock from its holder, whose name is shown",
+        "break-lock": BREAK_LOCK,
+        "wait": WAIT,
         "yes": "do not ask",
     },
 )
@@ -42,6 +43,7 @@ def rollback(
     skip_unreachable: bool = False,
     dry_run: bool = False,
     break_lock: bool = False,
+    wait: int = 0,
     yes: bool = False,
 ) -> int:
     """Undo the last apply on its hosts: the generation before, from their own copies, behind the same gates.
@@ -57,6 +59,7 @@ def rollback(
         deep=deep,
         skip_unreachable=skip_unreachable,
         break_lock=break_lock,
+        wait=60.0 * wait,
         dry_run=dry_run,
         command=" ".join(["invoke", *sys.argv[1:]]),
     )

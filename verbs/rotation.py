@@ -17,7 +17,7 @@ from generator.spec import load
 from verbs import console
 from verbs.rendering import WHICH, require_current
 from verbs.rotation_steps import Step, make, rewrite, words_of
-from verbs.running import fleet_of
+from verbs.running import BREAK_LOCK, WAIT, fleet_of
 from verbs.verb import agreed, verb
 from verbs.workspace import Place, place_of
 
@@ -29,17 +29,31 @@ REVIEW = "invoke render, review and commit, invoke apply"
 
 @verb(
     name="encryption",
-    help={"cluster": WHICH, "next": NEXT, "dry-run": DRY_RUN, "json": AS_JSON},
+    help={
+        "cluster": WHICH,
+        "next": NEXT,
+        "dry-run": DRY_RUN,
+        "json": AS_JSON,
+        "break-lock": BREAK_LOCK,
+        "wait": WAIT,
+    },
 )
 def encryption(
-    context: Context, cluster: str | None = None, next: bool = False, dry_run: bool = False, json: bool = False
+    context: Context,
+    cluster: str | None = None,
+    next: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+    break_lock: bool = False,
+    wait: int = 0,
 ) -> int:
     """Show where the rotation of the encryption keys stands, or make its next step. Exit 2 while one is under way.
 
     Example: invoke secrets.encryption --cluster prod --next
     """
     place = place_of(cluster)
-    return _run(place, _step(place, ENCRYPTION, dry_run=dry_run), next=next, as_json=json)
+    step = _step(place, ENCRYPTION, dry_run=dry_run, break_lock=break_lock, wait=wait)
+    return _run(place, step, next=next, as_json=json)
 
 
 @verb(
@@ -73,15 +87,28 @@ def service_account(
 
 @verb(
     name="rewrite",
-    help={"cluster": WHICH, "dry-run": "count the objects and write none; exit 2", "json": AS_JSON},
+    help={
+        "cluster": WHICH,
+        "dry-run": "count the objects and write none; exit 2",
+        "json": AS_JSON,
+        "break-lock": BREAK_LOCK,
+        "wait": WAIT,
+    },
 )
-def rewrite_objects(context: Context, cluster: str | None = None, dry_run: bool = False, json: bool = False) -> int:
+def rewrite_objects(
+    context: Context,
+    cluster: str | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+    break_lock: bool = False,
+    wait: int = 0,
+) -> int:
     """Write all objects of the encrypted resources anew with the key that writes now; run it again to resume.
 
     Example: invoke secrets.rewrite --cluster prod
     """
     place = place_of(cluster)
-    done, state = rewrite(_step(place, ENCRYPTION, dry_run=dry_run))
+    done, state = rewrite(_step(place, ENCRYPTION, dry_run=dry_run, break_lock=break_lock, wait=wait))
     if json:
         console.raw(dumps({"objects": dict(done.objects), "gone": done.gone, "writer": state.lead}, indent=2) + "\n")
         return 2 if dry_run else 0
@@ -95,11 +122,21 @@ def rewrite_objects(context: Context, cluster: str | None = None, dry_run: bool 
     return 0
 
 
-def _step(place: Place, kind: Kind, *, dry_run: bool, void_tokens: bool = False, yes: bool = False) -> Step:
+def _step(
+    place: Place,
+    kind: Kind,
+    *,
+    dry_run: bool,
+    void_tokens: bool = False,
+    yes: bool = False,
+    break_lock: bool = False,
+    wait: int = 0,
+) -> Step:
     def fleet() -> Fleet:
         require_current(place, stale_ok=False)
         command = " ".join(["invoke", *sys.argv[1:]])
-        return fleet_of(place, Options(dry_run=dry_run, command=command), as_json=False)
+        options = Options(dry_run=dry_run, break_lock=break_lock, wait=60.0 * wait, command=command)
+        return fleet_of(place, options, as_json=False)
 
     return Step(
         Inputs(load(place.root, place.cluster), place.inputs),

@@ -45,6 +45,8 @@ PLAN_STYLES = {
     "note": "yellow",
     "sum": "bold",
 }
+BREAK_LOCK = "take the cluster's lock from its holder, whose name is shown"
+WAIT = "wait at most so many minutes for the lock while another run holds it"
 DEEP = "read every file on the hosts again instead of trusting size and time"
 
 
@@ -191,8 +193,8 @@ def push(
         "skip-unreachable": SKIP,
         "stale-ok": STALE_OK,
         "dry-run": "print the plan and change nothing; exit 2 where there is something to do",
-        "break-lock": "take the cluster's lock from its holder, whose name is shown",
-        "wait": "wait at most so many minutes for the lock while another run holds it",
+        "break-lock": BREAK_LOCK,
+        "wait": WAIT,
         "gate-timeout": "wait at most so many seconds for each health gate; else what each kind of gate takes",
         "yes": "do not ask before something is removed",
     },

@@ -6,13 +6,17 @@ import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import fleet.host_gates as host_gates
+from fleet import rotation
 from fleet.holder import holder_here
 from fleet.lock import Lock
+from fleet.options import Options
+from fleet.rewrite import Rewritten
 from fleet.runs import apply_run, push_run
 from fleet.shared import Shared
 from fleet.standing import utc_now
@@ -171,3 +175,38 @@ def test_an_apply_whose_lock_is_taken_while_it_pushes_stages_no_more(
         place.run(apply_run)
     assert [path.name for path in place.hosts["n2"].state("staged").iterdir()] == ["of-that-run"]
     assert not place.hosts["n3"].state("staged").exists()
+
+
+def test_a_rewrite_goes_by_the_options_of_the_lock_and_proves_the_hosts_under_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path)
+    proofs: list[bool] = []
+
+    async def prove(*_: object) -> None:
+        proofs.append("ann@desk" not in place.hosts["n1"].state("lock/holder").read_text())
+
+    async def rewrite(*_: object, dry_run: bool) -> Rewritten:
+        return Rewritten({"secrets": 1}, 0)
+
+    async def api(*_: object) -> Any:
+        return SimpleNamespace(api=None, close=nothing)
+
+    async def nothing() -> None:
+        return
+
+    config = SimpleNamespace(provider="aescbc", resources=("secrets",))
+    monkeypatch.setattr(rotation, "rendered_encryption", lambda _: config)
+    monkeypatch.setattr(rotation, "_prove_encryption", prove)
+    monkeypatch.setattr(rotation, "rewrite", rewrite)
+
+    async def main() -> None:
+        await take_from_others(place)
+        keys = rotation.Keys("encryption/2", ("encryption/1", "encryption/2"))
+        with pytest.raises(LockError, match="held by ann@desk .* take the lock with --break-lock"):
+            await rotation.rewrite_run(place.fleet(), keys, api=api)
+        assert proofs == [], "nothing is proved that the other run may still change"
+        done = await rotation.rewrite_run(place.fleet(Options(break_lock=True)), keys, api=api)
+        assert done.total == 1 and proofs == [True, True]
+
+    asyncio.run(main())
