@@ -203,7 +203,7 @@ def test_a_rewrite_goes_by_the_options_of_the_lock_and_proves_the_hosts_under_it
     async def main() -> None:
         await take_from_others(place)
         keys = rotation.Keys("encryption/2", ("encryption/1", "encryption/2"))
-        with pytest.raises(LockError, match="held by ann@desk .* take the lock with --break-lock"):
+        with pytest.raises(LockError, match=r"held by ann@desk .* take the lock with --break-lock"):
             await rotation.rewrite_run(place.fleet(), keys, api=api)
         assert proofs == [], "nothing is proved that the other run may still change"
         done = await rotation.rewrite_run(place.fleet(Options(break_lock=True)), keys, api=api)
