@@ -146,7 +146,7 @@ def change_of(item: Item, state: HostState) -> Change | None:
                 return change("create", _version(item))
             if not has_content(item, state):
                 return change("change", _version(item) or _secret_words(item, state))
-            return None if item.kind == "binary" else _mode_change(item, state, change("mode"))
+            return _mode_change(item, state, change("mode"))
         case _:
             return None
 

@@ -88,6 +88,17 @@ has_record() {
     return 1
 }
 
+# Whether the program at $key still is what we put there, by its whole content.
+is_ours() {
+    while IFS=$TAB read -r other _ _ _ recorded _; do
+        if [ "$other" = "$key" ]; then
+            [ "$recorded" = "$(sum_of "$ROOT$key")" ]
+            return
+        fi
+    done <"$STATE/installed"
+    return 1
+}
+
 enabled_units() { systemctl list-unit-files --no-legend --state=enabled 2>/dev/null | cut -d ' ' -f 1; }
 
 # Run a package tool; what it says goes to a file, as nobody reads along.
@@ -233,6 +244,16 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         label "$full" "$key"
         record_line "$key" "$kind" "$phase" "$component" - >>"$records" ||
             fail "the records cannot be written"
+        ;;
+    binary)
+        [ -f "$full" ] && [ ! -L "$full" ] && [ "$(stat -c '0%a %U %G' -- "$full")" != "$mode $owner $group" ] || continue
+        chown -- "$owner:$group" "$full" && chmod "$mode" "$full" || fail "$key cannot be given owner and mode"
+        say changed "$key"
+        # Whoever could write it may have done so and given it back its old time, by which it would pass for ours.
+        is_ours || {
+            touch -- "$full"
+            fail "$key has been written by somebody else; run the same command again, which sends it anew"
+        }
         ;;
     file | secret)
         if has_content; then

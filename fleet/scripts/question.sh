@@ -139,8 +139,11 @@ if [ -n "$paths" ]; then
         sum=- target=- same=-
         case $type in
         'regular file' | 'regular empty file')
-            type='file'
-            if [ -z "$deep" ] && [ "$6 $7 $8" = "${11} ${12} ${13}" ]; then
+            type='file' proved=$deep
+            # Whoever may write a file, or owns a program, can give it back its size and time: then the digest alone counts.
+            case $3 in *[2367]? | *[2367]) proved=yes ;; esac
+            [ "$kind" != binary ] || [ "$3 $4 $5" = '755 root root' ] || proved=yes
+            if [ -z "$proved" ] && [ "$6 $7 $8" = "${11} ${12} ${13}" ]; then
                 sum=$recorded
             else
                 sum=$(sha256sum <".$path") || continue

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import pwd
+import shutil
+import subprocess
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -161,6 +164,62 @@ def test_a_wrong_mode_is_put_right_without_a_restart(place: Place) -> None:
     place.run(apply_run)
     assert (host.root / "etc/idle/idle.conf").stat().st_mode & 0o777 == 0o644
     assert host.log == []
+
+
+def test_a_program_that_others_may_write_is_shown_and_put_right(place: Place) -> None:
+    place.run(apply_run)
+    program = place.hosts["n1"].root / "opt/idle/1.0/idle"
+    place.hosts["n1"].forget_log()
+    program.chmod(0o666)
+    os.chown(program, 65534, 0)
+    owner = pwd.getpwuid(65534).pw_name
+    assert f"    ~ /opt/idle/1.0/idle  0666 {owner}:root -> 0755 root:root" in place.plan()
+    place.run(apply_run)
+    assert (program.stat().st_mode & 0o7777, program.stat().st_uid) == (0o755, 0)
+    assert place.hosts["n1"].log == [], "a mode restarts nothing"
+    assert len(place.plan()) == 1
+
+
+def overwrite(program: Path) -> None:
+    """Write another program of the same size and give it the time of the old one, as its owner can."""
+    times = (program.stat().st_atime_ns, program.stat().st_mtime_ns)
+    with program.open("r+b") as file:
+        file.write(b"#!/bin/sh\nexec evil")
+    os.utime(program, ns=times)
+
+
+def test_a_program_that_others_could_write_is_not_believed_by_its_time(place: Place) -> None:
+    place.run(apply_run)
+    program = place.hosts["n1"].root / "opt/idle/1.0/idle"
+    os.chown(program, 65534, 0)
+    overwrite(program)
+    assert "    ~ /opt/idle/1.0/idle  idle 1.0" in place.plan()
+    place.run(apply_run)
+    assert program.read_bytes() == PROGRAM and program.stat().st_uid == 0
+
+
+def test_a_program_written_between_plan_and_apply_is_sent_anew(place: Place) -> None:
+    place.names = {"n1": HOSTS["n1"]}
+    place.run(apply_run)
+    host = place.hosts["n1"]
+    program = host.root / "opt/idle/1.0/idle"
+    program.chmod(0o666)
+    # The first chown of the activation comes after all questions: just before it, somebody writes.
+    stub = host.fake / "bin/chown"
+    evil = host.fake / "evil"
+    evil.write_bytes(PROGRAM.replace(b"sleep", b"evil!"))
+    stub.write_text(
+        f'#!/bin/sh\nfor to; do :; done\ncase $to in */idle/1.0/idle) cat {evil} >"$to"; '
+        f'touch -d "$(cat {host.fake}/time)" "$to" ;; esac\nexec {shutil.which("chown")} "$@"\n'
+    )
+    (host.fake / "time").write_text(subprocess.check_output(["stat", "-c", "%y", program], text=True))
+    stub.chmod(0o755)
+    with pytest.raises(HostError, match="idle has been written by somebody else; run the same command again"):
+        place.run(apply_run)
+    stub.unlink()
+    place.run(apply_run)
+    assert program.read_bytes() == PROGRAM and program.stat().st_mode & 0o777 == 0o755
+    assert len(place.plan()) == 1
 
 
 def test_a_stopped_unit_is_started_again(place: Place) -> None:

@@ -52,10 +52,12 @@ def test_everything_that_was_changed_by_hand_is_found_and_put_back(lab: LabClust
     lab.sh("cp3", "cp -p /etc/kubernetes/pki/scheduler.key /etc/kubernetes/pki/scheduler.key.new;"
                   " echo >>/etc/kubernetes/pki/scheduler.key.new;"
                   " mv -f /etc/kubernetes/pki/scheduler.key.new /etc/kubernetes/pki/scheduler.key")  # fmt: skip
+    proxy = lab.sh("w2", "readlink -f /usr/local/bin/kube-proxy").strip()
+    lab.sh("w2", f"chmod 0666 {proxy}")
     found = changes(plan(lab))
     assert ("w1", "/etc/systemd/system/kube-proxy.service", "change") in found
     assert ("w1", "/etc/kubernetes/kubelet.yaml", "create") in found
-    assert ("w2", "/etc/kubernetes/pki/ca.crt", "mode") in found
+    assert {("w2", "/etc/kubernetes/pki/ca.crt", "mode"), ("w2", proxy, "mode")} <= found
     assert {("w2", "apiserver-balancer.service", "enable"), ("w2", "apiserver-balancer.service", "start")} <= found
     assert any(host == "cp2" and key.endswith("/kube-scheduler") and act == "change" for host, key, act in found)
     assert ("cp3", "/etc/kubernetes/pki/scheduler.key", "change") in found
@@ -66,6 +68,7 @@ def test_everything_that_was_changed_by_hand_is_found_and_put_back(lab: LabClust
     apply(lab)
     assert lab.sh("w1", "sha256sum /usr/local/bin/kubelet /etc/systemd/system/kubelet.service") == kept
     assert lab.sh("w2", "stat -c '%a %U' /etc/kubernetes/pki/ca.crt").split() == ["644", "root"]
+    assert lab.sh("w2", f"stat -c '%a %U' {proxy}").split() == ["755", "root"]
     assert lab.sh("w2", "systemctl is-enabled apiserver-balancer; systemctl is-active apiserver-balancer").split() == [
         "enabled", "active",
     ]  # fmt: skip
