@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from fleet.compare import Work, later_units
 from fleet.connection import Connection
 from fleet.gates import journal_of
-from fleet.host_scripts import run_script
+from fleet.host_scripts import WAITING_SECONDS, run_script
 from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import GateError
 
-ACTIVATE_SECONDS = 900
 _DONE = {"start": "started", "restart": "restarted", "reload-or-restart": "reloaded", "try-restart": "restarted",
          "try-reload-or-restart": "reloaded", "enabled": "enabled", "removed": "removed"}  # fmt: skip
 
@@ -64,13 +63,12 @@ async def activate(
         order.append(f"about\t{about}")
     if not block:
         order.append("noblock")
-    order.append("end")
     lines = await run_script(
         connection,
         "activate",
         [host.digest],
         ("\n".join(order) + "\n").encode(),
-        timeout=ACTIVATE_SECONDS,
+        timeout=WAITING_SECONDS,
         accept=(0, 3),
     )
     for word, *rest in lines:
@@ -96,7 +94,8 @@ async def record_phases(connection: Connection, host: Host, phases: Sequence[str
     """Note on the host that phases have passed their gates."""
     for name in phases:
         if name in host.phase_digests:
-            await run_script(connection, "record", ["phase", name, host.phase_digests[name]])
+            digest = host.phase_digests[name]
+            await run_script(connection, "record", ["phase", name, digest], timeout=WAITING_SECONDS)
 
 
 def total(done: Iterable[Activated]) -> dict[str, int]:

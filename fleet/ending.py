@@ -6,15 +6,13 @@ from collections.abc import Iterable
 
 from fleet.activation import Activated
 from fleet.generations import Origin
-from fleet.host_scripts import run_script
+from fleet.host_scripts import WAITING_SECONDS, run_script
 from fleet.outcome import REMOVALS, Outcome
 from fleet.plan import Plan
 from fleet.reporter import Reporter
 from fleet.session import Session
 from fleet.together import all_ended
 from fleet.tree import RenderedTree
-
-REMOVE_SECONDS = 300
 
 
 async def remove(
@@ -38,7 +36,7 @@ async def remove(
         connection = await session.connect(name)
         outcome.begin(name, REMOVALS)
         lines = await run_script(
-            connection, "remove", [digest], ("\n".join(order) + "\n").encode(), timeout=REMOVE_SECONDS
+            connection, "remove", [digest], ("\n".join(order) + "\n").encode(), timeout=WAITING_SECONDS
         )
         outcome.ended(name)
         removed = [words[1] for words in lines if words[0] == "removed"]
@@ -67,6 +65,7 @@ async def record_generations(tree: RenderedTree, session: Session, names: Iterab
     async def one(name: str) -> None:
         digest, state = tree.hosts[name].digest, session.states[name]
         about = origin.about(name, digest, state.generation) if origin is not None else ""
-        await run_script(await session.connect(name), "record", ["generation", digest], f"{about}\n".encode())
+        order = f"{about}\n".encode()
+        await run_script(await session.connect(name), "record", ["generation", digest], order, timeout=WAITING_SECONDS)
 
     await all_ended([one(name) for name in names])

@@ -16,6 +16,10 @@ from generator.errors import HostError
 
 # A script that arrives in part, from a connection that is cut, is not begun.
 _READ_SCRIPT = 's=$(head -c "$1" && echo .) && LC_ALL=C && [ "${#s}" -eq "$(($1 + 1))" ] && shift && eval "${s%.}"'
+_ORDERS = frozenset({"activate", "bootstrap", "journal", "lock", "record", "remove"})
+"""Scripts that carry out an order from standard input: its last line is "end", and without that nothing is begun."""
+WAITING_SECONDS = 900
+"""How long a script may take that lets another one end first: after ten minutes it says itself for whom it waits."""
 Lines = tuple[tuple[str, ...], ...]
 
 
@@ -42,9 +46,12 @@ async def run_script(
 ) -> Lines:
     """Run a script as root and return its answer, a tuple of words for each line, without the closing "end".
 
+    An order gets its own closing "end" here: the host can tell one that arrived whole from one that was cut off.
     Raises HostError where the script says what failed, ends with a status not in `accept`, or its answer is cut off.
     """
     script = script_text(name).encode()
+    if name in _ORDERS and isinstance(stdin, bytes):
+        stdin += b"end\n"
     whole: Input = script + stdin if isinstance(stdin, bytes) else _chained(script, stdin)
     result = await connection.run(script_argv(name, arguments), whole, timeout=timeout)
     lines = tuple(tuple(line.split("\t")) for line in printable(result.text).split("\n") if line)

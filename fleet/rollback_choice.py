@@ -14,7 +14,8 @@ class Choice:
     """One apply to undo, named by its tree. `targets`: by host, the generation to which it goes back.
 
     `undone` says who made what is undone, `back` what comes back, each None where no host can tell. `partly`: hosts
-    that the apply had begun to change. `staying`: hosts that it moved and that cannot go back, each with the reason.
+    that the apply had begun to change. `staying`: hosts that it moved, or may have moved, and that cannot go back, each
+    with the reason.
     """
 
     tree: str
@@ -76,6 +77,11 @@ def choose(cluster: str, histories: Iterable[History]) -> Choice:
                 continue
             targets[one.host] = one.before
             back += [one.before_about] if one.before_about else []
+        elif one.generation and one.about is None:
+            staying[one.host] = (
+                "it has a generation and no readable word of which apply made it, so nobody knows whether this one "
+                "did; revert the commit and run `invoke apply` to take it along"
+            )
     return Choice(
         tree=tree,
         undone=max(undone, key=lambda about: about.time, default=None),

@@ -4,8 +4,10 @@
 # | drop PATH RESTARTS RELOADS (left the manifest; the named units still read it) | about LINE (who does this) | noblock | end
 make_state
 umask 022
-digest=$1 about='' phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed='' whole='' wishes=''
-while IFS= read -r line; do
+digest=$1 about='' phases=$NL later=$NL drops='' block='' owing='' records=$STATE/installed.phase.$$ waiting='' failed='' wishes=''
+take_order
+IFS=$NL
+for line in $order; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
     phase) phases=$phases$value$NL ;;
@@ -18,9 +20,9 @@ while IFS= read -r line; do
     *) fail "the order is not understood: $line" ;;
     esac
 done
+unset IFS
 # What began is brought to its end although the connection is cut in the middle: nobody hears about it then, and no half of
 # the files is left without its restart.
-[ -n "$whole" ] || fail "the order is cut off"
 trap '' PIPE
 exec </dev/null
 wait_for_another

@@ -1,5 +1,5 @@
-# The lock of a cluster on this host: a folder, since making one is atomic. $1: look | take RUN (holder on standard input) |
-# oust OLD-RUN | renew RUN | release RUN. Ages are of this host's own clock.
+# The lock of a cluster on this host: a folder, since making one is atomic. $1: look | take RUN (holder on standard
+# input, then end) | oust OLD-RUN | renew RUN | release RUN. Ages are of this host's own clock.
 make_state
 lock=$STATE/lock
 # A run that was killed between making the folder and writing its name has left none: "-" stands for it, so that it can
@@ -13,9 +13,10 @@ run_of() {
 case $1 in
 look) ;;
 take)
+    take_order
     # Where the folder cannot be made, nobody holds it, and the second try says on standard error why.
     if mkdir "$lock" 2>/dev/null || { [ ! -d "$lock" ] && mkdir "$lock"; }; then
-        cat >"$lock/holder" && printf '%s\n' "$2" >"$lock/run" && touch "$lock/renewed" || {
+        printf '%s' "$order" | cat >"$lock/holder" && printf '%s\n' "$2" >"$lock/run" && touch "$lock/renewed" || {
             rm -rf "$lock"
             fail "the lock cannot be written in $STATE"
         }

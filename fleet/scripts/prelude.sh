@@ -58,12 +58,29 @@ make_state() {
     set -f
 }
 
-# A run whose connection was cut goes on here until its order is carried out; two at once would swap the same files.
+# The whole order, from standard input, in $order. Its last line is "end"; without it the connection was cut, and nothing is begun.
+take_order() {
+    # The dot keeps the empty lines at the end, which `$( )` would take away.
+    order=$(cat && echo .)
+    case $NL$order in *"${NL}end$NL.") order=${order%"end$NL."} ;; *) fail "the order is cut off" ;; esac
+}
+
+# A run whose connection was cut goes on here until its order is carried out; two at once would swap the same files. Called
+# once the whole order is there and before the first write: nobody waits for a line that is slow or dead.
+#
+# Who works stands in the file busy, made by `ln` with the words already in it: one step. What a killed script has left there
+# may by the time of a delete be the file of somebody who has just come. So it stays, the next one takes the place after
+# it (busy.1 and so on), and whoever ends takes away what lies below his place, his own last.
 wait_for_another() {
-    waited=0
-    while another_works; do
-        [ "$waited" -lt 600 ] ||
-            fail "process $other of an earlier run still works here; see \`systemctl list-jobs\`, end what it waits for and run the same command again"
+    boot='' waited=0 turn=$STATE/turn.$$
+    [ ! -r /proc/sys/kernel/random/boot_id ] || IFS= read -r boot </proc/sys/kernel/random/boot_id
+    # By way of cat, which says why it cannot write; the shell's own printf does not.
+    printf '%s\n' "$$ $boot" | cat >"$turn" || fail "$STATE cannot be written"
+    until take_place; do
+        if [ "$waited" -ge 600 ]; then
+            rm -f -- "$turn"
+            fail "process $worker of an earlier run still works here; see \`systemctl list-jobs\`, end what it waits for and run the same command again"
+        fi
         sleep 1
         waited=$((waited + 1))
     done

@@ -1,8 +1,13 @@
 # Take away what left the manifest, in the given order. $1 is the digest of the generation that the host goes to.
-# Input: about LINE (who does this), then kind, key; a user of kind "stays" is only forgotten. What we did not write is
+# Input: about LINE (who does this), then kind, key; a user of kind "stays" is only forgotten; then end. What we did not write is
 # named and kept; what was ours is kept for a rollback, save binaries: those of the previous generation never get here.
 make_state
 digest=$1 generation=''
+take_order
+# What began is brought to its end although the connection is cut in the middle.
+trap '' PIPE
+exec </dev/null
+wait_for_another
 gone=$STATE/installed.gone.$$
 : >"$gone"
 reload=''
@@ -13,7 +18,10 @@ recorded_of() {
     done <"$STATE/installed"
     return 1
 }
-while IFS=$TAB read -r kind key; do
+IFS=$NL
+for line in $order; do
+    IFS=$TAB
+    kind=${line%%"$TAB"*} key=${line#*"$TAB"}
     if [ "$kind" = about ]; then
         set_out "$digest" "$key"
         continue
@@ -24,13 +32,13 @@ while IFS=$TAB read -r kind key; do
     case $kind in
     unit)
         unit=${key#unit:}
-        systemctl --quiet --now disable "$unit" 1>&2 </dev/null || systemctl --quiet stop "$unit" 1>&2 </dev/null
+        systemctl --quiet --now disable "$unit" 1>&2 || systemctl --quiet stop "$unit" 1>&2
         # Its files may go only when it has stopped; the records stay, so that the next run tries again.
-        case $(systemctl is-active "$unit" 2>/dev/null </dev/null) in
+        case $(systemctl is-active "$unit" 2>/dev/null) in
         active | activating | reloading | deactivating) fail "$unit cannot be stopped, so its files stay; stop it and run again" ;;
         esac
         # One that had to be killed is remembered as failed, long after its files are gone.
-        systemctl --quiet reset-failed "$unit" 2>/dev/null </dev/null
+        systemctl --quiet reset-failed "$unit" 2>/dev/null
         rm -f "$STATE/pending/$unit"
         ;;
     binary)
@@ -53,13 +61,13 @@ while IFS=$TAB read -r kind key; do
     stays) kept='it stays after a rollback' ;;
     user)
         if id -u -- "${key#user:}" >/dev/null 2>&1; then
-            userdel -- "${key#user:}" 1>&2 </dev/null || kept='it cannot be deleted'
+            userdel -- "${key#user:}" 1>&2 || kept='it cannot be deleted'
         fi
         ;;
     esac
     if [ -n "$kept" ]; then say kept "$key" "$kept"; else say removed "$key"; fi
     printf '%s\n' "$key" >>"$gone"
 done
-[ -z "$reload" ] || systemctl daemon-reload 1>&2 </dev/null
+[ -z "$reload" ] || systemctl daemon-reload 1>&2
 forget_records "$gone"
 say end

@@ -127,7 +127,9 @@ def test_a_line_of_a_host_reads_back_and_a_strange_one_says_nothing() -> None:
 def test_a_host_is_not_rolled_back_for_what_an_older_slipway_recorded_since() -> None:
     # What is said there of generation b is about a; `history_of` passes such a line over.
     histories = [History("n1", "b", None, None, "a"), History("n2", "b2", made("b2", "T", "2"), None, "a2")]
-    assert choose("demo", histories).targets == {"n2": "a2"}
+    choice = choose("demo", histories)
+    assert choice.targets == {"n2": "a2"}
+    assert "no readable word of which apply made it" in choice.staying["n1"], "who is left out is named"
 
 
 def test_an_unfinished_rollback_is_taken_up() -> None:
@@ -149,7 +151,7 @@ def test_an_apply_that_went_forward_over_an_unfinished_rollback_can_be_undone() 
 
 
 def test_a_limit_on_hosts_that_the_apply_did_not_move_says_so() -> None:
-    choice = choose("demo", [History("n1", "b", made("b", "T", "2"), None, "a"), History("n2", "x")])
+    choice = choose("demo", [History("n1", "b", made("b", "T", "2"), None, "a"), History("n2")])
     with pytest.raises(RefusedError, match="it moved none of the hosts that are asked for"):
         require_targets("demo", choice, {})
 
