@@ -37,7 +37,7 @@ from fleet.together import all_ended
 from fleet.tree import RenderedTree
 from generator.errors import HostError, RefusedError
 
-STAGE_SECONDS = 600
+STAGE_SECONDS = 900
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ for line in $order; do
     drop) drops=$drops$value$NL ;;
     about) about=$value ;;
     noblock) block=--no-block ;;
-    end) whole=yes ;;
     *) fail "the order is not understood: $line" ;;
     esac
 done
@@ -28,6 +27,10 @@ exec </dev/null
 wait_for_another
 staged=$STATE/staged/$digest
 [ -f "$staged/manifest" ] || fail "generation $digest is not staged; run \`invoke push\`"
+# All that follows goes by one list, even if somebody takes the folder away: half a list must not pass for the whole.
+manifest=$STATE/list.$$
+trap 'rm -f -- "$manifest"; leave_place' EXIT
+cp -- "$staged/manifest" "$manifest" || fail "the manifest of generation $digest cannot be copied in $STATE; run the same command again"
 set_out "$digest" "$about"
 
 mine() { case $phases in *"$NL$phase$NL"*) return 0 ;; esac; return 1; }
@@ -216,7 +219,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
     esac
     [ "$kind" != package ] || record_line "$key" "$kind" "$phase" "$component" "$extra" >>"$records" ||
         fail "the records cannot be written"
-done <"$staged/manifest"
+done <"$manifest"
 if [ -n "$packages" ]; then
     add_packages "$packages"
     IFS=$NL
@@ -276,7 +279,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         waiting=$waiting$next$NL wishes=$wishes$key$TAB$restarts$TAB$reloads$NL
         ;;
     esac
-done <"$staged/manifest"
+done <"$manifest"
 if [ -n "$waiting" ]; then
     IFS=$NL
     sync -- $waiting || fail "the new files cannot be flushed to disk"
@@ -289,7 +292,7 @@ $wishes
 END
 room=$STATE/installed.room.$$
 [ -f "$STATE/installed" ] || : >>"$STATE/installed"
-cat "$STATE/installed" "$STATE/installed" "$staged/manifest" >"$room" || {
+cat "$STATE/installed" "$STATE/installed" "$manifest" >"$room" || {
     rm -f -- "$room"
     fail "there is no room for the records in $STATE"
 }
@@ -321,7 +324,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
     esac
     say "$key" "$kind" "$phase" "$component" "$facts" "$id" "$restarts" "$reloads" >>"$records.new" ||
         fail "the records cannot be written"
-done <"$staged/manifest"
+done <"$manifest"
 if [ -s "$records.new" ]; then keep_records "$records.new"; else rm -f -- "$records.new"; fi
 while IFS=$TAB read -r kind key mode owner group phase component id blob extra restarts reloads; do
     mine || continue
@@ -353,7 +356,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
         ;;
     unit) record_line "$key" "$kind" "$phase" "$component" "$id" >>"$records" || fail "the records cannot be written" ;;
     esac
-done <"$staged/manifest"
+done <"$manifest"
 sync -- "$STATE"
 keep_records "$records"
 
@@ -421,7 +424,7 @@ while IFS=$TAB read -r kind key mode owner group phase component id blob extra r
     start"$TAB"*) act start "$unit" ;;
     *) rm -f "$STATE/pending/$unit" ;;
     esac
-done <"$staged/manifest"
+done <"$manifest"
 # Units of the system itself, and units of earlier phases: only where they run.
 set +f
 for mark in "$STATE/pending"/*; do

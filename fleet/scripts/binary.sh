@@ -34,7 +34,7 @@ if [ "$found" != "$sha256" ]; then
     fail "$url has digest $found, artifacts.lock says $sha256; find out which is right"
 fi
 wait_for_another
-trap 'rm -f -- "$part" "$day" "$STATE/busy"' EXIT
+trap 'rm -f -- "$part" "$day"; leave_place' EXIT
 records=$STATE/installed.binaries.$$
 : >"$records"
 while [ $# -ge 3 ]; do

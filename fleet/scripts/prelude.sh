@@ -51,9 +51,10 @@ make_state() {
     chmod 0700 "$STATE"
     # What a killed script was writing down; the number in the name is that of its process.
     set +f
-    for left in "$STATE"/installed.*.*; do
+    for left in "$STATE"/installed.*.* "$STATE"/list.* "$STATE"/turn.* "$STATE"/restage.* "$STATE"/staged/.incoming.*; do
         number=${left%.users}
-        [ ! -f "$left" ] || [ -d "/proc/${number##*.}" ] || rm -f -- "$left"
+        number=${number%.new}
+        [ ! -e "$left" ] || [ -d "/proc/${number##*.}" ] || rm -rf -- "$left"
     done
     set -f
 }
@@ -84,16 +85,63 @@ wait_for_another() {
         sleep 1
         waited=$((waited + 1))
     done
-    printf '%s\n' "$$" >"$STATE/busy" || fail "$STATE cannot be written"
-    trap 'rm -f -- "$STATE/busy"' EXIT
+    rm -f -- "$turn"
+    trap leave_place EXIT
 }
 
-another_works() {
-    other=''
-    [ ! -r "$STATE/busy" ] || IFS= read -r other <"$STATE/busy"
-    case $other in '' | *[!0-9]* | "$$") return 1 ;; esac
-    [ -r "/proc/$other/cmdline" ] || return 1
-    case $(tr '\0' ' ' <"/proc/$other/cmdline") in *' slipway '*) return 0 ;; esac
+# $place is the number of the place, empty without one.
+place=''
+take_place() {
+    number=0
+    while :; do
+        if ln -- "$turn" "$(place_of "$number")" 2>/dev/null; then
+            place=$number
+            # Somebody who ended just now has taken away what lay below, and somebody else may have come there.
+            while [ "$number" -gt 0 ]; do
+                number=$((number - 1))
+                is_abandoned "$(place_of "$number")" && continue
+                rm -f -- "$(place_of "$place")"
+                place=''
+                return 1
+            done
+            return 0
+        fi
+        if is_abandoned "$(place_of "$number")"; then number=$((number + 1)); else return 1; fi
+    done
+}
+
+place_of() {
+    if [ "$1" = 0 ]; then printf '%s' "$STATE/busy"; else printf '%s' "$STATE/busy.$1"; fi
+}
+
+leave_place() {
+    [ -n "$place" ] || return 0
+    set --
+    number=0
+    while [ "$number" -le "$place" ]; do
+        set -- "$@" "$(place_of "$number")"
+        number=$((number + 1))
+    done
+    rm -f -- "$@"
+    place=''
+}
+
+# Whether a killed script has left the file $1: its words name none that works, and stay, as one that ends takes them along.
+is_abandoned() {
+    words='' again=''
+    [ ! -r "$1" ] || IFS= read -r words 2>/dev/null <"$1"
+    ! works "$words" || return 1
+    [ ! -r "$1" ] || IFS= read -r again 2>/dev/null <"$1"
+    [ -e "$1" ] && [ "$again" = "$words" ]
+}
+
+# Whether the process in $1 ("PID BOOT") is a script of Slipway, of this boot.
+works() {
+    worker=${1%% *}
+    case $worker in '' | *[!0-9]* | "$$") return 1 ;; esac
+    case $1 in *' '*) [ "${1#* }" = "$boot" ] || return 1 ;; esac
+    [ -r "/proc/$worker/cmdline" ] || return 1
+    case $(tr '\0' ' ' 2>/dev/null <"/proc/$worker/cmdline") in *' slipway '*) return 0 ;; esac
     return 1
 }
 

@@ -3,7 +3,11 @@
 make_state
 umask 077
 digest=$2 work=$STATE/restage.$$
-trap 'rm -f -- "$work"' EXIT
+if [ "$1" = stage ]; then
+    trap '' PIPE
+    wait_for_another
+fi
+trap 'rm -f -- "$work"; leave_place' EXIT
 kept=$STATE/previous/$digest manifest=$STATE/previous/$digest/manifest records=$STATE/previous/$digest/installed
 [ -f "$manifest" ] || manifest=$STATE/manifest
 [ -f "$records" ] || records=$STATE/installed

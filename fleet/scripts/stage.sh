@@ -3,7 +3,18 @@
 make_state
 umask 077
 digest=$1
-mkdir -p "$STATE/staged" || fail "$STATE/staged cannot be made"
+# A part of its own, whose name no pattern here reads: what works on this host at this moment is not touched.
+incoming=$STATE/staged/.incoming.$$
+# A full disk gets back at once what did not fit.
+trap 'rm -rf -- "$incoming"' EXIT
+# A word to a run that is gone must not end this before it has tidied up.
+trap '' PIPE
+mkdir -p "$incoming/blobs" || fail "$incoming cannot be made"
+tar -xzf - --no-same-owner -C "$incoming" || fail "what arrives cannot be unpacked in $STATE/staged"
+(cd "$incoming" && sha256sum --check --status --strict sums) || fail "what arrived has another digest than what was sent"
+wait_for_another
+trap 'rm -rf -- "$incoming"; leave_place' EXIT
+mkdir -p "$STATE/staged/$digest/blobs" || fail "$STATE/staged/$digest cannot be made"
 set +f
 for other in "$STATE/staged"/*; do
     case $other in "$STATE/staged/$digest" | "$STATE/staged/*") continue ;; esac
@@ -13,14 +24,6 @@ for other in "$STATE/staged"/*; do
     fi
     rm -rf "$other"
 done
-set -f
-incoming=$STATE/staged/$digest.incoming
-# A full disk gets back at once what did not fit.
-trap 'rm -rf -- "$incoming"' EXIT
-mkdir -p "$incoming/blobs" "$STATE/staged/$digest/blobs" || fail "$incoming cannot be made"
-tar -xzf - --no-same-owner -C "$incoming" || fail "what arrives cannot be unpacked in $STATE/staged"
-(cd "$incoming" && sha256sum --check --status --strict sums) || fail "what arrived has another digest than what was sent"
-set +f
 for blob in "$incoming/blobs"/*; do
     [ ! -f "$blob" ] || mv -f "$blob" "$STATE/staged/$digest/blobs/" || fail "$blob cannot be moved"
 done

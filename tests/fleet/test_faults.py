@@ -181,7 +181,7 @@ def test_a_full_disk_is_told_as_such_when_staging(place: Place) -> None:
         told = failure(place, push_run)
         assert told.startswith("demo/n2: stage: what arrives cannot be unpacked in ")
         assert "(No space left on device); make room there and run the same command again" in told
-        assert not list(state.rglob("*.incoming")), "what did not fit is given back"
+        assert not list(state.rglob(".incoming.*")), "what did not fit is given back"
     place.run(apply_run)
     assert len(place.plan()) == 1
 
