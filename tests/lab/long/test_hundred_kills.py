@@ -24,7 +24,7 @@ from tests.lab.snapshot import Snapshot, differing, snapshot
 pytestmark = pytest.mark.lab_long
 
 KILLS = int(os.environ.get("SLIPWAY_LAB_KILLS", "100"))
-KILLS_OF_A_ROUND = 4
+KILLS_OF_A_ROUND = 6
 KINDS = ("flags", "removals", "join", "flags", "removals", "install")
 """What is to be done in one round after the other; an install takes longest and has the most phases to die in."""
 
