@@ -16,7 +16,7 @@ from generator.sealing import load_identity
 from generator.spec import load
 from tests.lab.cluster_under_test import LabCluster, until
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 ETCD_PKI, PKI = "/etc/etcd/pki", "/etc/kubernetes/pki"
 SERVED = {
@@ -124,6 +124,7 @@ def issue_short_leaves(lab: LabCluster, patch: pytest.MonkeyPatch) -> datetime:
     return moment + timedelta(seconds=LIFETIME)
 
 
+@pytest.mark.lab_long
 def test_one_apply_brings_a_cluster_back_whose_leaves_have_all_expired(
     lab: LabCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

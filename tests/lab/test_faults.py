@@ -14,7 +14,7 @@ from tests.lab import faults
 from tests.lab.cluster_under_test import LabCluster, until
 from tests.lab.faults import Running, change, converge, verb
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 KUBELET = "kubelet.service"
 SCHEDULER = "kube-scheduler.service"
@@ -49,7 +49,7 @@ def back_on(lab: LabCluster, host: str) -> Iterator[None]:
         until(lambda: lab.all_ready((*lab.control, *lab.workers)), 120)
 
 
-@pytest.mark.parametrize("fault", ["silent", "switched off"])
+@pytest.mark.parametrize("fault", ["silent", pytest.param("switched off", marks=pytest.mark.lab_long)])
 def test_a_host_that_cannot_be_reached_is_named_before_anything_changes(
     lab: LabCluster, worker: str, fault: str
 ) -> None:
@@ -311,6 +311,7 @@ def test_a_member_that_dies_in_mid_roll_holds_the_next_one(lab: LabCluster) -> N
     lab.sh(third, "systemctl start etcd.service")
 
 
+@pytest.mark.lab_long
 def test_the_api_is_down_while_a_node_is_to_join(lab: LabCluster) -> None:
     worker = lab.workers[0]
     kept = "/var/lib/kubelet/pki/kubelet-client-current.pem"

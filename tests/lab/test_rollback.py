@@ -10,7 +10,7 @@ from tests.lab.cluster_under_test import LabCluster
 from tests.lab.killing import Event, run_verb
 from tests.lab.test_rolling import CONTROL, batches, flag, rendered
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 SCHEDULER = {(host, "kube-scheduler.service") for host in CONTROL}
 UNIT = "/etc/systemd/system/kube-scheduler.service"
@@ -64,6 +64,7 @@ def test_a_flag_that_went_through_goes_back_host_by_host(lab: LabCluster) -> Non
     reverted(lab)
 
 
+@pytest.mark.lab_long
 def test_a_bad_flag_that_stopped_at_the_first_host_is_taken_back_there(lab: LabCluster) -> None:
     was = scheduler_units(lab)
     committed_change(lab, "nonsense", "a bad flag")

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.cluster_under_test import LabCluster
 from tests.lab.load import Seen, stored, writing
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 CONTROL = ("cp1", "cp2", "cp3")
 GAP_SECONDS = 30

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.cluster_under_test import LabCluster, until
 from tests.lab.test_drift import apply, plan
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 CONTROL = ("cp1", "cp2", "cp3")
 PEER = "/etc/etcd/pki/peer"
