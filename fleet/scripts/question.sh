@@ -85,12 +85,12 @@ for path in $folders; do
     done
     set -f
 done
+if [ -n "$users" ] && [ -z "$ROOT" ]; then
+    # "NAME : GROUP GROUP" for each that there is; one program for all of them.
+    groups -- $users 2>/dev/null | while IFS= read -r line; do say user "${line%% : *}" "${line#* : }"; done
+fi
 for name in $users; do
-    if [ -n "$ROOT" ]; then
-        while IFS=: read -r found _; do [ "$found" != "$name" ] || say user "$name" -; done <"$ROOT/etc/passwd"
-    elif groups=$(id -nG -- "$name" 2>/dev/null); then
-        say user "$name" "$groups"
-    fi
+    [ -z "$ROOT" ] || while IFS=: read -r found _; do [ "$found" != "$name" ] || say user "$name" -; done <"$ROOT/etc/passwd"
 done
 if [ -n "$packages" ]; then
     if command -v dpkg-query >/dev/null; then
@@ -131,6 +131,8 @@ if [ -n "$paths" ]; then
         stat --printf='%n\t%F\t%a\t%U\t%G\t%s\t%i\t%.9Y\n' -- $paths 2>/dev/null | cut -c2- | sort -u -t "$TAB" -k 1,1 |
             join -t "$TAB" -a 1 -e - -o 0,1.2,1.3,1.4,1.5,1.6,1.7,1.8,2.2,2.5,2.6,2.7,2.8,2.9 - "$owned"
     )
+    # One program for all links. A target with a line break in it does not end as the others do, and is read by itself.
+    links=$NL$(find $paths -maxdepth 0 -type l -printf '%p\t%l\t\n' 2>/dev/null)$NL
     answer=''
     for line in $facts; do
         IFS=$TAB
@@ -154,7 +156,9 @@ if [ -n "$paths" ]; then
             ;;
         'symbolic link')
             type='link'
-            target=$(readlink -- ".$path")
+            target=${links#*"$NL.$path$TAB"}
+            target=${target%%"$NL"*}
+            case $target in *"$TAB") target=${target%"$TAB"} ;; *) target=$(readlink -- ".$path") ;; esac
             case $target in *[[:cntrl:]]*) target=$(printf '%s' "$target" | tr -d '\000-\037\177') ;; esac
             target=${target:--}
             [ "$target" = "$id" ] && same=same || same=differs
