@@ -128,14 +128,3 @@ def test_how_long_units_are_as_they_are(tree: RenderedTree) -> None:
 def test_an_answer_that_the_script_did_not_give_is_refused(line: tuple[str, ...], tree: RenderedTree) -> None:
     with pytest.raises(HostError, match="status: the answer is not understood"):
         facts_from(tree, HostState("n1"), (("slipway", "1"), line))
-
-
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck")
-def test_shellcheck_finds_nothing(tmp_path: Path) -> None:
-    whole = tmp_path / "status.sh"
-    whole.write_text(script_text("status"))
-    # SC2086: lists of words are split on purpose; the others concern functions of the prelude that it does not use.
-    done = subprocess.run(
-        ["shellcheck", "-s", "sh", "-e", "SC2086,SC2015,SC2034,SC2329", str(whole)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
