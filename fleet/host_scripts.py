@@ -20,14 +20,16 @@ _ORDERS = frozenset({"activate", "bootstrap", "journal", "lock", "record", "remo
 """Scripts that carry out an order from standard input: its last line is "end", and without that nothing is begun."""
 WAITING_SECONDS = 900
 """How long a script may take that lets another one end first: after ten minutes it says itself for whom it waits."""
+_LIBRARIES = {"activate": ("packages",)}
+"""Parts that a script has besides the prelude that all share."""
 Lines = tuple[tuple[str, ...], ...]
 
 
 @cache
 def script_text(name: str) -> str:
-    """Return a script with the prelude that all of them share."""
+    """Return a script with the prelude that all of them share, and the parts that it has besides."""
     folder = files("fleet") / "scripts"
-    return (folder / "prelude.sh").read_text("utf-8") + (folder / f"{name}.sh").read_text("utf-8")
+    return "".join((folder / f"{part}.sh").read_text("utf-8") for part in ("prelude", *_LIBRARIES.get(name, ()), name))
 
 
 def script_argv(name: str, arguments: Sequence[str] = (), root: str = "") -> list[str]:
