@@ -199,7 +199,8 @@ class LabCluster:
                 starts[host, unit] = start
         return starts
 
-    def all_ready(self, names: Sequence[str]) -> bool:
+    def all_ready(self, names: Sequence[str] = ()) -> bool:
+        """Whether just these are the cluster's nodes and all are Ready; without names, whether all nodes are."""
         try:
             nodes = self.kubectl_json("get", "nodes")["items"]
         except AssertionError:
@@ -209,7 +210,7 @@ class LabCluster:
             for node in nodes
             if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
         }
-        return ready == set(names)
+        return ready == (set(names) or {node["metadata"]["name"] for node in nodes})
 
     def start_web_pods(self, workers: Sequence[str]) -> None:
         objects = [web_pod(worker) for worker in workers] + [WEB_SERVICE]

@@ -20,6 +20,8 @@ from tests.lab.session import environment
 
 QUICK = {"SLIPWAY_SSH_CONNECT_SECONDS": "3", "SLIPWAY_SSH_SILENT_SECONDS": "8"}
 """An operator in a hurry."""
+VERBOSITIES = (4, 5, 6)
+"""Values of `v` that no other test gives to a whole cluster, so that each of them is a change for the host."""
 SSH_SESSIONS = "sshd: root@notty"
 HELD = "/run/systemd/system/{unit}.d/50-held.conf"
 HOLD = "/run/held-by-a-test"
@@ -89,12 +91,16 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def change(lab: LabCluster, component: str, hosts: Sequence[str], flag: str = "v", value: Any = None) -> None:
-    """Give hosts another value of a flag, the next number where none is named; rendered and committed."""
+    """Give hosts another value of a flag, the next of VERBOSITIES where none is named; rendered and committed."""
 
     def edit(spec: dict[str, Any]) -> None:
         for host in hosts:
             flags = spec["hosts"][host].setdefault("components", {}).setdefault(component, {}).setdefault("flags", {})
-            flags[flag] = int(flags.get(flag, 2)) % 7 + 1 if value is None else value
+            if value is None:
+                now = flags.get(flag, VERBOSITIES[-1])
+                flags[flag] = VERBOSITIES[(VERBOSITIES.index(now) + 1) % len(VERBOSITIES)]
+            else:
+                flags[flag] = value
 
     rendered(lab, edit)
 
@@ -250,7 +256,7 @@ def boot_anew(lab: LabCluster, host: str) -> None:
 
 def wait_for_boot(lab: LabCluster, host: str, before: str) -> None:
     """Wait until a host whose systemd started at `before` has booted anew."""
-    until(lambda: started(lab, host) not in {before, ""}, 90)
+    until(lambda: started(lab, host) not in {before, ""}, 180)
 
 
 def started(lab: LabCluster, host: str) -> str:

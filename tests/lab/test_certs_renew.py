@@ -100,7 +100,7 @@ def test_all_leaves_roll_one_host_at_a_time_and_serve_without_a_restart(lab: Lab
     assert lab.unit_starts(lab.control) == before
     again = lab.invoke("plan")
     assert again.returncode == 0, again.stdout
-    assert lab.all_ready((*lab.control, *lab.workers))
+    assert lab.all_ready()
 
 
 def test_a_ca_is_refused_with_the_reason(lab: LabCluster) -> None:
@@ -138,7 +138,7 @@ def test_one_apply_brings_a_cluster_back_whose_leaves_have_all_expired(
     for host in lab.control:
         lab.sh(host, "systemctl restart --no-block etcd kube-apiserver kube-controller-manager kube-scheduler")
     time.sleep(20)
-    assert not lab.all_ready((*lab.control, *lab.workers))
+    assert not lab.all_ready()
     listed = lab.invoke("certs.list")
     assert listed.returncode == 2 and "expired on" in listed.stderr
     assert "run `invoke certs.renew --expiring`" in listed.stderr
@@ -148,4 +148,4 @@ def test_one_apply_brings_a_cluster_back_whose_leaves_have_all_expired(
     applied = lab.invoke("apply", "--yes")
     assert applied.returncode == 0, applied.stdout[-2000:] + applied.stderr
     until(lambda: serve_what_is_installed(lab), 120)
-    until(lambda: lab.all_ready((*lab.control, *lab.workers)), 180)
+    until(lambda: lab.all_ready(), 180)
