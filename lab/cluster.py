@@ -7,6 +7,7 @@ What is special about these machines, and why each override is there:
 - nf_conntrack_max is read-only in a network namespace, so kube-proxy must not set it.
 - cgroup v1 sub-trees are handed to each host: the driver is cgroupfs.
 - Two cores carry every host: etcd gets time for its heartbeats.
+- Kubelets are restarted all the time here: each reports its state every 2 s, not 10, so that a node is Ready sooner.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def lab_spec(
                 }
             },
             "etcd": {"flags": {"heartbeat-interval": 500, "election-timeout": 5000}},
+            "kubelet": {"config": {"nodeStatusUpdateFrequency": "2s", "nodeStatusReportFrequency": "5m"}},
             "kube-proxy": {"config": {"conntrack": {"maxPerCore": 0, "min": 0}}},
         },
     }

@@ -125,6 +125,11 @@ After=lab-machine.service
 [Service]
 ExecStartPost=/usr/lib/lab/first-lines
 """
+_MANAGER_CONFIG = """\
+# A pod's first process that knows no SIGTERM holds the end of each shutdown for as long; the default is 90 s.
+[Manager]
+DefaultTimeoutStopSec=15s
+"""
 _SSHD_CONFIG = """\
 PermitRootLogin prohibit-password
 PasswordAuthentication no
@@ -136,6 +141,7 @@ _FILES = {
     "usr/lib/lab/first-lines": (_FIRST_LINES_SCRIPT, 0o755),
     "etc/systemd/system/lab-machine.service": (_MACHINE_UNIT, 0o644),
     "etc/systemd/system/systemd-sysctl.service.d/lab.conf": (_SYSCTL_DROP_IN, 0o644),
+    "etc/systemd/system.conf.d/lab.conf": (_MANAGER_CONFIG, 0o644),
     "etc/ssh/sshd_config.d/lab.conf": (_SSHD_CONFIG, 0o644),
     "etc/sudoers.d/ops": ("ops ALL=(ALL) NOPASSWD: ALL\n", 0o440),
 }
