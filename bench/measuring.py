@@ -64,8 +64,10 @@ def run(
 
     def kill() -> None:
         late.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        # Those that began a session of their own, as Ansible's forks do, are not in the group.
+        for one in [*descendants(process.pid), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
 
     timer = threading.Timer(most, kill) if most else None
     if timer:
@@ -84,6 +86,19 @@ def run(
         last = "\n".join(output.strip().splitlines()[-15:])
         raise BenchError(f"`{' '.join(words[:6])}` failed with exit code {process.returncode}; it said:\n{last}")
     return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output, not late.is_set())
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have, from /proc (Linux)."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The second field is the program's name, which may hold anything; the parent is the second one behind it.
+            children.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), []).append(int(path.parent.name))
+    found = list(children.get(pid, ()))
+    for one in found:
+        found.extend(children.get(one, ()))
+    return found
 
 
 def figures(runs: Sequence[Run]) -> dict[str, Any]:

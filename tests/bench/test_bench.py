@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,11 @@ def test_a_run_counts_the_children_that_it_waited_for_and_is_ended_in_time() -> 
     slow = run(["sh", "-c", "sleep 60 & wait"], most=0.5)
     assert not slow.ended
     assert slow.seconds < 30
+    stray = run(["sh", "-c", "setsid sleep 61 </dev/null >/dev/null 2>&1 & echo $!; wait"], most=0.5)
+    began = time.monotonic()
+    # What was killed is there until its new parent has heard of it.
+    while Path(f"/proc/{stray.output.strip()}").exists():
+        assert time.monotonic() - began < 20, "a session of its own does not save it"
     with pytest.raises(BenchError, match="exit code 3"):
         run(["sh", "-c", "exit 3"])
 
