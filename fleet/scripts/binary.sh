@@ -43,11 +43,17 @@ while [ $# -ge 3 ]; do
     waiting=$(sibling "$ROOT$path")
     (umask 022 && mkdir -p "${waiting%/*}") || fail "${path%/*} cannot be made"
     rm -f -- "$waiting"
-    if [ "$member" = - ]; then
+    proved=''
+    if [ "$member" = - ] && [ $# -lt 3 ] && [ "$(stat -c %d -- "$part")" = "$(stat -c %d -- "${waiting%/*}")" ]; then
+        # A rename: the bytes whose digest was proved. Executables are large; each is written and read once.
+        mv -fT -- "$part" "$waiting" || fail "$path cannot be written"
+        proved=$sha256
+    elif [ "$member" = - ]; then
         cp --reflink=auto -- "$part" "$waiting" && [ "$(sum_of "$waiting")" = "$sha256" ] || {
             rm -f "$waiting"
             fail "$path cannot be written"
         }
+        proved=$sha256
     else
         tar -xOf "$part" -- "$member" >"$waiting" 2>/dev/null || tar -xOf "$part" -- "./$member" >"$waiting" || {
             rm -f "$waiting"
@@ -58,8 +64,9 @@ while [ $# -ge 3 ]; do
     label "$waiting" "$path"
     sync "$waiting" || fail "$path cannot be flushed to disk"
     mv -fT "$waiting" "$ROOT$path" || fail "$path cannot be put in place"
-    # The digest is read from what lies there now, whatever was meant to.
-    record_line "$path" binary binaries "$component" "$sha256" >>"$records" || fail "the records cannot be written"
+    # The digest of a member is read from what lies there now, whatever was meant to.
+    record_line "$path" binary binaries "$component" "$sha256" - - "$proved" >>"$records" ||
+        fail "the records cannot be written"
     say changed "$path"
 done
 keep_records "$records"

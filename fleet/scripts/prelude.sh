@@ -212,12 +212,12 @@ sweep() {
 }
 
 # One record: key kind phase component sha256 size inode mtime id restarts reloads. It says what we installed, how to know
-# it again, and which units read it ($6 and $7).
+# it again, and which units read it ($6 and $7). $8 is the digest where it has just been computed of these very bytes.
 record_line() {
     facts=-$TAB-$TAB-$TAB-
     case $2 in
     file | secret | binary)
-        facts=$(sum_of "$ROOT$1")$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
+        facts=${8:-$(sum_of "$ROOT$1")}$TAB$(stat --printf='%s\t%i\t%.9Y' -- "$ROOT$1") || fail "$1 cannot be read"
         ;;
     esac
     say "$1" "$2" "$3" "$4" "$facts" "${5:--}" "${6:--}" "${7:--}"

@@ -213,6 +213,13 @@ def test_a_secret_that_does_not_open_is_told_before_any_host_gets_anything(place
         assert not (place.hosts[name].root / "opt").exists() and not place.hosts[name].state("staged").exists()
 
 
+def stand_in(program: Path, text: str) -> Path:
+    """Put a script in the place of a program of a host."""
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    return program
+
+
 def binary_script(root: Path, content: bytes) -> subprocess.Popen[bytes]:
     """Start the script `binary` and send it the first half of an artifact."""
     words = [hashlib.sha256(content).hexdigest(), "-", "/opt/idle/1.0/idle", "-", "idle"]
@@ -264,11 +271,21 @@ def test_a_binary_of_a_run_that_is_gone_leaves_nothing_behind(tmp_path: Path, wh
     assert (tmp_path / "opt/idle/1.0/idle").exists() is whole
 
 
+def test_a_binary_is_written_once_where_all_lies_on_one_file_system(place: Place) -> None:
+    host = place.hosts["n1"]
+    stand_in(host.fake / "bin/cp", "exit 1")
+    place.run(push_run)
+    assert (host.root / "opt/idle/1.0/idle").stat().st_mode & 0o7777 == 0o755
+    records = [line.split("\t") for line in host.state("installed").read_text().splitlines()]
+    assert [words[4] for words in records if words[1] == "binary"] == [place.locked]
+    assert list(host.state("artifacts").iterdir()) == []
+
+
 def test_a_binary_that_was_not_written_whole_is_not_put_in_place(place: Place) -> None:
     host = place.hosts["n1"]
-    program = host.fake / "bin/cp"
-    program.write_text('#!/bin/sh\nfor to; do :; done\nprintf torn >"$to"\n')
-    program.chmod(0o755)
+    # Every folder a file system of its own: then the artifact is copied.
+    stand_in(host.fake / "bin/stat", '[ "$1 $2" != "-c %d" ] || { echo "$4"; exit; }\nexec /usr/bin/stat "$@"')
+    program = stand_in(host.fake / "bin/cp", 'for to; do :; done\nprintf torn >"$to"')
     with pytest.raises(HostError, match="idle cannot be written"):
         place.run(push_run)
     assert not [path for path in (host.root / "opt").rglob("*") if path.is_file()]
