@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+_LOOK_SECONDS = 3.0
+
 
 class BenchError(Exception):
     """A measurement that could not be made; the text says what to do."""
@@ -133,7 +135,10 @@ def alternated(count: int, *measured: Callable[[], Run]) -> list[list[Run]]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what this machine is, without its name, and how busy it was before a measurement."""
+    """Return what this machine is, without its name, and how many of its cores were busy before a measurement.
+
+    Not the load average: that still counts what has ended minutes ago.
+    """
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
@@ -141,5 +146,18 @@ def machine() -> dict[str, Any]:
         "memoryGiB": round(pages / 2**30, 1),
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
-        "loadBefore": round(os.getloadavg()[0], 2),
+        "busyBefore": round(busy_cores(_LOOK_SECONDS), 2),
     }
+
+
+def busy_cores(seconds: float) -> float:
+    """Return how many cores work on average during some seconds, from /proc/stat (Linux)."""
+
+    def used() -> float:
+        # user nice system idle iowait irq softirq steal, in ticks of all cores together.
+        ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+    before, began = used(), time.monotonic()
+    time.sleep(seconds)
+    return (used() - before) / (time.monotonic() - began)

@@ -13,7 +13,7 @@ import pytest
 
 from bench import report
 from bench.bring_up import phases_of
-from bench.measuring import BenchError, run
+from bench.measuring import BenchError, busy_cores, run
 from bench.results import save
 from bench.workspace import spec_of
 from generator.spec import load_text
@@ -25,7 +25,7 @@ MACHINE = {
     "memoryGiB": 4,
     "kernel": "6.1",
     "python": "3.11",
-    "loadBefore": 0.1,
+    "busyBefore": 0.1,
 }
 
 
@@ -143,6 +143,14 @@ def test_a_run_counts_the_children_that_it_waited_for_and_is_ended_in_time() -> 
         assert time.monotonic() - began < 20, "a session of its own does not save it"
     with pytest.raises(BenchError, match="exit code 3"):
         run(["sh", "-c", "exit 3"])
+
+
+def test_work_of_others_is_seen_before_a_measurement() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            assert busy_cores(1.0) > 0.4
+        finally:
+            busy.kill()
 
 
 def test_every_program_says_what_it_can_do() -> None:
