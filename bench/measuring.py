@@ -137,7 +137,7 @@ def alternated(count: int, *measured: Callable[[], Run]) -> list[list[Run]]:
 def machine() -> dict[str, Any]:
     """Return what this machine is, without its name, and how many of its cores were busy before a measurement.
 
-    Not the load average: that still counts what has ended minutes ago.
+    The load average is there too, but it still counts what has ended minutes ago.
     """
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
@@ -146,6 +146,7 @@ def machine() -> dict[str, Any]:
         "memoryGiB": round(pages / 2**30, 1),
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
+        "loadBefore": round(os.getloadavg()[0], 2),
         "busyBefore": round(busy_cores(_LOOK_SECONDS), 2),
     }
 

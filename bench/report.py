@@ -170,9 +170,10 @@ def bring_up_tables(found: Mapping[str, Any]) -> str:
 def _machine(facts: Mapping[str, Any]) -> str:
     text = (
         f"Measured {facts['date']}: {facts['cores']} cores, {facts['memoryGiB']} GiB, kernel {facts['kernel']}, Python "
-        f"{facts['python']}; cores busy before: {facts['busyBefore']}."
+        f"{facts['python']}; cores busy before: {facts.get('busyBefore', 'not recorded')}; load average of the minute "
+        f"before, in which another benchmark may have ended: {facts['loadBefore']}."
     )
-    if facts["busyBefore"] > facts["cores"] / 8:
+    if facts.get("busyBefore", 0.0) > facts["cores"] / 8:
         text += (
             " **The machine was busy with other work**: its seconds are several times those of a quiet one and vary "
             "widely. Read the CPU seconds, and measure again on a quiet machine."
