@@ -34,7 +34,8 @@ def disk(seen: Seen) -> Iterator[Finding]:
             free = machine.disks[paths[0]].free
             least, good = (sum(room[path][at] for path in paths) for at in (0, 1))
             enough = least if machine.settled else good
-            if free >= enough:
+            # A full one is found by `root`, in plainer words.
+            if free >= enough or free < FULL_KIB:
                 continue
             word = "needed" if free < least else "good"
             number = least if free < least else good

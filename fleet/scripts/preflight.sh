@@ -16,10 +16,11 @@ for line in $asked; do
     esac
 done
 
-# The first line of the file $2, as the fact $1.
+# The first line of the file $2, as the fact $1. Not by `read`, which takes a byte at a time: /proc/sys gives numbers in
+# one piece or cut off.
 say_first() {
     value=''
-    [ ! -r "$ROOT$2" ] || IFS= read -r value 2>/dev/null <"$ROOT$2"
+    [ ! -r "$ROOT$2" ] || value=$(head -n 1 -- "$ROOT$2" 2>/dev/null)
     [ -z "$value" ] || say "$1" "$value"
 }
 
