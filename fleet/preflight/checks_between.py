@@ -29,7 +29,7 @@ def clock(seen: Seen) -> Iterator[Finding]:
             todo = "set the clock there, or here, and let all follow one source (chrony)"
             yield Finding(host.name, text, todo, f"{abs(machine.clock_ahead):.0f} s")
         elif abs(apart) > APART_SECONDS:
-            way = "before" if apart > 0 else "behind"
+            way = "ahead of" if apart > 0 else "behind"
             text, todo = f"its clock is {way} the other hosts' clocks", "set it, and let all follow one source (chrony)"
             yield Finding(host.name, text, todo, f"{abs(apart):.0f} s", "warning")
 

@@ -37,7 +37,7 @@ def sudo(seen: Seen) -> Iterator[Finding]:
 def _reason(seen: Seen, name: str, why: str) -> tuple[str, str]:
     """Return what is wrong and what to do in the words of the error, which says the cluster and the host first."""
     what, _, todo = why.removeprefix(f"{seen.tree.cluster}/").removeprefix(f"{name}: ").partition("; ")
-    return what, todo or "see why the host does not answer"
+    return what.removeprefix("ssh: ").removeprefix("sudo: "), todo or "see why the host does not answer"
 
 
 def system(seen: Seen) -> Iterator[Finding]:

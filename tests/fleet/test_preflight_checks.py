@@ -218,7 +218,7 @@ def test_a_host_that_does_not_answer_is_told_once() -> None:
     silent = {(caller, target, port) for caller, target, port in needed_ways() if target == "cp-3"}
     (one,) = found(ways(silent, unreachable=away))
     assert (one.check, one.host) == ("ssh", "cp-3")
-    assert one.text == "ssh: 10.0.0.3:22 cannot be reached (no answer)"
+    assert one.text == "10.0.0.3:22 cannot be reached (no answer)"
     assert one.todo == "check address, port and jump hosts"
 
 
