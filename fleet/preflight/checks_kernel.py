@@ -68,8 +68,8 @@ def swap(seen: Seen) -> Iterator[Finding]:
             continue
         detail = ", ".join(machine.swaps)
         if wants.handles(host, "swap"):
-            if not machine.settled:
-                yield Finding(host.name, "swap is on", "nothing: the apply turns it off for good", detail, "warning")
+            todo = "see why our unit has not turned it off" if machine.settled else "nothing: the apply turns it off"
+            yield Finding(host.name, "swap is on", todo, detail, "warning")
             continue
         text = "swap is on, with which a kubelet does not start"
         todo = "`swapoff -a` and take it out of /etc/fstab, or set kubelet config failSwapOn: false"

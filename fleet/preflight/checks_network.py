@@ -77,9 +77,9 @@ def _meets(port: Port, one: Listening, host: Host) -> bool:
 def _ours(one: Listening, host: Host, machine: Machine) -> bool:
     if f"unit:{one.unit}" in machine.own:
         return True
-    if machine.settled:
+    if machine.own and one.unit in {"", PODS}:
         # Pods of this cluster, and what could not be made out: status judges those.
-        return one.unit in {"", PODS}
+        return True
     return machine.underway and one.unit in {unit.name for unit in host.units()}
 
 

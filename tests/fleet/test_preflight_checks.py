@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,3 +253,8 @@ def test_an_unknown_check_is_an_error_with_the_nearest() -> None:
         known_checks(["port"])
     with pytest.raises(WorkspaceError, match="there is no such check; there are"):
         known_checks(["horoscope"])
+
+
+def test_every_check_is_on_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/preflight.md").read_text()
+    assert not [check.name for check in CHECKS if f"`{check.name}`" not in page]
