@@ -35,7 +35,7 @@ async def require_preflight(fleet: Fleet, session: Session, needed: Iterable[str
     found = judged(seen, skip)
     for hosts, check, severity, text, todo in rows(found):
         if severity == "warning":
-            fleet.reporter.event("warning", host=hosts, text=f"{hosts}: {text}; {todo} (check {check})")
+            fleet.reporter.event("warning", check=check, text=f"{hosts}: {text}; {todo} (check {check})")
     if errors := [one for one in found if one.severity == "error"]:
         cluster = fleet.tree.cluster
         told = f"{cluster}: nothing was changed; what you know better than a check is left out with --skip CHECK"
