@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from fleet.folding import folded
@@ -100,12 +100,12 @@ def reach(seen: Seen) -> Iterator[Finding]:
     """Find ways between hosts on which nothing comes back; a port on which nobody listens yet answers."""
     silent: dict[tuple[str, int, str], list[str]] = {}
     for way in seen.ways:
-        if way.target in seen.unreachable:
+        if way.target in seen.silent:
             continue
         if way.answer == "silent":
             silent.setdefault((way.caller, way.port, way.component), []).append(way.target)
     todo = "open it between these hosts, in the firewall of the host and of the network (ports.yaml has all of them)"
-    lost = _lost_targets(seen.ways, seen.unreachable)
+    lost = _lost_targets(seen.ways, seen.silent)
     for (caller, port, component), targets in sorted(silent.items()):
         left = [target for target in targets if (target, port) not in lost]
         if left:
@@ -115,11 +115,11 @@ def reach(seen: Seen) -> Iterator[Finding]:
         yield Finding(target, f"no host that was asked gets an answer from it on port {port} ({component})", todo)
 
 
-def _lost_targets(ways: Sequence[Way], unreachable: Mapping[str, str]) -> dict[tuple[str, int], str]:
+def _lost_targets(ways: Sequence[Way], away: Collection[str]) -> dict[tuple[str, int], str]:
     """Return the ports that several hosts tried and none reached: what is wrong is there, not at each caller."""
     tried: dict[tuple[str, int, str], list[bool]] = {}
     for way in ways:
-        if way.target not in unreachable:
+        if way.target not in away:
             tried.setdefault((way.target, way.port, way.component), []).append(way.answer == "silent")
     return {
         (target, port): component

@@ -55,7 +55,8 @@ async def look(session: Session, names: Iterable[str], skip: Collection[str] = (
                 await session.drop(name)
 
     await asyncio.gather(*map(one, names))
-    return Seen(tree, names, machines, dict(sorted(unreachable.items())), forwarding, tuple(sorted(ways)))
+    away = frozenset(session.unreachable) - set(names)
+    return Seen(tree, names, machines, dict(sorted(unreachable.items())), forwarding, tuple(sorted(ways)), away)
 
 
 async def _asked(tree: RenderedTree, host: Host, connection: Connection, skip: Collection[str]) -> Machine:

@@ -29,7 +29,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen; `names` are the hosts that were asked, `unreachable` maps those that did not answer to why."""
+    """What was seen; `names` are the hosts that were asked, `unreachable` maps those that did not answer to why.
+
+    `away` are hosts that were not asked and are known not to answer, such as those that a run goes on without.
+    """
 
     tree: RenderedTree
     names: tuple[str, ...]
@@ -37,6 +40,12 @@ class Seen:
     unreachable: Mapping[str, str] = field(default_factory=dict)
     forwarding: Mapping[str, Forwarding] = field(default_factory=dict)
     ways: tuple[Way, ...] = ()
+    away: frozenset[str] = frozenset()
+
+    @property
+    def silent(self) -> frozenset[str]:
+        """The hosts from which no answer is to be expected."""
+        return self.away | set(self.unreachable)
 
     def each(self) -> Iterator[tuple[Host, Machine]]:
         """Yield the hosts that answered, by name, with what they said."""

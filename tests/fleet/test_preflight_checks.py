@@ -95,16 +95,18 @@ def test_a_planted_fault_is_found_by_its_check_alone(
 
 
 @pytest.mark.parametrize(
-    ("check", "field", "words"),
+    ("check", "field", "severity", "words"),
     [
-        ("machine-id", "machine_id", "have the same machine-id"),
-        ("product-uuid", "product_uuid", "have the same product_uuid"),
-        ("hostname", "hostname", "have the same host name"),
+        ("machine-id", "machine_id", "error", "have the same machine-id"),
+        ("product-uuid", "product_uuid", "warning", "have the same product_uuid"),
+        ("hostname", "hostname", "error", "have the same host name"),
     ],
 )
-def test_what_two_hosts_share_is_found_on_both(check: str, field: str, words: str) -> None:
+def test_what_two_hosts_share_is_found_on_both(check: str, field: str, severity: str, words: str) -> None:
     both = found(seen({name: {field: "Same"} for name in ("cp-2", WORKER)}))
-    assert [(one.check, one.host, one.severity) for one in both] == [(check, "cp-2", "error"), (check, WORKER, "error")]
+    assert [(one.check, one.host, one.severity) for one in both] == [
+        (check, "cp-2", severity), (check, WORKER, severity),
+    ]  # fmt: skip
     assert words in both[0].text and both[0].text == both[1].text
     assert not found(seen({name: {field: ""} for name in tree().hosts}), check)
 
@@ -221,6 +223,12 @@ def test_a_host_that_does_not_answer_is_told_once() -> None:
     assert (one.check, one.host) == ("ssh", "cp-3")
     assert one.text == "10.0.0.3:22 cannot be reached (no answer)"
     assert one.todo == "check address, port and jump hosts"
+
+
+def test_a_host_that_a_run_goes_on_without_is_no_fault_of_those_that_ask() -> None:
+    silent = {(caller, target, port) for caller, target, port in needed_ways() if target == "cp-3"}
+    assert found(ways(silent)) != []
+    assert found(ways(silent, away=frozenset({"cp-3"}))) == []
 
 
 def test_a_login_without_sudo_is_a_finding_of_its_own() -> None:
