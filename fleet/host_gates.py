@@ -32,23 +32,41 @@ async def preflight(context: GateContext, parameters: Mapping[str, Any]) -> str:
 
 def preflight_faults(host: Host, state: HostState, *, fetch: str) -> list[str]:
     """Return everything that stands against working with a host; `fetch` as in the inventory (push or host)."""
-    faults = []
-    system = f"{_SYSTEMS.get(state.os_id, state.os_id)}-{state.os_version}"
-    if system != host.pool.os and not system.startswith(f"{host.pool.os}."):
-        faults.append(f"it runs {system}, pool {host.pool.name} says {host.pool.os}")
-    arch = _ARCHES.get(state.arch, state.arch)
-    if arch != host.pool.arch:
-        faults.append(f"its processor is {arch}, pool {host.pool.name} says {host.pool.arch}")
-    missing = [program for program in state.missing_programs if program not in {"curl", "wget"}]
-    if fetch == "host" and {"curl", "wget"} <= set(state.missing_programs):
-        missing.append("curl or wget")
-    if missing:
-        faults.append(f"these programs are missing: {', '.join(missing)}")
-    if abs(state.clock_ahead) > CLOCK_SECONDS:
-        faults.append(
-            f"its clock is {abs(state.clock_ahead):.0f} s away from this machine's, certificates would not be valid"
-        )
-    return faults
+    missing = missing_programs(state.missing_programs, fetch=fetch)
+    faults = [
+        system_fault(host, state.os_id, state.os_version),
+        arch_fault(host, state.arch),
+        f"these programs are missing: {', '.join(missing)}" if missing else "",
+        clock_fault(state.clock_ahead),
+    ]
+    return [fault for fault in faults if fault]
+
+
+def system_fault(host: Host, name: str, version: str) -> str:
+    """Return why a distribution, as /etc/os-release names it, is not that of the host's pool, "" where it is."""
+    system = f"{_SYSTEMS.get(name, name)}-{version}"
+    if system == host.pool.os or system.startswith(f"{host.pool.os}."):
+        return ""
+    return f"it runs {system}, pool {host.pool.name} says {host.pool.os}"
+
+
+def arch_fault(host: Host, machine: str) -> str:
+    """Return why a processor, as uname names it, is not that of the host's pool, "" where it is."""
+    arch = _ARCHES.get(machine, machine)
+    return "" if arch == host.pool.arch else f"its processor is {arch}, pool {host.pool.name} says {host.pool.arch}"
+
+
+def missing_programs(missing: Sequence[str], *, fetch: str) -> list[str]:
+    """Return which of the programs that are not there are needed; of curl and wget one is enough, where hosts fetch."""
+    needed = [program for program in missing if program not in {"curl", "wget"}]
+    return [*needed, "curl or wget"] if fetch == "host" and {"curl", "wget"} <= set(missing) else needed
+
+
+def clock_fault(ahead: float) -> str:
+    """Return why a clock that is so many seconds before this machine's is too far off, "" where it is not."""
+    if abs(ahead) <= CLOCK_SECONDS:
+        return ""
+    return f"its clock is {abs(ahead):.0f} s away from this machine's, certificates would not be valid"
 
 
 @gate("units", timeout=120)

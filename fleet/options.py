@@ -20,6 +20,7 @@ class Options:
     mirror. `skip_unreachable` goes on without hosts that do not answer, never below etcd's quorum. `stale_ok` is only
     written into the journal here; the verb has checked the tree. `wait`: how long another run's lock is waited for;
     `gate_seconds`: the longest wait for each gate, None for what each kind of gate takes; both in seconds.
+    `skip_checks`: names of preflight checks to leave out.
     """
 
     limit: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ class Options:
     stale_ok: bool = False
     wait: float = 0.0
     gate_seconds: float | None = None
+    skip_checks: tuple[str, ...] = ()
     command: str = "invoke apply"
 
 

@@ -35,6 +35,8 @@ from fleet.journal import Entry, journalled
 from fleet.lock import Lock
 from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
+from fleet.preflight.before_apply import require_preflight
+from fleet.preflight.table import known_checks
 from fleet.push import Delivery, delivery, push_host
 from fleet.secrets import SecretStore
 from fleet.session import Session
@@ -110,6 +112,7 @@ async def apply_run(fleet: Fleet, agree: Agree = agree_to_all) -> Plan:
     if fleet.options.dry_run:
         return await plan_run(fleet)
     require_all_locked(fleet.tree.cluster, fleet.tree.artifacts.values())
+    known_checks(fleet.options.skip_checks)
     for name in fleet.options.phases:
         fleet.tree.phase(name)
     for phase in fleet.tree.phases:
@@ -144,6 +147,7 @@ async def _locked(
     needed = [name for name, host in plan.hosts.items() if host.needed]
     require_fit(fleet, session, needed)
     await require_whole_formation(fleet, session, plan)
+    await require_preflight(fleet, session, needed)
     await require_credentials(fleet, api)
     if await refuse_lost_control_plane(fleet, session, api):
         await _sweep_tokens(api)

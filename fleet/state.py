@@ -203,7 +203,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
             arch=facts["arch"],
             os_id=_text(os_words[0]),
             os_version=_text(os_words[1]),
-            clock_ahead=0.0 if now is None else _outside(int(facts["time"]), now if asked is None else asked, now),
+            clock_ahead=0.0 if now is None else outside(int(facts["time"]), now if asked is None else asked, now),
             generation=facts.get("generation", ""),
             cordoned="cordoned" in facts,
             phases=phases,
@@ -269,7 +269,8 @@ def _units(lines: Iterable[str]) -> dict[str, UnitFacts]:
     return found
 
 
-def _outside(moment: float, earliest: float, latest: float) -> float:
+def outside(moment: float, earliest: float, latest: float) -> float:
+    """Return by how many seconds a moment lies before (below 0) or after the time between two others, 0 inside."""
     return min(moment - earliest, 0.0) + max(moment - latest, 0.0)
 
 

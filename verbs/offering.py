@@ -15,6 +15,7 @@ from invoke.tasks import Task
 VERBS: Mapping[str, tuple[str, ...]] = {
     "new": ("new", "validate"),
     "rendering": ("lock", "render", "diff", "explain"),
+    "preflight": ("preflight",),
     "running": ("plan", "push", "apply", "kubeconfig"),
     "rollback": ("rollback",),
     "status": ("status",),

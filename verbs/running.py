@@ -47,6 +47,7 @@ PLAN_STYLES = {
 }
 BREAK_LOCK = "take the cluster's lock from its holder, whose name is shown"
 WAIT = "wait at most so many minutes for the lock while another run holds it"
+SKIP_CHECKS = "leave out these checks of the preflight, by name, separated by commas"
 DEEP = "read every file on the hosts again instead of trusting size and time"
 
 
@@ -197,6 +198,7 @@ def push(
         "wait": WAIT,
         "gate-timeout": "wait at most so many seconds for each health gate; else what each kind of gate takes",
         "yes": "do not ask before something is removed",
+        "skip": SKIP_CHECKS,
     },
 )
 def apply(
@@ -214,6 +216,7 @@ def apply(
     wait: int = 0,
     gate_timeout: int = 0,
     yes: bool = False,
+    skip: str | None = None,
 ) -> int:
     """Push what is not staged, then activate it phase by phase behind health gates. Run it again to resume.
 
@@ -232,6 +235,7 @@ def apply(
         gate_seconds=float(gate_timeout) if gate_timeout else None,
         stale_ok=stale_ok,
         dry_run=dry_run,
+        skip_checks=words(skip),
         command=" ".join(["invoke", *sys.argv[1:]]),
     )
     fleet = fleet_of(place, options, as_json=json)

@@ -24,6 +24,19 @@ fail() {
     exit 9
 }
 
+# Which distribution this is, and which release.
+say_os() {
+    id='' version=''
+    if [ -r "$ROOT/etc/os-release" ]; then
+        while IFS='=' read -r name value; do
+            value=${value#[\"\']}
+            value=${value%[\"\']}
+            case $name in ID) id=$value ;; VERSION_ID) version=$value ;; esac
+        done <"$ROOT/etc/os-release"
+    fi
+    say os "${id:--}" "${version:--}"
+}
+
 sum_of() {
     sum=$(sha256sum <"$1") || fail "$1 cannot be read"
     printf '%s' "${sum%% *}"

@@ -25,15 +25,7 @@ done
 say slipway 1
 say time "$(date +%s)"
 say arch "$(uname -m)"
-id='' version=''
-if [ -r "$ROOT/etc/os-release" ]; then
-    while IFS='=' read -r name value; do
-        value=${value#[\"\']}
-        value=${value%[\"\']}
-        case $name in ID) id=$value ;; VERSION_ID) version=$value ;; esac
-    done <"$ROOT/etc/os-release"
-fi
-say os "${id:--}" "${version:--}"
+say_os
 generation=''
 if [ -r "$STATE/generation" ]; then
     IFS= read -r generation <"$STATE/generation" && say generation "$generation"

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from fleet.host_scripts import Lines
 from fleet.state import HostState, shown_blocks
-from fleet.status.listening import Listening, socket_address
+from fleet.status.listening import Listening, listening_from
 from fleet.tree import Host, RenderedTree
 from generator.errors import HostError
 
@@ -78,8 +78,7 @@ def facts_from(tree: RenderedTree, state: HostState, lines: Lines) -> HostFacts:
     """Return the facts in an answer; raises HostError for one that the script cannot have given."""
     host = tree.hosts[state.host]
     up: float | None = None
-    holders: dict[str, tuple[str, int, str]] = {}
-    sockets: list[tuple[str, str]] = []
+    sockets: list[tuple[str, ...]] = []
     shown: list[str] = []
     ders: dict[str, bytes] = {}
     try:
@@ -92,21 +91,13 @@ def facts_from(tree: RenderedTree, state: HostState, lines: Lines) -> HostFacts:
                     up = float(rest[0])
                 case "show":
                     shown.append("\t".join(rest))
-                case "listen":
-                    sockets.append((rest[1], rest[2]))
-                case "holder":
-                    holders[rest[0]] = (
-                        "" if rest[2] == "-" else rest[2],
-                        int(rest[1]),
-                        "" if rest[3] == "-" else rest[3],
-                    )
+                case "listen" | "holder":
+                    sockets.append((word, *rest))
                 case "certificate":
                     ders[rest[0]] = base64.b64decode(rest[1]) if rest[1] != "-" else b""
                 case _:
                     raise ValueError(f"unknown line {word}")
-        listening = {Listening(port, address, *holders.get(inode, ("", 0, ""))) for (address, port), inode in (
-            (socket_address(text), inode) for text, inode in sockets
-        )}  # fmt: skip
+        listening = listening_from(sockets)
         seconds = {} if up is None else _seconds(shown, up)
     except (ValueError, IndexError) as error:
         raise HostError(
@@ -121,7 +112,7 @@ def facts_from(tree: RenderedTree, state: HostState, lines: Lines) -> HostFacts:
         except ValueError:
             unreadable.append(path)
     absent = tuple(path for path in certificate_paths(tree, host) if path not in ders)
-    return HostFacts(state, seconds, tuple(sorted(listening)), certificates, tuple(unreadable), absent)
+    return HostFacts(state, seconds, listening, certificates, tuple(unreadable), absent)
 
 
 def _certificate(der: bytes, *, rotates: bool) -> Certificate:

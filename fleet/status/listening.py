@@ -63,6 +63,26 @@ def socket_address(text: str) -> tuple[str, int]:
     return str(found.ipv4_mapped or found), int(port, 16)
 
 
+def listening_from(lines: Iterable[Sequence[str]]) -> tuple[Listening, ...]:
+    """Return who listens from the lines "listen" and "holder" of fleet/scripts/listeners.sh.
+
+    Raises ValueError or IndexError for lines that the script cannot have given.
+    """
+    holders: dict[str, tuple[str, int, str]] = {}
+    sockets: list[tuple[str, str]] = []
+    for word, *rest in lines:
+        if word == "listen":
+            sockets.append((rest[1], rest[2]))
+        else:
+            inode, pid, name, unit = rest
+            holders[inode] = ("" if name == "-" else name, int(pid), "" if unit == "-" else unit)
+    found: set[Listening] = set()
+    for text, inode in sockets:
+        address, port = socket_address(text)
+        found.add(Listening(port, address, *holders.get(inode, ("", 0, ""))))
+    return tuple(sorted(found))
+
+
 def missing(table: Iterable[Port], found: Sequence[Listening], address: str) -> tuple[tuple[Port, str], ...]:
     """Return the ports that should be open and are not, each with the scope on which nobody listens.
 

@@ -1,0 +1,114 @@
+"""What the rendered tree wants of a host before anything of ours is there: programs, room, modules, ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from fleet.state import PROGRAMS
+from fleet.tree import Host, RenderedTree
+
+MODULES = ("overlay", "br_netfilter", "nf_conntrack")
+"""What the kernel of every node must have: containerd's snapshots, pods behind Services, kube-proxy."""
+TIME_SERVICES = (
+    "chronyd.service", "chrony.service", "systemd-timesyncd.service", "ntpd.service", "ntp.service", "ntpsec.service",
+    "openntpd.service",
+)  # fmt: skip
+FIREWALLS = ("firewalld.service", "ufw.service", "nftables.service", "iptables.service")
+"""Units by which distributions load rules of their own."""
+_GIB = 1024 * 1024
+_ROOM: Mapping[str, tuple[int, int]] = {
+    # etcd's quota is 2 GiB by default, and a defragmentation writes the data a second time.
+    "etcd": (2 * _GIB, 8 * _GIB),
+    "containerd": (5 * _GIB, 20 * _GIB),
+    "kubelet": (1 * _GIB, 5 * _GIB),
+}
+_OPT = (1 * _GIB, 3 * _GIB)
+_STATE = (_GIB // 4, _GIB)
+_OTHERS = (
+    # kubeadm
+    "/etc/kubernetes/manifests/*.yaml", "/etc/kubernetes/admin.conf", "/etc/kubernetes/kubelet.conf",
+    "/var/lib/kubelet/kubeadm-flags.env", "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
+    "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf",
+    # units of a distribution's packages or of another installer
+    "/etc/systemd/system/kubelet.service", "/etc/systemd/system/kube-proxy.service",
+    "/etc/systemd/system/kube-apiserver.service", "/usr/lib/systemd/system/kubelet.service",
+    # k3s, RKE2, k0s, MicroK8s
+    "/etc/systemd/system/k3s*.service", "/usr/local/bin/k3s", "/etc/rancher/k3s", "/var/lib/rancher/k3s",
+    "/etc/systemd/system/rke2*.service", "/var/lib/rancher/rke2", "/var/lib/k0s", "/var/snap/microk8s",
+)  # fmt: skip
+CNI = "/etc/cni/net.d/"
+
+
+def programs(tree: RenderedTree, host: Host) -> tuple[str, ...]:
+    """Return the programs that the host must have before the first apply (DESIGN §4)."""
+    names = list(PROGRAMS)
+    if "control-plane" in host.pool.roles:
+        # The csr-approver reads requests for certificates with it.
+        names.append("openssl")
+    if tree.fetch == "host":
+        names += ["curl", "wget"]
+    return tuple(names)
+
+
+def room(host: Host) -> dict[str, tuple[int, int]]:
+    """Return the folders that will grow, each with the KiB without which it does not work, and those for good use."""
+    found = {"/opt": _OPT} if any(item.kind == "binary" for item in host.items) else {}
+    found["/var/lib/slipway"] = _STATE
+    for item in host.items:
+        if item.kind == "directory" and item.component in _ROOM and not item.path.startswith(("/etc/", "/opt/")):
+            found[item.path] = _ROOM[item.component]
+    return found
+
+
+def modules(host: Host) -> tuple[str, ...]:
+    """Return the kernel modules without which the host cannot be a node."""
+    return MODULES if host.node else ()
+
+
+def etcd_data(tree: RenderedTree, host: Host) -> str:
+    """Return where the host's etcd member keeps its data, "" where it has none."""
+    phase = tree.etcd_phase
+    return phase.formation["data"] if phase is not None and phase.roles & host.pool.roles else ""
+
+
+def remains(tree: RenderedTree, host: Host) -> tuple[str, ...]:
+    """Return the patterns of what other installations of Kubernetes leave behind."""
+    data = etcd_data(tree, host)
+    return (*_OTHERS, f"{CNI}*", *([f"{data}/member"] if data else []))
+
+
+def urls(tree: RenderedTree, host: Host) -> tuple[str, ...]:
+    """Return one address for each server from which the host itself fetches its binaries; none where we bring them."""
+    if tree.fetch != "host":
+        return ()
+    found: dict[tuple[str, str], str] = {}
+    for item in host.items:
+        artifact = tree.artifacts.get((item.artifact, item.version, item.arch)) if item.kind == "binary" else None
+        if artifact is not None and artifact.url:
+            parts = urlsplit(artifact.url)
+            found.setdefault((parts.scheme, parts.netloc), artifact.url)
+    return tuple(sorted(found.values()))
+
+
+def kubelet_config(host: Host) -> Mapping[str, Any]:
+    """Return the kubelet's configuration on a host, empty where there is none."""
+    for item in host.items:
+        if item.kind == "file" and b"kind: KubeletConfiguration" in item.content:
+            return _mapping(item.content)
+    return {}
+
+
+@lru_cache(maxsize=64)
+def _mapping(text: bytes) -> Mapping[str, Any]:
+    document = yaml.safe_load(text)
+    return document if isinstance(document, dict) else {}
+
+
+def handles(host: Host, word: str) -> bool:
+    """Return whether a unit that we put on the host has a word in its name: then an apply sees to "swap"."""
+    return any(word in unit.name for unit in host.units())
