@@ -7,4 +7,5 @@ if [ -z "$found" ]; then
     echo "no interface has $SLIPWAY_NODE_IP; correct the host's address in cluster.yaml, or name api.vip.interface" >&2
     exit 1
 fi
-printf '$ENDPOINT_INTERFACE=%s\n' "${found%%@*}" >@FILE@
+# What begins with a dollar is a definition to keepalived, not to this shell.
+printf '%sENDPOINT_INTERFACE=%s\n' '$' "${found%%@*}" >@FILE@
