@@ -91,7 +91,7 @@ class EndpointVip:
             yield HostFile(env_file(NAME), facts, NAME, phase, restarts=(UNIT,))
         text = _keepalived(cluster, vip, view.host)
         content = SecretTemplate(text) if vip.has_password else text
-        yield HostFile(CONFIG, content, NAME, phase, mode=0o600, reloads=(UNIT,))
+        yield HostFile(CONFIG, content, NAME, phase, mode=0o400, reloads=(UNIT,))
 
 
 def _vip(cluster: Cluster) -> Vip:
