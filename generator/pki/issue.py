@@ -261,9 +261,11 @@ class _Issue:
         for name in entries:
             path = sealing.sealed_path(self.store.cluster_dir, name)
             if not path.is_file():
+                loss = (
+                    ": what was encrypted with it cannot be read without it" if name.startswith("encryption/") else ""
+                )
                 raise PkiError(
-                    f"{shown(path)}: {INDEX_FILE} lists the secret {name} and it is missing; restore it from git: what "
-                    "was encrypted with it cannot be read without it"
+                    f"{shown(path)}: {INDEX_FILE} lists the secret {name} and it is missing; restore it from git{loss}"
                 )
             self._check_form(path)
             self.kept.append(name)

@@ -71,7 +71,8 @@ def _address_with_prefix(text: str) -> str:
             raise ValueError(text)
     except ValueError:
         raise complaint(
-            f"{text!r} is not an IP address", "write an address, with its prefix length where it has one: 10.0.0.100/24"
+            f"{text!r} is not an IP address, alone or with its prefix length",
+            "write it like 10.0.0.100 or 10.0.0.100/24",
         ) from None
     return f"{found}/{int(prefix)}" if slash else found
 
