@@ -38,6 +38,7 @@ ORDER = (
     "test_rolling",
     "test_survival",
     "test_certs_renew",
+    "test_balancing",
     "test_rotation_keys",
     "test_rollback",
     "test_faults",
