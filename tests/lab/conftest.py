@@ -38,7 +38,6 @@ ORDER = (
     "test_rolling",
     "test_survival",
     "test_certs_renew",
-    "test_balancing",
     "test_rotation_keys",
     "test_rollback",
     "test_faults",

@@ -3,9 +3,9 @@
     python -m tests.lab.writer NODE-ADDRESS SSH-KEY KNOWN-HOSTS KUBECONFIG REPORT [ADDRESS:PORT …]
 
 It is a program of its own since it runs in the lab's network. It enters the node by SSH and the API by 127.0.0.1:8443
-there, as everything on the node does, or by the first of the given ways that takes a connection; connections are kept open and made anew when they break, as client-go does. It
-ends at the end of its standard input and writes what it saw as JSON: per write its number, and when it was sent and
-acknowledged (seconds since the start), or what went wrong.
+there, as everything on the node does, or by the first of the given ways that takes a connection. Connections are kept
+open and made anew when they break, as client-go does. It ends at the end of its standard input and writes what it saw
+as JSON: per write its number, and when it was sent and acknowledged (seconds since the start), or what went wrong.
 """
 
 from __future__ import annotations
