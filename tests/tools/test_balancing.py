@@ -18,11 +18,13 @@ import pytest
 from generator.components import apiserver_balancer, endpoint_balancer, endpoint_vip
 from generator.components.items import HostFile
 from generator.components.view import Component
+from generator.spec.layout import SYSTEMD_DIR
 from generator.spec.model import Cluster
 from tests.components.balancing import MODES, cluster_of, ipv6_cluster
 from tests.components.clusters import all_of
 from tests.components.sample import text_of
 from tests.tools.test_node_tools import program, run
+from tests.tools.test_units import root_with
 
 pytestmark = pytest.mark.tools
 
@@ -316,3 +318,34 @@ def test_haproxy_asks_readyz_where_that_path_is_open(
     assert {asked(port) for _ in range(8)} == {"cp2", "cp3"}, "one that is not ready gets nobody, though it accepts"
     for server in servers.values():
         server.stop()
+
+
+def exposure(*words: str) -> float:
+    """Return how open systemd finds a unit: from 0 to 10."""
+    done = run(program("systemd-analyze"), "security", "--no-pager", "--offline=true", *words)
+    return float(done.stdout.strip().splitlines()[-1].split(":")[1].split()[0])
+
+
+@pytest.mark.parametrize("mode", ["haproxy", "vip-on-control-plane", "vip-on-load-balancers"])
+def test_systemd_accepts_the_units_and_finds_them_tighter_than_the_distributions(mode: str, tmp_path: Path) -> None:
+    made = cluster_of(mode)
+    host = "lb1" if "lb" in made.pools else "cp2"
+    pool = next(one.pool for one in made.hosts if one.name == host)
+    units = {}
+    for component in (apiserver_balancer.COMPONENT, endpoint_balancer.COMPONENT, endpoint_vip.COMPONENT):
+        if component.runs_on(made, pool):
+            for path, item in all_of(component, made, host).items():
+                if isinstance(item, HostFile) and path.startswith(f"{SYSTEMD_DIR}/"):
+                    units[path.removeprefix(f"{SYSTEMD_DIR}/")] = text_of(item)
+    root = root_with(units, tmp_path)
+    names = [name for name in sorted(units) if "/" not in name]
+    done = run(program("systemd-analyze"), "verify", "--man=no", f"--root={root}",
+               *(f"{SYSTEMD_DIR}/{name}" for name in names))  # fmt: skip
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    for name in names:
+        theirs = "keepalived" if name == "endpoint-vip.service" else "nginx" if "nginx" in units[name] else "haproxy"
+        if not Path(f"/lib/systemd/system/{theirs}.service").exists():
+            pytest.skip(f"{theirs}.service of the distribution is not installed")
+        ours = exposure(f"--root={root}", name)
+        assert ours < 4 and ours < exposure(f"{theirs}.service") - 3, name
+        print(f"{name} {ours} {theirs} {exposure(f'{theirs}.service')}")
