@@ -11,7 +11,8 @@ from typing import Any
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own) and any; `callers` host, etcd, control-plane, operator, anyone.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any;
+    `callers` host, etcd, control-plane, load-balancer, operator, anyone.
     """
 
     first: int
@@ -24,8 +25,8 @@ class Port:
 
     @property
     def may_be_shut(self) -> bool:
-        """Whether it is a range of ports, which need not be open."""
-        return self.last != self.first
+        """Whether it is a range of ports, which need not be open, or a protocol without ports, such as VRRP."""
+        return self.last != self.first or self.protocol == "vrrp"
 
     def holds(self, port: int) -> bool:
         """Return whether a port is this one or of this range."""

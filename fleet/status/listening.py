@@ -114,14 +114,25 @@ def foreign(
         lines = [port for port in ports if port.holds(one.port)]
         if not lines:
             strange.append((one, "the port table does not name it"))
-        elif not any("any" in port.scopes or one.where(addresses) in port.scopes for port in lines):
+        elif not any(_wants(port, one, addresses) for port in lines):
             scopes = sorted({scope for port in lines for scope in port.scopes})
             names = " and ".join(_SCOPES[scope] for scope in scopes)
             strange.append((one, f"{lines[0].component} is to listen on {names} only"))
     return tuple(strange)
 
 
-_SCOPES = {"loopback": "loopback", "address": "the host's own address", "any": "every address"}
+_SCOPES = {
+    "loopback": "loopback",
+    "address": "the host's own address",
+    "virtual": "the virtual address",
+    "any": "every address",
+}
+
+
+def _wants(port: Port, one: Listening, addresses: Collection[str]) -> bool:
+    # A virtual address is nobody's own, and only what is meant to be bound to one may be bound to a foreign address.
+    where = one.where(addresses)
+    return "any" in port.scopes or where in port.scopes or (where == "" and "virtual" in port.scopes)
 
 
 def scope_words(scope: str) -> str:
@@ -132,6 +143,8 @@ def scope_words(scope: str) -> str:
 def _serves(one: Listening, scope: str, address: str) -> bool:
     if one.scope == "any":
         return True
+    if scope == "virtual":
+        return one.scope == "address" and one.address != address
     return one.scope == scope and (scope != "address" or one.address == address)
 
 

@@ -111,7 +111,7 @@ def _flags(view: View) -> dict[str, Any]:
     cluster = view.cluster
     flags: dict[str, Any] = {
         "advertise-address": NODE_IP_VARIABLE,
-        "bind-address": _wildcard(cluster),
+        "bind-address": NODE_IP_VARIABLE if cluster.api.bind == "address" else _wildcard(cluster),
         "secure-port": cluster.api.port,
         "allow-privileged": True,
         "authorization-mode": ["Node", "RBAC"],

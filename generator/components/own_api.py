@@ -33,7 +33,7 @@ def own_api_kubeconfig(
 ) -> Iterator[HostItem]:
     """Yield the kubeconfig for the host's own API server, at the level to which it belongs.
 
-    It is shared, by way of loopback, unless the spec binds the API server to the address of each host. `credentials`
+    It is shared, by way of loopback, unless API servers bind the address of their host alone. `credentials`
     is the path of certificate and key without its ending.
     """
     bind = _bind_address(view)
@@ -58,8 +58,8 @@ def own_api_kubeconfig(
 
 
 def _bind_address(view: View) -> str:
-    """Return what the layers of the spec say about the API server's bind-address, "" for nothing."""
-    bind = ""
+    """Return where the API server binds: what the layers of the spec say of it, else as api.bind, "" for anywhere."""
+    bind = NODE_IP_VARIABLE if view.cluster.api.bind == "address" else ""
     for _, override in view.overrides("kube-apiserver"):
         written = {**override.flags, **override.unsafe_flags}
         if "bind-address" in written:

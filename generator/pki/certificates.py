@@ -21,7 +21,9 @@ from generator.pki.request import (
     split_sans,
 )
 from generator.spec.layout import (
+    APISERVER_BALANCER_DIR,
     CA_CERT,
+    ENDPOINT_BALANCER_DIR,
     ETCD_PKI_DIR,
     FRONT_PROXY_CA_CERT,
     PKI_DIR,
@@ -66,7 +68,7 @@ def _authorities(cluster: Cluster) -> Iterator[Request]:
         Place(CA_CERT, "control-plane, worker"),
         Place(SIGNING_CERT, "control-plane", f"{PKI_DIR}/ca.key"),
     )
-    yield _ca(cluster, "ca", "kubernetes", trusted, signing)
+    yield _ca(cluster, "ca", "kubernetes", trusted, signing, *_checked_by_balancers(cluster))
     yield _ca(
         cluster,
         "etcd/ca",
@@ -75,6 +77,15 @@ def _authorities(cluster: Cluster) -> Iterator[Request]:
         Place(f"{PKI_DIR}/etcd/ca.crt", "control-plane"),
     )
     yield _ca(cluster, "front-proxy-ca", "front-proxy-ca", Place(FRONT_PROXY_CA_CERT, "control-plane"))
+
+
+def _checked_by_balancers(cluster: Cluster) -> Iterator[Place]:
+    # haproxy checks the certificate of each API server before it sends anybody there.
+    if cluster.api.balancer == "haproxy":
+        yield Place(f"{APISERVER_BALANCER_DIR}/ca.crt", "control-plane, worker")
+    if any(cluster.carries_endpoint(host.pool) for host in cluster.hosts):
+        role = "load-balancer" if cluster.api.vip is None else cluster.api.vip.role
+        yield Place(f"{ENDPOINT_BALANCER_DIR}/ca.crt", role)
 
 
 def _etcd_member(cluster: Cluster, host: Host) -> Iterator[Request]:
@@ -128,17 +139,19 @@ def _kube_proxy(cluster: Cluster, host: Host) -> Request:
 def api_server_sans(cluster: Cluster, host: Host) -> tuple[str, ...]:
     """Return every name and address by which the API is entered on this host.
 
-    Loopback for the nodes' local balancer, the host itself, the endpoint in front, the Service `kubernetes` in each
-    family and under each of its names, and what the spec adds. A trailing dot is never part of a name.
+    Loopback for the nodes' local balancer, the host itself, endpoint and virtual address in front, the Service
+    `kubernetes` in each family and under each of its names, and what the spec adds. No name ends with a dot.
     """
     service = "kubernetes.default.svc"
     endpoint = () if cluster.api.endpoint_host is None else (cluster.api.endpoint_host,)
+    virtual = () if cluster.api.vip is None else (cluster.api.vip.address,)
     return (
         *LOOPBACK,
         host.name,
         host.node_name,
         *host.addresses,
         *endpoint,
+        *virtual,
         *cluster.network.service_ips,
         "kubernetes",
         "kubernetes.default",

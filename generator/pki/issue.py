@@ -35,6 +35,7 @@ from generator.pki.issuing import (
     new_key,
     public_pem,
 )
+from generator.pki.passwords import new_password, wanted_passwords
 from generator.pki.request import Request
 from generator.pki.store import INDEX_FILE, PkiStore, index_text
 from generator.pki.words import certificate_text, public_key_text
@@ -113,7 +114,7 @@ class _Issue:
             self._leaf(request)
         self._service_account()
         self._rotated_pairs()
-        self._encryption()
+        self._secrets()
         removed = self._left_over({request.name for request in leaves})
         self.changes.write()
         made = tuple(name for name in self.made if name not in self.reasons)
@@ -254,15 +255,17 @@ class _Issue:
                 self.store.key_id(name)
                 self.kept.append(name)
 
-    def _encryption(self) -> None:
+    def _secrets(self) -> None:
         entries = dict(self.store.index())
         folder = self.store.cluster_dir / "secrets"
         for name in entries:
             path = sealing.sealed_path(self.store.cluster_dir, name)
             if not path.is_file():
+                loss = (
+                    ": what was encrypted with it cannot be read without it" if name.startswith("encryption/") else ""
+                )
                 raise PkiError(
-                    f"{shown(path)}: {INDEX_FILE} lists the secret {name} and it is missing; restore it from git: what "
-                    "was encrypted with it cannot be read without it"
+                    f"{shown(path)}: {INDEX_FILE} lists the secret {name} and it is missing; restore it from git{loss}"
                 )
             self._check_form(path)
             self.kept.append(name)
@@ -278,6 +281,15 @@ class _Issue:
             self.changes.put(sealing.sealed_path(self.store.cluster_dir, "encryption/1"), self._sealed(value))
             entries["encryption/1"] = secrets.token_hex(8)
             self.made.append("encryption/1")
+        for name in wanted_passwords(self.cluster):
+            if name not in entries:
+                path = sealing.sealed_path(self.store.cluster_dir, name)
+                if path.is_file():  # of an interrupted issue
+                    self._check_form(path)
+                else:
+                    self.changes.put(path, self._sealed(new_password()))
+                entries[name] = secrets.token_hex(8)
+                self.made.append(name)
         if entries != dict(self.store.index()):
             self.changes.put(self.store.cluster_dir / INDEX_FILE, index_text(entries))
 

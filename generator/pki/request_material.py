@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from generator.errors import RenderError
 from generator.pki.certificates import SERVICE_ACCOUNT, certificates
+from generator.pki.passwords import wanted_passwords
 from generator.pki.request import Request
 from generator.pki.store import SIGNING
 from generator.pki.words import request_text
@@ -31,7 +32,7 @@ class RequestMaterial:
         self._pairs = tuple(service_account_keys)
         pki = (f"pki/{name}" for name in (*self._requests, *self._pairs))
         registries = (registry.secret for registry in cluster.runtime.registries if registry.credentials)
-        self._known = {*pki, *self._encryption, *registries}
+        self._known = {*pki, *self._encryption, *registries, *wanted_passwords(cluster)}
         self._algorithm = cluster.pki.algorithm
 
     def certificate(self, name: str) -> str:

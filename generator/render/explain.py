@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,13 +62,19 @@ def explained(
                 if theirs.origins[path].layer == level:
                     lines.append(f"in {level}: {_line(name, theirs, path)}")
     if not part:
-        lines.extend(f"note: {note}" for note in getattr(component, "NOTES", ()))
+        lines.extend(f"note: {note}" for note in _notes(component, cluster))
     if not lines and part:
         default = _default_of_the_program(cluster, name, part)
         if not default:
             raise RenderError(f"{cluster.name}: {name}: nothing sets {part}{_nearest(part, known)}")
         lines = [default]
     return lines or [f"{name}: it has no settings"]
+
+
+def _notes(component: Component, cluster: Cluster) -> Sequence[str]:
+    """Return what a component says of itself: the same always (NOTES), or as it is in this cluster (notes)."""
+    said: Callable[[Cluster], Sequence[str]] | None = getattr(component, "notes", None)
+    return getattr(component, "NOTES", ()) if said is None else said(cluster)
 
 
 def _default_of_the_program(cluster: Cluster, name: str, part: str) -> str:

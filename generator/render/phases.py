@@ -28,7 +28,6 @@ Gate = Mapping[str, Any]
 CONTROL_PLANE: tuple[Role, ...] = ("control-plane",)
 ETCD: tuple[Role, ...] = ("etcd",)
 NODES: tuple[Role, ...] = ("control-plane", "worker")
-BALANCED: tuple[Role, ...] = ("control-plane", "worker")
 EVERY_HOST: tuple[Role, ...] = ROLES  # type: ignore[assignment]
 
 CONTROLLER_MANAGER_PORT = 10257
@@ -46,9 +45,28 @@ def balancer_port(cluster: Cluster) -> int:
     return cluster.api.balancer_port
 
 
-def endpoint_port(cluster: Cluster) -> int:
-    """Return the port on which hosts of the role load-balancer take API traffic."""
-    return cluster.api.endpoint_port
+def balanced(cluster: Cluster) -> tuple[Role, ...]:
+    """Return the roles of hosts whose own balancer must listen before anything else of the cluster is there.
+
+    One that has the port of the API servers is activated together with the kubelet: until their hosts' API servers have
+    left loopback to it, it cannot have the port.
+    """
+    return () if cluster.api.balancer == "none" or cluster.api.balancer_shares_port else NODES
+
+
+def front_port(cluster: Cluster) -> int:
+    """Return the port on which hosts in front of the API servers take API traffic."""
+    return cluster.api.front_port
+
+
+def vip_address(cluster: Cluster) -> str:
+    """Return the virtual address, "" where there is none."""
+    return "" if cluster.api.vip is None else cluster.api.vip.address
+
+
+def vip_on_control_plane(cluster: Cluster) -> tuple[Role, ...]:
+    """Return the role of the control plane where it carries the virtual address, else nothing."""
+    return CONTROL_PLANE if cluster.api.vip is not None and cluster.api.vip.role == "control-plane" else ()
 
 
 def node_api_url(cluster: Cluster) -> str:
@@ -67,8 +85,9 @@ def kubelet_client_certificate(cluster: Cluster) -> str:
 
 
 UNITS: Gate = {"kind": "units"}
-BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": BALANCED}
-ENDPOINT_LISTENS: Gate = {"kind": "port", "port": endpoint_port, "roles": ("load-balancer",)}
+BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": balanced}
+ENDPOINT_LISTENS: Gate = {"kind": "port", "port": front_port, "roles": ("load-balancer",)}
+VIP_ANSWERS: Gate = {"kind": "port", "address": vip_address, "port": front_port, "roles": vip_on_control_plane}
 ETCD_ACCESS: Gate = {
     "etcdctl": f"{LINK_DIR}/etcdctl",
     "port": ETCD_CLIENT_PORT,
@@ -156,7 +175,7 @@ PHASES: tuple[Phase, ...] = (
         roles=CONTROL_PLANE,
         batch="one",
         before=({"kind": "other-api-server"},),
-        gates=(UNITS, API_SERVER_READY, CONTROLLER_MANAGER_HEALTHY, SCHEDULER_HEALTHY),
+        gates=(UNITS, API_SERVER_READY, CONTROLLER_MANAGER_HEALTHY, SCHEDULER_HEALTHY, VIP_ANSWERS),
     ),
     Phase(
         "cluster-rbac",
@@ -254,7 +273,7 @@ def _phase_lines(cluster: Cluster, phase: Phase, has_items: bool, objects: list[
             )
     for key, some in (("before", phase.before), ("gates", gates)):
         resolved = [_resolved(cluster, gate) for gate in some]
-        needed = [gate for gate in resolved if not gate.get("roles") or set(gate["roles"]) & present]
+        needed = [gate for gate in resolved if "roles" not in gate or set(gate["roles"]) & present]
         if needed:
             lines.append(f"  {key}:")
             lines.extend(f"  - {flow(gate)}" for gate in needed)

@@ -5,6 +5,7 @@ Each rule adds what it finds to `Findings` and lets the others run, so that one 
 
 from __future__ import annotations
 
+from generator.spec.couplings_balancing import check_balancing
 from generator.spec.couplings_bridge import check_bridge
 from generator.spec.couplings_hosts import check_hosts, check_systems
 from generator.spec.couplings_network import check_network
@@ -30,4 +31,5 @@ def check_fields(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> Non
 def check_inventory(cluster: Cluster, findings: Findings) -> None:
     """Check all rules that need every host to be there."""
     check_hosts(cluster, findings)
+    check_balancing(cluster, findings)
     check_bridge(cluster, findings)

@@ -151,6 +151,8 @@ def _roles(cluster: Cluster, findings: Findings) -> None:
 
 
 def _endpoint(cluster: Cluster, findings: Findings) -> None:
+    if cluster.api.vip is not None and cluster.api.vip.address == cluster.api.endpoint_host:
+        return  # a rule of the virtual address
     endpoint = cluster.api.endpoint_host
     balancers = cluster.with_role("load-balancer")
     for host in cluster.hosts:
@@ -189,16 +191,18 @@ def _zones(cluster: Cluster, findings: Findings) -> None:
 
 
 def _ports(cluster: Cluster, pool: Pool, findings: Findings) -> None:
-    taken: dict[int, ports.Listener] = {}
+    taken: list[ports.Listener] = []
     first, last = cluster.network.node_port_range
     for listener in ports.listeners(cluster, pool):
-        other = taken.setdefault(listener.port, listener)
-        if other.component != listener.component:
+        for other in taken:
+            if other.port != listener.port or other.component == listener.component or not ports.meet(other, listener):
+                continue
             movable, fixed = (listener, other) if listener.field else (other, listener)
             path = movable.field or ("pools", pool.name, "roles")
             both = f"{movable.component} and by {fixed.component}"
             what = f"port {movable.port} is wanted by {both} on hosts of pool {pool.name}"
             findings.fault(path, what, "use another port, or hosts of their own")
+        taken.append(listener)
         if pool.is_node and first <= listener.port <= last:
             what = f"{first}-{last} holds port {listener.port} of {listener.component}"
             findings.fault(("network", "nodePortRange"), what, "move one of the two")

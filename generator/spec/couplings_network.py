@@ -130,7 +130,7 @@ def _mask_sizes(cluster: Cluster, findings: Findings) -> None:
 def _endpoint(cluster: Cluster, findings: Findings) -> None:
     host = cluster.api.endpoint_host
     path: Path = ("api", "endpoint", "host")
-    if host is None:
+    if host is None or (cluster.api.vip is not None and cluster.api.vip.address == host):
         return
     try:
         address = ipaddress.ip_address(host)

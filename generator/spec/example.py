@@ -30,6 +30,9 @@ _SAMPLES = {
     "source": "files/motd",
     "key": "dedicated",
     "effect": "NoSchedule",
+    "role": "control-plane",
+    "virtualRouterId": "51",
+    "priorities": "{cp1: 150}",
 }
 
 

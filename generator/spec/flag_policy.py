@@ -14,6 +14,8 @@ OVERRIDABLE: Mapping[str, frozenset[str]] = {
     "bridge": frozenset({"unit", "config"}),
     "containerd": frozenset({"unit", "config"}),
     "csr-approver": frozenset({"unit"}),
+    "endpoint-balancer": frozenset({"unit", "config"}),
+    "endpoint-vip": frozenset({"unit"}),
     "etcd": frozenset({"flags", "unit"}),
     "kube-apiserver": frozenset({"flags", "unit"}),
     "kube-controller-manager": frozenset({"flags", "unit"}),
@@ -26,10 +28,12 @@ OVERRIDABLE: Mapping[str, frozenset[str]] = {
 _CONTROL_PLANE = frozenset({"control-plane"})
 _NODES = frozenset({"control-plane", "worker"})
 ROLES: Mapping[str, frozenset[str]] = {
-    "apiserver-balancer": _NODES | {"load-balancer"},
+    "apiserver-balancer": _NODES,
     "bridge": _NODES,
     "containerd": _NODES,
     "csr-approver": _CONTROL_PLANE,
+    "endpoint-balancer": _CONTROL_PLANE | {"load-balancer"},
+    "endpoint-vip": _CONTROL_PLANE | {"load-balancer"},
     "etcd": frozenset({"etcd"}),
     "kube-apiserver": _CONTROL_PLANE,
     "kube-controller-manager": _CONTROL_PLANE,

@@ -19,6 +19,11 @@ SIGNING_CERT = f"{PKI_DIR}/signing.crt"
 FRONT_PROXY_CA_CERT = f"{PKI_DIR}/front-proxy-ca.crt"
 ETCD_PKI_DIR = "/etc/etcd/pki"
 
+APISERVER_BALANCER_DIR = "/etc/apiserver-balancer"
+ENDPOINT_BALANCER_DIR = "/etc/endpoint-balancer"
+ENDPOINT_HEALTH_SOCKET = "/run/endpoint-balancer/health.sock"
+"""Where the balancer of the endpoint says, to its own host alone, whether it is of use."""
+
 CNI_BIN_DIR = "/opt/cni/bin"
 CNI_CONF_DIR = "/etc/cni/net.d"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"

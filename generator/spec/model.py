@@ -196,7 +196,9 @@ class Cluster:
 
     @property
     def node_api_url(self) -> str:
-        """The URL by which a node enters the API: its own local balancer."""
+        """The URL by which a node enters the API: its own local balancer, or the endpoint where the spec says so."""
+        if self.api.nodes_use == "endpoint":
+            return self.external_api_url
         return f"https://127.0.0.1:{self.api.balancer_port}"
 
     @property
@@ -205,6 +207,23 @@ class Cluster:
         if self.api.endpoint_host is not None:
             return f"https://{bracketed(self.api.endpoint_host)}:{self.api.endpoint_port}"
         return self.api_url(self.control_plane[0])
+
+    @cached_property
+    def vip_hosts(self) -> tuple[Host, ...]:
+        """The hosts that carry the virtual address."""
+        return () if self.api.vip is None else self.with_role(self.api.vip.role)
+
+    def has_own_balancer(self, pool: Pool) -> bool:
+        """Return whether hosts of a pool have a balancer of their own on loopback."""
+        return pool.is_node and self.api.balancer != "none"
+
+    def carries_vip(self, pool: Pool) -> bool:
+        """Return whether hosts of a pool carry the virtual address."""
+        return self.api.vip is not None and self.api.vip.role in pool.roles
+
+    def carries_endpoint(self, pool: Pool) -> bool:
+        """Return whether hosts of a pool stand in front of the API servers, with a virtual address or without."""
+        return "load-balancer" in pool.roles or self.carries_vip(pool)
 
     def api_url(self, host: Host) -> str:
         """Return the URL of one host's own API server."""

@@ -22,10 +22,13 @@ PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
 
-Scope = Literal["loopback", "address", "any"]
-"""Where a port is bound: loopback, the host's own address, or every address."""
+VRRP = "vrrp"
+"""The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
 
-Caller = Literal["host", "etcd", "control-plane", "anyone"]
+Scope = Literal["loopback", "address", "virtual", "any"]
+"""Where a port is bound: loopback, the host's own address, the virtual address alone, or every address."""
+
+Caller = Literal["host", "etcd", "control-plane", "load-balancer", "anyone"]
 """Who has a reason to call: the host itself, hosts with a role, or anyone who reaches the host."""
 
 LOOPBACK: tuple[Scope, ...] = ("loopback",)
@@ -39,8 +42,8 @@ _CAPITAL = re.compile("[A-Z]")
 class Listener:
     """One listening port; `field` is where the spec sets it, empty where it is fixed.
 
-    `last` ends a range of ports, of which any number may be open (0: one port, which is always open). `protocol` is tcp
-    or any.
+    `last` ends a range of ports, of which any number may be open (0: one port, which is always open). `protocol` is
+    tcp, any, or vrrp, where `port` is 0.
     """
 
     port: int
@@ -60,6 +63,11 @@ def listeners(cluster: Cluster, pool: Pool, host: Host | None = None) -> tuple[L
     the address and port fields of kubelet, kube-proxy and, in 1.20 and 1.21, the scheduler.
     """
     return tuple(_listeners(cluster, _Overrides(cluster, pool, host), pool))
+
+
+def meet(one: Listener, other: Listener) -> bool:
+    """Return whether two listeners on one port would want the same address."""
+    return "any" in {*one.scopes, *other.scopes} or not set(one.scopes).isdisjoint(other.scopes)
 
 
 def node_ports(cluster: Cluster) -> Listener:
@@ -85,7 +93,8 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         yield Listener(ETCD_PEER, "etcd", "peers", (), ("address",), ("etcd",))
         yield Listener(ETCD_METRICS, "etcd", "metrics")
     if "control-plane" in pool.roles:
-        yield Listener(api.port, "kube-apiserver", "the API", ("api", "port"), ("any",), ("anyone",))
+        own: tuple[Scope, ...] = ("address",) if api.bind == "address" else ("any",)
+        yield Listener(api.port, "kube-apiserver", "the API", ("api", "port"), own, ("anyone",))
         for component, port in (("kube-controller-manager", CONTROLLER_MANAGER), ("kube-scheduler", SCHEDULER)):
             bound = scopes_of(str(values.flag(component, "bind-address") or "127.0.0.1"))
             yield Listener(port, component, "health and metrics", (), bound, _callers(bound))
@@ -102,10 +111,16 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
     if pool.is_node:
         yield from _node_listeners(values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
+    if cluster.has_own_balancer(pool):
         yield Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort"))
-    if "load-balancer" in pool.roles:
-        field: Path = ("api", "endpoint", "port")
-        yield Listener(api.endpoint_port, "apiserver-balancer", "the API endpoint", field, ("any",), ("anyone",))
+    if cluster.carries_endpoint(pool):
+        field: Path = ("api", "endpoint" if api.vip is None else "vip", "port")
+        front: tuple[Scope, ...] = ("virtual",) if api.vip_shares_port else ("any",)
+        yield Listener(api.front_port, "endpoint-balancer", "the API endpoint", field, front, ("anyone",))
+    if cluster.carries_vip(pool):
+        peers: Caller = "control-plane" if api.vip is not None and api.vip.role == "control-plane" else "load-balancer"
+        purpose = "who carries the virtual address (IP protocol 112)"
+        yield Listener(0, "endpoint-vip", purpose, (), ("address",), (peers,), VRRP)
 
 
 def _node_listeners(values: _Overrides) -> Iterator[Listener]:

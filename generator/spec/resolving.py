@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 
 from generator.spec import inventory
 from generator.spec.faults import Findings
@@ -11,7 +12,7 @@ from generator.spec.model import Cluster
 from generator.spec.overriding import files, overrides, text_of
 from generator.spec.scalars import days
 from generator.spec.schema import ClusterSpec
-from generator.spec.schema_network import NetworkSpec
+from generator.spec.schema_network import ApiSpec, NetworkSpec, VipSpec
 from generator.spec.schema_settings import PkiSpec, VersionsSpec
 from generator.spec.sections import (
     Api,
@@ -25,6 +26,7 @@ from generator.spec.sections import (
     Runtime,
     Verify,
     Versions,
+    Vip,
 )
 from generator.spec.versions import companions, default_crictl, minor_of
 
@@ -41,19 +43,11 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
     versions = _versions(spec.versions)
     found = inventory.machines(spec, findings)
     pools = inventory.pools(spec, versions.minor, findings)
-    endpoint = spec.api.endpoint
     return Cluster(
         name=spec.metadata.name,
         versions=versions,
         network=_network(spec.network),
-        api=Api(
-            port=spec.api.port,
-            endpoint_host=endpoint.host if endpoint is not None else None,
-            endpoint_port=endpoint.port if endpoint is not None and endpoint.port is not None else spec.api.port,
-            extra_sans=tuple(sorted(set(spec.api.extra_sans))),
-            balancer_port=spec.api.balancer_port,
-            anonymous_paths=tuple(sorted(set(spec.api.anonymous_paths))),
-        ),
+        api=_api(spec.api),
         directories=Directories(
             spec.directories.etcd_data,
             spec.directories.etcd_wal,
@@ -110,6 +104,38 @@ def _network(spec: NetworkSpec) -> Network:
         dns_ips=tuple(spec.dns_ip) if spec.dns_ip is not None else tuple(_tenth(cidr) for cidr in spec.service_cidr),
         plugin=spec.plugin,
         proxy_mode=spec.proxy_mode,
+    )
+
+
+def _api(spec: ApiSpec) -> Api:
+    vip = _vip(spec.vip, spec.port) if spec.vip is not None else None
+    host, port = (None, None) if spec.endpoint is None else (spec.endpoint.host, spec.endpoint.port)
+    api = Api(
+        port=spec.port,
+        endpoint_host=vip.address if host is None and vip is not None else host,
+        endpoint_port=port if port is not None else vip.port if vip is not None else spec.port,
+        extra_sans=tuple(sorted(set(spec.extra_sans))),
+        balancer_port=spec.balancer_port,
+        anonymous_paths=tuple(sorted(set(spec.anonymous_paths))),
+        balancer=spec.balancer,
+        nodes_use=spec.nodes_use,
+        bind=spec.bind or "any",
+        vip=vip,
+    )
+    shares = api.balancer_shares_port or api.vip_shares_port
+    return replace(api, bind="address") if spec.bind is None and shares else api
+
+
+def _vip(spec: VipSpec, api_port: int) -> Vip:
+    address, slash, prefix = spec.address.partition("/")
+    return Vip(
+        address=address,
+        prefix_length=int(prefix) if slash else ipaddress.ip_address(address).max_prefixlen,
+        role=spec.role,
+        interface=spec.interface,
+        virtual_router_id=spec.virtual_router_id,
+        priorities=dict(sorted(spec.priorities.items())),
+        port=spec.port if spec.port is not None else api_port,
     )
 
 

@@ -19,6 +19,7 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 _QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|target|timer|path|mount|slice)")
 
 
@@ -59,6 +60,27 @@ def _address(text: str) -> str:
         return canonical_address(text)
     except ValueError:
         raise complaint(f"{text!r} is not an IP address", "write an IPv4 or IPv6 address") from None
+
+
+def _address_with_prefix(text: str) -> str:
+    address, slash, prefix = text.partition("/")
+    try:
+        found = canonical_address(address)
+        most = ipaddress.ip_address(found).max_prefixlen
+        if slash and not (prefix.isascii() and prefix.isdigit() and 1 <= int(prefix) <= most):
+            raise ValueError(text)
+    except ValueError:
+        raise complaint(
+            f"{text!r} is not an IP address, alone or with its prefix length",
+            "write it like 10.0.0.100 or 10.0.0.100/24",
+        ) from None
+    return f"{found}/{int(prefix)}" if slash else found
+
+
+def _interface(text: str) -> str:
+    if _INTERFACE.fullmatch(text):
+        return text
+    raise complaint(f"{text!r} is not the name of a network interface", "write it as `ip link` does, like eth0")
 
 
 def _cidr(text: str) -> str:
@@ -232,6 +254,8 @@ def _listed(value: Any) -> Any:
 
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 Address = Annotated[str, AfterValidator(_address)]
+AddressWithPrefix = Annotated[str, AfterValidator(_address_with_prefix)]
+InterfaceName = Annotated[str, AfterValidator(_interface)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

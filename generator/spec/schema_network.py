@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from generator.spec.scalars import (
     Addresses,
+    AddressWithPrefix,
     Cidrs,
     Domain,
     Endpoint,
+    InterfaceName,
     MaskSizes,
     Port,
     PortRange,
@@ -50,7 +52,30 @@ class EndpointSpec(Section):
     """What stands in front of the API servers."""
 
     host: Endpoint = Field(description="Name or virtual IP by which people and tools outside enter the API.")
-    port: Port | None = Field(None, description="Port of the endpoint: api.port unless said.")
+    port: Port | None = Field(
+        None, description="Port of the endpoint: that of the virtual address, else api.port, unless said."
+    )
+
+
+class VipSpec(Section):
+    """A virtual address that moves between hosts: haproxy takes its connections, keepalived says who has it."""
+
+    address: AddressWithPrefix = Field(
+        description="The virtual address, with its prefix length where that is not /32 or /128: 10.0.0.100/24."
+    )
+    role: Literal["load-balancer", "control-plane"] = Field(description="Role of the hosts that carry it.")
+    interface: InterfaceName | None = Field(
+        None, description="Network interface that carries it; the one that has the host's own address unless said."
+    )
+    virtual_router_id: Annotated[int, Field(ge=1, le=255)] = Field(
+        description="Number of the VRRP group, 1 to 255; no other group of the same network may have it."
+    )
+    priorities: dict[str, Annotated[int, Field(ge=1, le=254)]] = Field(
+        min_length=1, description="Priority of each host that carries it, 1 to 254, each once; the highest one leads."
+    )
+    port: Port | None = Field(
+        None, description="Port on which the virtual address takes API traffic: api.port unless said."
+    )
 
 
 class ApiSpec(Section):
@@ -60,11 +85,27 @@ class ApiSpec(Section):
     endpoint: EndpointSpec | None = Field(
         None, description="Name or virtual IP in front of the API servers, if there is one."
     )
+    vip: VipSpec | None = Field(
+        None, description="A virtual address of Slipway's own in front of the API servers (docs/load-balancing.md)."
+    )
+    balancer: Literal["nginx", "haproxy", "none"] = Field(
+        "nginx", description="Load balancer on each node's loopback address: passive checks, active ones, or none."
+    )
+    nodes_use: Literal["balancer", "endpoint"] = Field(
+        "balancer", description="By which way nodes enter the API: each node's own balancer, or the endpoint or VIP."
+    )
+    bind: Literal["any", "address"] | None = Field(
+        None,
+        description="Where API servers listen: every address, or the host's own alone. The host's own where a balancer "
+        "of the same host has the same port, else every address, unless said.",
+    )
     extra_sans: list[SubjectAlternativeName] = Field(
         [], alias="extraSANs", description="Further names and addresses in the API servers' certificates."
     )
     balancer_port: Port = Field(
-        8443, description="Port on 127.0.0.1 of each node's own API load balancer; never api.port."
+        8443,
+        description="Port on 127.0.0.1 of each node's own API load balancer; it may be api.port, and API servers then "
+        "listen on their host's own address alone.",
     )
     anonymous_paths: list[Literal["/livez", "/readyz", "/healthz"]] = Field(
         [], description="Health paths open to requests without credentials (Kubernetes 1.32 and later)."

@@ -94,6 +94,12 @@ def of_host(component: Component, cluster: Cluster, name: str) -> dict[str, Host
     return keyed(component.host(View(cluster, NamedMaterial(), host.pool, host)))
 
 
+def all_of(component: Component, cluster: Cluster, name: str) -> dict[str, HostItem]:
+    """Return everything that a component puts on a host, by key."""
+    pool = next(host.pool.name for host in cluster.hosts if host.name == name)
+    return {**shared(component, cluster), **of_pool(component, cluster, pool), **of_host(component, cluster, name)}
+
+
 def text(items: dict[str, HostItem], path: str) -> str:
     item = items[path]
     assert isinstance(item, HostFile)

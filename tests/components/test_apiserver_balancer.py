@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from generator.components.apiserver_balancer import COMPONENT, CONFIG, UNIT
+from generator.components.apiserver_balancer import COMPONENT, CONFIG, HAPROXY_CONFIG, UNIT
 from generator.components.items import HostFile, HostItem, HostPackage
 from generator.errors import RenderError
-from tests.components.clusters import cluster, of_host, of_pool, shared, text
+from tests.components.balancing import cluster_of
+from tests.components.clusters import all_of, cluster, of_host, of_pool, shared, text
 
 FOLDER = "/etc/apiserver-balancer"
-LB = {
-    "pools": "lb: {roles: [load-balancer], os: rocky-9, arch: amd64}",
-    "hosts": "lb1: {pool: lb, address: 10.0.3.1}",
-    "more": "api: {endpoint: {host: api.example.net, port: 443}}",
+RED_HAT = {
+    "pools": "red: {roles: [worker], os: rocky-9, arch: amd64}",
+    "hosts": "red1: {pool: red, address: 10.0.3.1}",
 }
 
 
@@ -35,23 +35,21 @@ def test_a_control_plane_host_prefers_its_own() -> None:
     assert "proxy_pass api_servers;" in text(of_pool(COMPONENT, made, "workers"), f"{FOLDER}/server.conf")
 
 
-def test_nodes_listen_on_loopback_and_balancers_on_the_endpoint() -> None:
-    made = cluster(**LB)
+def test_nodes_listen_on_loopback() -> None:
+    made = cluster()
     assert text(of_pool(COMPONENT, made, "workers"), f"{FOLDER}/server.conf").startswith("listen 127.0.0.1:8443 ")
-    balancer = text(of_pool(COMPONENT, made, "lb"), f"{FOLDER}/server.conf")
-    assert balancer.startswith("listen 443 ")
-    assert "127.0.0.1" not in balancer
-    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in text(shared(COMPONENT, made), f"/etc/systemd/system/{UNIT}")
-    assert "CAP_NET_BIND_SERVICE" not in text(shared(COMPONENT, cluster()), f"/etc/systemd/system/{UNIT}")
+    assert "CAP_NET_BIND_SERVICE" not in text(shared(COMPONENT, made), f"/etc/systemd/system/{UNIT}")
+    low = cluster(more="api: {balancerPort: 443}")
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in text(shared(COMPONENT, low), f"/etc/systemd/system/{UNIT}")
 
 
 def test_module_and_packages_follow_the_os() -> None:
-    made = cluster(**LB)
+    made = cluster(**RED_HAT)
 
     def packages(items: dict[str, HostItem]) -> list[str]:
         return [item.name for item in items.values() if isinstance(item, HostPackage)]
 
-    debian, redhat = of_pool(COMPONENT, made, "control"), of_pool(COMPONENT, made, "lb")
+    debian, redhat = of_pool(COMPONENT, made, "control"), of_pool(COMPONENT, made, "red")
     assert packages(debian) == ["nginx", "libnginx-mod-stream"]
     assert packages(redhat) == ["nginx", "nginx-mod-stream"]
     assert text(debian, f"{FOLDER}/modules.conf") == "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n"
@@ -76,3 +74,41 @@ def test_numbers_are_overridable_and_typos_are_named() -> None:
     wrong = cluster(more="components: {apiserver-balancer: {config: {max_fail: 5}}}")
     with pytest.raises(RenderError, match="did you mean max_fails"):
         shared(COMPONENT, wrong)
+    text_in_number = cluster(more="components: {apiserver-balancer: {config: {proxy_timeout: '1h; include /x'}}}")
+    with pytest.raises(RenderError, match="neither a number nor a time"):
+        shared(COMPONENT, text_in_number)
+
+
+def test_haproxy_has_the_same_unit_name_and_files_of_its_own() -> None:
+    made = cluster_of("haproxy")
+    items = all_of(COMPONENT, made, "cp2")
+    assert {path for path in items if path.startswith(f"{FOLDER}/")} == {
+        f"{FOLDER}/{name}" for name in ("haproxy.cfg", "listen.cfg", "own.cfg", "ca.crt")
+    }
+    assert f"unit:{UNIT}" in items and "package:haproxy" in items
+    own = text(items, f"{FOLDER}/own.cfg")
+    servers = [line.split()[1] for line in own.splitlines() if line.strip().startswith("server ")]
+    assert servers == ["cp2", "cp1", "cp3"] and own.count(" backup\n") == 2 and "option allbackups" in own
+    assert "own.cfg" not in " ".join(all_of(COMPONENT, made, "worker1"))
+    assert "httpchk" not in text(items, HAPROXY_CONFIG)
+    assert "option httpchk GET /readyz" in text(shared(COMPONENT, cluster_of("haproxy-readyz")), HAPROXY_CONFIG)
+
+
+def test_explain_names_the_check_and_why() -> None:
+    notes = {mode: COMPONENT.notes(cluster_of(mode))[0] for mode in ("nginx", "haproxy", "haproxy-readyz", "endpoint")}
+    assert "passive" in notes["nginx"] and "runs on no host" in notes["endpoint"]
+    assert "TLS handshake" in notes["haproxy"] and "put /readyz into api.anonymousPaths" in notes["haproxy"]
+    assert "GET of /readyz" in notes["haproxy-readyz"]
+    assert "1.31 cannot open single paths" in COMPONENT.notes(cluster_of("haproxy", "1.31.0"))[0]
+
+
+def test_with_the_port_of_the_api_servers_it_comes_with_the_kubelet() -> None:
+    apart = {item.phase for item in all_of(COMPONENT, cluster_of("nginx"), "cp1").values()}
+    shared_port = {item.phase for item in all_of(COMPONENT, cluster_of("nginx-on-the-api-port"), "cp1").values()}
+    assert apart == {"host-base", "load-balancer"} and shared_port == {"host-base", "nodes"}
+
+
+def test_none_runs_nowhere() -> None:
+    made = cluster_of("endpoint")
+    assert not any(COMPONENT.runs_on(made, pool) for pool in made.pools.values())
+    assert made.node_api_url == "https://api.example.net:443"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.ports import table_of
 from fleet.tree import load
 from generator.errors import StaleTreeError
 from generator.render.ports_page import own_ports, ports_text
@@ -42,6 +43,12 @@ def test_each_host_has_the_ports_of_its_pool_and_its_own_way_in(tmp_path: Path) 
     assert first[2379].scopes == {"loopback", "address"} and first[2379].callers == {"control-plane", "etcd"}
     assert first[30000].holds(32767) and not first[30000].holds(32768) and first[30000].may_be_shut
     assert not first[2379].may_be_shut
+
+
+def test_vrrp_is_no_port_that_must_be_open(tmp_path: Path) -> None:
+    entry = {"port": 0, "protocol": "vrrp", "listens": ["address"], "from": ["control-plane"]}
+    (found,) = table_of([{**entry, "component": "endpoint-vip", "purpose": "VRRP"}], 22)
+    assert found.may_be_shut and not found.holds(112)
 
 
 def test_a_table_that_render_did_not_write_is_refused(tmp_path: Path) -> None:

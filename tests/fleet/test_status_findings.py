@@ -170,6 +170,18 @@ def test_a_listener_on_another_network_card(tree: RenderedTree) -> None:
     assert (found.severity, found.detail) == ("finding", "203.0.113.9, pid 9")
 
 
+def test_a_listener_on_a_virtual_address(tree: RenderedTree) -> None:
+    (own,) = (port for port in tree.ports["n1"] if port.first == 2379)
+    virtual = replace(own, scopes=frozenset({"virtual"}))
+    tree = replace(tree, ports={**tree.ports, "n1": (*tree.ports["n1"], virtual)})
+    bound = Listening(2379, "10.0.0.100", "idle", 9, UNIT)
+    facts = replace(facts_of(tree, "n1"), listening=(*LISTENING, bound))
+    assert texts(whole(tree, {"n1": facts})) == []
+    without = replace(facts, listening=LISTENING)
+    expected = "n1: nobody listens on the virtual address at port 2379: idle is to (clients)"
+    assert texts(whole(tree, {"n1": without})) == [expected]
+
+
 def test_a_port_that_nobody_serves(tree: RenderedTree) -> None:
     facts = replace(facts_of(tree, "n3"), listening=LISTENING[:1])
     assert texts(whole(tree, {"n3": facts})) == ["n3: nobody listens on loopback at port 2379: idle is to (clients)"]

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -42,8 +42,11 @@ class Seen:
 
 
 @contextmanager
-def writing(lab: LabCluster, through: str) -> Iterator[Seen]:
-    """Write ten objects a second through the balancer of a node while the block runs; then fill in what was seen."""
+def writing(lab: LabCluster, through: str, ways: Sequence[str] = ()) -> Iterator[Seen]:
+    """Write ten objects a second through the balancer of a node while the block runs; then fill in what was seen.
+
+    `ways` are "address:port" by which the client enters the API instead: the first that takes a connection.
+    """
     kubeconfig = lab.admin_kubeconfig()
     lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait")
     lab.kubectl("create", "namespace", NAMESPACE)
@@ -52,7 +55,7 @@ def writing(lab: LabCluster, through: str) -> Iterator[Seen]:
     key, known = str(remote.key_path()), str(remote.known_hosts_path())
     words = [sys.executable, "-m", "tests.lab.writer", lab.addresses[through], key, known, str(kubeconfig)]
     client = subprocess.Popen(
-        [*network.entering(network.NAMESPACE), *words, str(report)],
+        [*network.entering(network.NAMESPACE), *words, str(report), *ways],
         cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}, text=True,
     )  # fmt: skip
     seen = Seen()

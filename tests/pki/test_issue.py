@@ -224,6 +224,44 @@ def test_a_lost_encryption_key_is_never_made_anew(workspace: Workspace) -> None:
     assert workspace.files() == before
 
 
+_VIP = {"address": "10.0.0.100", "role": "control-plane", "virtualRouterId": 51, "priorities": {"cp-1": 9}}
+PASSWORD = "secrets/vrrp/password.age"
+
+
+def test_a_virtual_address_gets_a_password_once_that_vrrp_has_room_for(workspace: Workspace) -> None:
+    workspace.issue()
+    assert not (workspace.dir / PASSWORD).exists()
+    workspace.edit({"api": {"vip": _VIP}})
+    assert "vrrp/password" in workspace.issue().made
+    value = unseal_file(workspace.dir / PASSWORD, workspace.identity())
+    assert len(value) == 8 and value.decode().isalnum()
+    before = workspace.files()
+    assert not workspace.issue().changed
+    workspace.edit({"api": {"vip": {**_VIP, "port": 9443}}})
+    workspace.issue()
+    assert workspace.files()[PASSWORD] == before[PASSWORD]
+
+
+def test_a_password_taken_away_with_its_id_is_made_anew_and_without_it_is_missed(workspace: Workspace) -> None:
+    workspace.edit({"api": {"vip": _VIP}})
+    workspace.issue()
+    old, index = unseal_file(workspace.dir / PASSWORD, workspace.identity()), workspace.dir / "secrets/index.yaml"
+    (workspace.dir / PASSWORD).unlink()
+    with pytest.raises(PkiError, match=r"vrrp/password and it is missing; restore it from git$"):
+        workspace.issue()
+    with_id = index.read_text()
+    index.write_text("".join(line for line in with_id.splitlines(True) if "vrrp" not in line))
+    assert "vrrp/password" in workspace.issue().made
+    assert unseal_file(workspace.dir / PASSWORD, workspace.identity()) != old and index.read_text() != with_id
+
+
+def test_a_virtual_ipv6_address_has_no_password(workspace: Workspace) -> None:
+    both = {"network": {"podCIDR": ["10.244.0.0/16", "fd00:10::/56"], "serviceCIDR": ["10.96.0.0/16", "fd00:20::/112"]}}
+    hosts = {"cp-1": {"secondaryAddress": "fd00::1"}, "worker-1": {"secondaryAddress": "fd00::2"}}
+    workspace.edit({**both, "hosts": hosts, "api": {"vip": {**_VIP, "address": "fd00::100"}}})
+    assert "vrrp/password" not in workspace.issue().made
+
+
 def test_a_lost_index_does_not_cost_a_key(workspace: Workspace) -> None:
     workspace.issue()
     sealed = (workspace.dir / "secrets/encryption/1.age").read_bytes()

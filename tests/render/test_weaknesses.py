@@ -40,14 +40,17 @@ class Property:
     weaknesses: str
     check: Callable[[RenderedCluster], None]
     broken: tuple[Edit, ...]
+    base: str = "minimal"
 
 
 PROPERTIES: list[Property] = []
 
 
-def rules_out(weaknesses: str, *broken: Edit) -> Callable[[Callable[[RenderedCluster], None]], None]:
+def rules_out(
+    weaknesses: str, *broken: Edit, base: str = "minimal"
+) -> Callable[[Callable[[RenderedCluster], None]], None]:
     def register(check: Callable[[RenderedCluster], None]) -> None:
-        PROPERTIES.append(Property(check.__name__, weaknesses, check, broken))
+        PROPERTIES.append(Property(check.__name__, weaknesses, check, broken, base))
 
     return register
 
@@ -376,13 +379,84 @@ def pod_ranges_come_from_one_place(one: RenderedCluster) -> None:
 
 @rules_out("W23 W24", replaced("/etc/apiserver-balancer/nginx.conf", "least_conn;", "hash $remote_addr consistent;"))
 def every_node_balances_over_all_api_servers_on_loopback(one: RenderedCluster) -> None:
-    servers = {f"server {one.hosts[name].address}:{one.model.api.port}" for name in one.with_role("control-plane")}
+    api = one.model.api
+    servers = [f" {one.hosts[name].address}:{api.port} " for name in one.with_role("control-plane")]
     for host in one.with_role("control-plane", "worker"):
-        text = one.text(host, "/etc/apiserver-balancer/nginx.conf")
-        assert "least_conn;" in text and all(server in text for server in servers)
-        listens = one.text(host, "/etc/apiserver-balancer/server.conf")
-        if "load-balancer" not in one.hosts[host].pool.roles:
-            assert listens.count("listen ") == 1 and f"listen 127.0.0.1:{one.model.api.balancer_port}" in listens
+        if api.balancer == "none":
+            assert api.nodes_use == "endpoint" and "unit:apiserver-balancer.service" not in one.items[host]
+            continue
+        config, listen, bind, rule = {
+            "nginx": ("nginx.conf", "server.conf", "listen ", "least_conn;"),
+            "haproxy": ("haproxy.cfg", "listen.cfg", "bind ", "balance leastconn"),
+        }[api.balancer]
+        text = one.text(host, f"/etc/apiserver-balancer/{config}")
+        assert rule in text and all(server in text for server in servers)
+        listens = one.text(host, f"/etc/apiserver-balancer/{listen}")
+        assert listens.count(bind) == 1 and f"{bind}127.0.0.1:{api.balancer_port}" in listens
+
+
+_HAPROXY = re.compile("/etc/(apiserver|endpoint)-balancer/.*\\.cfg")
+_FRONT = "/etc/endpoint-balancer/haproxy.cfg"
+
+
+@rules_out(
+    "W21 W22",
+    replaced(_FRONT, "level user", "level admin"),
+    replaced(_FRONT, "stats socket /run/endpoint-balancer/stats.sock", "stats socket ipv4@*:9090"),
+    replaced(_FRONT, "timeout client 1h", "timeout client 1m"),
+    replaced(_FRONT, "verify required", "verify none"),
+    replaced("/etc/systemd/system/endpoint-balancer.service", "User=endpoint-balancer", "User=root"),
+    base="vip-load-balancer",
+)
+def haproxy_has_no_admin_cuts_nobody_off_and_checks_with_the_ca(one: RenderedCluster) -> None:
+    for host, item in one.every():
+        if item.kind != "file" or not _HAPROXY.fullmatch(item.path):
+            continue
+        text, unit = item.content.decode(), f"{item.component}.service"
+        assert "admin" not in text and "stats enable" not in text and "stats uri" not in text, item.path
+        for line in text.splitlines():
+            words = line.split()
+            if words[:2] == ["stats", "socket"]:
+                assert words[2].startswith("/run/") and words[-2:] == ["level", "user"]
+            if words[:1] == ["timeout"] and words[1] in {"client", "server", "tunnel"}:
+                assert words[2].endswith("h"), line
+            if words[:1] == ["server"]:
+                assert (
+                    f"check check-ssl verify required ca-file /etc/{item.component}/ca.crt verifyhost {words[1]}"
+                    in line
+                )
+        if item.path.endswith("haproxy.cfg"):
+            assert one.unit(host, unit)["User"] == [item.component]
+            assert one.unit(host, unit)["CapabilityBoundingSet"] == [""]
+
+
+_KEEPALIVED = "/etc/endpoint-vip/keepalived.conf"
+
+
+@rules_out(
+    "W19 W20",
+    replaced(_KEEPALIVED, "    state BACKUP", "    state MASTER"),
+    replaced(_KEEPALIVED, "    nopreempt\n", ""),
+    replaced(_KEEPALIVED, "{{secret:vrrp/password}}", "kubeop"),
+    replaced(_KEEPALIVED, "    enable_script_security\n", ""),
+    changed("/usr/local/lib/slipway/endpoint-check", mode=0o777),
+    changed(_KEEPALIVED, mode=0o644),
+    base="vip-load-balancer",
+)
+def keepalived_begins_as_backup_with_a_sealed_password_and_a_check_without_rights(one: RenderedCluster) -> None:
+    vip = one.model.api.vip
+    for host in one.hosts:
+        item = one.items[host].get(_KEEPALIVED)
+        assert (item is not None) == (vip is not None and vip.role in one.hosts[host].pool.roles)
+        if item is None or vip is None:
+            continue
+        lines = [line.strip() for line in item.content.decode().splitlines()]
+        assert {"state BACKUP", "nopreempt", "enable_script_security", "user endpoint-vip"} <= set(lines)
+        assert {"script_user endpoint-vip", f"priority {vip.priorities[host]}"} <= set(lines)
+        assert "auth_pass {{secret:vrrp/password}}" in lines and (item.mode, item.owner) == (0o400, "root")
+        check = one.items[host]["/usr/local/lib/slipway/endpoint-check"]
+        assert (check.mode, check.owner, check.group) == (0o755, "root", "root")
+        assert "user:endpoint-vip" in one.items[host]
 
 
 _SANDBOXED = (
@@ -456,6 +530,6 @@ def test_property(one: Property, name: str, folder: Path) -> None:
 def test_property_fails_where_a_cluster_is_worse(one: Property, folder: Path) -> None:
     assert one.broken
     for edit in one.broken:
-        bad = worse(_rendered("minimal", folder), edit)
+        bad = worse(_rendered(one.base, folder), edit)
         with pytest.raises((AssertionError, KeyError)):
             one.check(bad)

@@ -112,6 +112,6 @@ def test_no_two_components_want_one_port() -> None:
     assert len({listener.port for listener in found}) == len(found) == 13
 
 
-@pytest.mark.parametrize("port", [2379, 2380, 2381, 10010, 10248, 10249, 10250, 10256, 10257, 10259, 8443, 22])
+@pytest.mark.parametrize("port", [2379, 2380, 2381, 10010, 10248, 10249, 10250, 10256, 10257, 10259, 22])
 def test_the_api_cannot_take_a_port_that_is_taken(port: int) -> None:
     assert f"port {port}" in faults_of(api={"port": port})

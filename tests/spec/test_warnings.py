@@ -19,6 +19,11 @@ def _zoned(*zones: str) -> dict[str, Any]:
     }
 
 
+_ONE_CARRIER = {
+    "address": "10.0.0.100", "role": "control-plane", "virtualRouterId": 51, "priorities": {"cp1": 9}, "port": 9443,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("zones", "warned"),
     [
@@ -75,6 +80,11 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"runtime": {"cgroupDriver": "cgroupfs"}}, "cgroupfs"),
         ({"pools": {**spec()["pools"], "spare": {"roles": ["worker"]}}}, "pool spare has no host"),
         ({"hosts": {"cp1": spec()["hosts"]["cp1"]}}, "no pod of yours will run"),
+        ({"api": {"vip": _ONE_CARRIER}}, "only cp1 carries the virtual address, so it ends with that host"),
+        (
+            {"api": {"nodesUse": "endpoint", "endpoint": {"host": "api.example.net"}}},
+            "nginx runs on every node, and nodes use the endpoint",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_doubtful_is_a_warning(changes: dict[str, Any], text: str) -> None:

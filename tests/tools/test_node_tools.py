@@ -26,10 +26,9 @@ from generator.components import (
     kubelet,
     node_base,
 )
-from generator.components.items import HostFile, HostItem
+from generator.components.items import HostFile
 from generator.components.view import Component
-from generator.spec.model import Cluster
-from tests.components.clusters import bridged, cluster, of_host, of_pool, shared, text
+from tests.components.clusters import all_of, bridged, cluster, of_host, shared, text
 
 pytestmark = pytest.mark.tools
 
@@ -49,11 +48,6 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
-
-
-def all_of(component: Component, made: Cluster, host: str) -> dict[str, HostItem]:
-    pool = next(one for one in made.hosts if one.name == host).pool.name
-    return {**shared(component, made), **of_pool(component, made, pool), **of_host(component, made, host)}
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
