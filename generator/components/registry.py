@@ -8,6 +8,7 @@ from generator.components import (
     containerd,
     csr_approver,
     etcd,
+    firewall,
     host_base,
     kube_apiserver,
     kube_controller_manager,
@@ -23,6 +24,7 @@ from generator.components.view import Component
 COMPONENTS: tuple[Component, ...] = (
     host_base.COMPONENT,
     node_base.COMPONENT,
+    firewall.COMPONENT,
     trust.COMPONENT,
     containerd.COMPONENT,
     apiserver_balancer.COMPONENT,

@@ -17,6 +17,7 @@ from generator.spec.layout import (
     CA_CERT,
     ETCD_FORMED_MARK,
     ETCD_PKI_DIR,
+    FIREWALL_CONFIRM_UNIT,
     KUBELET_BOOTSTRAP_KUBECONFIG,
     LINK_DIR,
     kubelet_client_pem,
@@ -67,6 +68,7 @@ def kubelet_client_certificate(cluster: Cluster) -> str:
 
 
 UNITS: Gate = {"kind": "units"}
+WAY_IN: Gate = {"kind": "new-connection", "confirm": FIREWALL_CONFIRM_UNIT}
 BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": BALANCED}
 ENDPOINT_LISTENS: Gate = {"kind": "port", "port": endpoint_port, "roles": ("load-balancer",)}
 ETCD_ACCESS: Gate = {
@@ -120,6 +122,12 @@ PHASES: tuple[Phase, ...] = (
         "host-base",
         "users, kernel settings and trust are in place",
         roles=EVERY_HOST,
+    ),
+    Phase(
+        "firewall",
+        "only named ports can be reached, and the way in was proved anew",
+        roles=EVERY_HOST,
+        gates=(UNITS, WAY_IN),
     ),
     Phase(
         "binaries",
