@@ -7,7 +7,6 @@
 set -eu
 
 rules=/etc/slipway/firewall.nft
-parts=/etc/slipway/firewall*.nft
 kept=/var/lib/slipway/firewall
 loaded=/run/slipway-firewall/loaded
 timer=slipway-firewall-restore.timer
@@ -19,8 +18,7 @@ fail() {
 }
 
 digest() {
-    # shellcheck disable=SC2086 # a pattern
-    cat $parts | sha256sum | cut -d ' ' -f 1
+    cat /etc/slipway/firewall*.nft | sha256sum | cut -d ' ' -f 1
 }
 
 # The first line of the file $1, empty without one.
@@ -50,7 +48,7 @@ confirm() {
     nft list table $table >/dev/null || fail "our table is not loaded; run \`systemctl restart slipway-firewall\`"
     systemctl stop "$timer"
     [ "$(line_of "$kept/confirmed")" != "$sum" ] || return 0
-    mkdir -p -m 0700 "$kept"
+    mkdir -p "$kept"
     # shellcheck disable=SC2086 # two words
     nft -s list table $table >"$kept/rules.nft.new"
     # Without its mark the copy is not believed, so the mark goes first and comes last.

@@ -7,6 +7,7 @@ from generator.components import (
     bridge,
     containerd,
     csr_approver,
+    data_disk,
     etcd,
     firewall,
     host_base,
@@ -24,6 +25,7 @@ from generator.components.view import Component
 COMPONENTS: tuple[Component, ...] = (
     host_base.COMPONENT,
     node_base.COMPONENT,
+    data_disk.COMPONENT,
     firewall.COMPONENT,
     trust.COMPONENT,
     containerd.COMPONENT,
