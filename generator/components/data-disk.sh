@@ -42,6 +42,11 @@ is_empty_folder() {
     [ ! -e "$1" ] || [ -z "$(ls -A "$1")" ]
 }
 
+# Whether $disk was prepared: it has the kind $wanted and the label $ours.
+is_ours() {
+    [ "$(probed TYPE)/$(probed LABEL)" = "$wanted/$ours" ]
+}
+
 # Every reason not to write to $disk, one on a line; nothing for a disk that is empty and used by nobody.
 against() {
     mounts_of "$number" | while read -r point; do echo "it is mounted at $point"; done
@@ -84,12 +89,14 @@ prepare() {
     if [ -n "$there" ]; then
         [ "$there" = "$number" ] ||
             fail "$mount is mounted already, from device $there and not from $disk ($device, $number); copy what it holds to the new disk, unmount it, and start this unit again"
+        # A change in the spec is refused now and not when the host boots next.
+        is_ours || fail "$mount is mounted from $disk, which holds $(probed TYPE) with the label '$(probed LABEL)', and the spec wants $wanted with the label $ours. Take the change back; or, to keep what is there, let the spec name its kind, give it the label (\`e2label\`, or \`xfs_admin -L\` while it is unmounted), and start this unit again"
         : >"$mark"
         return
     fi
     is_empty_folder "$mount" ||
         fail "$mount is a folder with something in it, which the mount would hide; move that away and start this unit again"
-    if [ "$(probed TYPE)" != "$wanted" ] || [ "$(probed LABEL)" != "$ours" ]; then
+    if ! is_ours; then
         found=$(against)
         if [ -n "$found" ]; then
             echo "$found" | while read -r reason; do echo "$device ($disk) is not touched: $reason" >&2; done
@@ -103,8 +110,7 @@ prepare() {
             *) fail "$wanted is no file system that is made here" ;;
         esac
         sync "$disk"
-        [ "$(probed TYPE)/$(probed LABEL)" = "$wanted/$ours" ] ||
-            fail "$disk does not show the new file system; see the kernel's messages in \`dmesg\`"
+        is_ours || fail "$disk does not show the new file system; see the kernel's messages in \`dmesg\`"
     fi
     : >"$mark"
 }

@@ -103,10 +103,10 @@ def test_an_empty_disk_gets_its_file_system_once(disk: LoopDisk, kind: str) -> N
     assert first.returncode == 0, first.stderr
     assert disk.found() == (kind, LABEL) and f"gets {kind} with the label {LABEL}" in first.stdout
     assert disk.mark.exists()
-    before = disk.digest()
+    made = run("blkid", "-p", "-s", "UUID", disk.device).stdout
     again = disk.prepare(kind)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
-    assert disk.digest() == before
+    assert run("blkid", "-p", "-s", "UUID", disk.device).stdout == made != ""
 
 
 def test_a_prepared_disk_is_mounted_and_takes_folders(disk: LoopDisk) -> None:
@@ -207,6 +207,17 @@ def test_a_mount_point_that_another_disk_holds_or_that_has_content_is_refused(di
     done = disk.prepare()
     assert done.returncode != 0 and f"{data} is mounted already, from device" in done.stderr
     assert disk.found() == ("", "")
+
+
+def test_another_kind_than_the_spec_wants_is_told_while_it_is_mounted(disk: LoopDisk) -> None:
+    assert disk.prepare("ext4").returncode == 0
+    data = disk.folder / "data"
+    data.mkdir()
+    assert run("mount", disk.device, data).returncode == 0
+    assert disk.prepare("ext4").returncode == 0
+    done = disk.prepare("xfs")
+    assert done.returncode != 0 and f"which holds ext4 with the label '{LABEL}', and the spec wants xfs" in done.stderr
+    assert not disk.mark.exists() and disk.found() == ("ext4", LABEL)
 
 
 def test_a_disk_that_does_not_come_is_named(disk: LoopDisk) -> None:
