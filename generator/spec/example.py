@@ -30,6 +30,9 @@ _SAMPLES = {
     "source": "files/motd",
     "key": "dedicated",
     "effect": "NoSchedule",
+    "port": "9100",
+    "device": "/dev/disk/by-id/nvme-0001",
+    "mount": "/data",
 }
 
 
