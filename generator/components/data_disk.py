@@ -144,6 +144,7 @@ def _service(
         "Service": {
             "Type": "oneshot",
             "RemainAfterExit": True,
+            "WorkingDirectory": "/",
             "ExecStart": command,
             "ExecReload": command,
             # A large disk takes its time, and a kill in the middle leaves one that is neither empty nor ours.

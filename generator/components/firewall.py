@@ -163,6 +163,7 @@ def _off_unit() -> Mapping[str, Mapping[str, Any]]:
         "Service": {
             "Type": "oneshot",
             "RemainAfterExit": True,
+            "WorkingDirectory": "/",
             "ExecStart": f"/bin/sh {OFF_SCRIPT}",
             "CapabilityBoundingSet": "",
             "NoNewPrivileges": True,
@@ -183,6 +184,7 @@ def _off_unit() -> Mapping[str, Mapping[str, Any]]:
 def _sandbox() -> Mapping[str, Any]:
     """Return what locks the program into its work. PrivateTmp is missing: it would order the unit behind /tmp."""
     return {
+        "WorkingDirectory": "/",
         "UMask": "0077",
         "CapabilityBoundingSet": "CAP_NET_ADMIN",
         "NoNewPrivileges": True,
