@@ -71,17 +71,18 @@ async def activate(
         timeout=WAITING_SECONDS,
         accept=(0, 3),
     )
-    for word, *rest in lines:
-        if word == "failed":
-            unit, verb, reason = rest[0], rest[1], " ".join(rest[2:]).rstrip(".")
-            journal = await journal_of(connection, unit)
-            tail = f"; its last lines:\n{journal}" if journal else ""
-            why = f" ({reason})" if reason else ""
-            raise GateError(
-                f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed{why}; put that right "
-                f"and run the same command again{tail}",
-                host.name, unit, journal,
-            )  # fmt: skip
+    # A mount that does not come up has its reason in the service before it, which says it in its journal.
+    failed = sorted((rest for word, *rest in lines if word == "failed"), key=lambda rest: rest[0].endswith(".mount"))
+    for rest in failed[:1]:
+        unit, verb, reason = rest[0], rest[1], " ".join(rest[2:]).rstrip(".")
+        journal = await journal_of(connection, unit)
+        tail = f"; its last lines:\n{journal}" if journal else ""
+        why = f" ({reason})" if reason else ""
+        raise GateError(
+            f"{tree.cluster}/{host.name}: {phase.name}: systemctl {verb} {unit} failed{why}; put that right "
+            f"and run the same command again{tail}",
+            host.name, unit, journal,
+        )  # fmt: skip
     return Activated(
         host.name,
         tuple(rest[0] for word, *rest in lines if word == "changed"),

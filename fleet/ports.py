@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+YOURS = "yours"
+"""What the port table calls a listener of the user's own, which is not ours to start or to miss."""
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any;
-    `callers` host, etcd, control-plane, load-balancer, operator, anyone.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any; `callers`
+    host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges of addresses.
     """
 
     first: int
@@ -25,8 +28,13 @@ class Port:
 
     @property
     def may_be_shut(self) -> bool:
-        """Whether it is a range of ports, which need not be open, or a protocol without ports, such as VRRP."""
-        return self.last != self.first or self.protocol == "vrrp"
+        """Whether it need not be open: a range of ports, a protocol without ports, or a listener of the user's own."""
+        return self.last != self.first or self.protocol == "vrrp" or self.component == YOURS
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether a TCP listener may hold it."""
+        return self.protocol not in {"udp", "vrrp"}
 
     def holds(self, port: int) -> bool:
         """Return whether a port is this one or of this range."""

@@ -91,7 +91,7 @@ def missing(table: Iterable[Port], found: Sequence[Listening], address: str) -> 
     """
     lacking: list[tuple[Port, str]] = []
     for port in table:
-        if port.may_be_shut or port.component == "sshd":
+        if port.may_be_shut or not port.is_tcp or port.component == "sshd":
             continue
         here = [one for one in found if one.port == port.first]
         for scope in sorted(port.scopes):
@@ -108,7 +108,7 @@ def foreign(
     `addresses` are the host's own, two on a dual-stack host. What is bound to another address, such as that of a second
     network card, is where the table does not want it.
     """
-    ports = tuple(table)
+    ports = tuple(port for port in table if port.is_tcp)
     strange: list[tuple[Listening, str]] = []
     for one in sorted(set(found)):
         lines = [port for port in ports if port.holds(one.port)]

@@ -6,9 +6,11 @@ line for each entry (systemd.unit(5)). Exec lines with arguments stand one argum
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_PLAIN = re.compile("[A-Za-z0-9:_.]")
 _SECTION_ORDER = ("Unit", "Service", "Socket", "Path", "Timer", "Mount", "Install")
 
 
@@ -26,6 +28,21 @@ def _quoted(word: str) -> str:
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     return text
+
+
+def escaped_path(path: str) -> str:
+    """Return an absolute path as the name of a unit holds it, as `systemd-escape --path` does (systemd.unit(5))."""
+    plain = "/".join(part for part in path.split("/") if part)
+    if not plain:
+        return "-"
+    return "".join(
+        "-" if char == "/" else char if _PLAIN.fullmatch(char) and (index or char != ".") else _hexadecimal(char)
+        for index, char in enumerate(plain)
+    )
+
+
+def _hexadecimal(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
 def unit_text(sections: Mapping[str, Mapping[str, Any]], comment: str = "") -> str:

@@ -17,6 +17,7 @@ from generator.spec.layout import (
     CA_CERT,
     ETCD_FORMED_MARK,
     ETCD_PKI_DIR,
+    FIREWALL_CONFIRM_UNIT,
     KUBELET_BOOTSTRAP_KUBECONFIG,
     LINK_DIR,
     kubelet_client_pem,
@@ -85,6 +86,7 @@ def kubelet_client_certificate(cluster: Cluster) -> str:
 
 
 UNITS: Gate = {"kind": "units"}
+WAY_IN: Gate = {"kind": "new-connection", "confirm": FIREWALL_CONFIRM_UNIT}
 BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": balanced}
 ENDPOINT_LISTENS: Gate = {"kind": "port", "port": front_port, "roles": ("load-balancer",)}
 VIP_ANSWERS: Gate = {"kind": "port", "address": vip_address, "port": front_port, "roles": vip_on_control_plane}
@@ -139,6 +141,12 @@ PHASES: tuple[Phase, ...] = (
         "host-base",
         "users, kernel settings and trust are in place",
         roles=EVERY_HOST,
+    ),
+    Phase(
+        "firewall",
+        "only named ports can be reached, and the way in was proved anew",
+        roles=EVERY_HOST,
+        gates=(UNITS, WAY_IN),
     ),
     Phase(
         "binaries",

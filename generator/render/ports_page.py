@@ -7,8 +7,8 @@ from typing import Any
 
 from generator.render.flow import flow
 from generator.render.inventory import HEADER
-from generator.spec.model import Cluster, Host
-from generator.spec.ports import Listener, listeners, node_ports
+from generator.spec.model import Cluster, Host, Pool
+from generator.spec.ports import Listener, listeners, node_ports, own_listeners
 
 PORTS_FILE = "ports.yaml"
 
@@ -27,7 +27,7 @@ def ports_text(cluster: Cluster, pools: Collection[str]) -> str:
     for name in sorted(pools):
         pool = cluster.pools[name]
         lines.append(f"  {name}:")
-        lines.extend(f"  - {flow(entry)}" for entry in _entries(cluster, listeners(cluster, pool), pool.is_node))
+        lines.extend(f"  - {flow(entry)}" for entry in _entries(cluster, listeners(cluster, pool), pool))
     return "\n".join(lines) + "\n"
 
 
@@ -41,12 +41,12 @@ def own_ports(cluster: Cluster) -> Iterator[tuple[str, bytes]]:
 
 def _own_text(cluster: Cluster, host: Host, own: tuple[Listener, ...]) -> str:
     lines = [HEADER.format(cluster=cluster.name) + "ports:"]
-    lines.extend(f"- {flow(entry)}" for entry in _entries(cluster, own, host.pool.is_node))
+    lines.extend(f"- {flow(entry)}" for entry in _entries(cluster, own, host.pool))
     return "\n".join(lines) + "\n"
 
 
-def _entries(cluster: Cluster, found: tuple[Listener, ...], is_node: bool) -> list[dict[str, Any]]:
-    every = [*found, *([node_ports(cluster)] if is_node else [])]
+def _entries(cluster: Cluster, found: tuple[Listener, ...], pool: Pool) -> list[dict[str, Any]]:
+    every = [*found, *([node_ports(cluster)] if pool.is_node else []), *own_listeners(pool)]
     return [_entry(one) for one in sorted(every, key=lambda one: (one.port, one.component, one.purpose))]
 
 
@@ -55,7 +55,7 @@ def _entry(one: Listener) -> dict[str, Any]:
         "port": f"{one.port}-{one.last}" if one.last else one.port,
         "protocol": one.protocol,
         "listens": list(one.scopes),
-        "from": list(one.callers),
+        "from": [*one.callers, *one.sources],
         "component": one.component,
         "purpose": one.purpose,
     }

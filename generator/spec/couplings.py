@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from generator.spec.couplings_balancing import check_balancing
 from generator.spec.couplings_bridge import check_bridge
+from generator.spec.couplings_disks import check_disks
+from generator.spec.couplings_firewall import check_firewall, check_operators
 from generator.spec.couplings_hosts import check_hosts, check_systems
 from generator.spec.couplings_network import check_network
 from generator.spec.couplings_nodes import check_nodes
@@ -24,6 +26,8 @@ def check_fields(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> Non
     check_settings(spec, cluster, findings)
     check_systems(cluster, findings)
     check_nodes(cluster, findings)
+    check_firewall(spec, cluster, findings)
+    check_disks(spec, cluster, findings)
     if supported:
         check_overrides(cluster, findings)
 
@@ -33,3 +37,4 @@ def check_inventory(cluster: Cluster, findings: Findings) -> None:
     check_hosts(cluster, findings)
     check_balancing(cluster, findings)
     check_bridge(cluster, findings)
+    check_operators(cluster, findings)

@@ -33,6 +33,9 @@ _SAMPLES = {
     "role": "control-plane",
     "virtualRouterId": "51",
     "priorities": "{cp1: 150}",
+    "port": "9100",
+    "device": "/dev/disk/by-id/nvme-0001",
+    "mount": "/data",
 }
 
 

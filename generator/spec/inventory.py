@@ -12,7 +12,10 @@ from generator.spec.overriding import files, overrides
 from generator.spec.ranges import Pattern, RangeFault, pattern
 from generator.spec.scalars import canonical_address, is_subdomain
 from generator.spec.schema import ClusterSpec
+from generator.spec.schema_disks import DiskSpec
+from generator.spec.schema_firewall import ListenerSpec
 from generator.spec.schema_pools import HostSpec, JumpSpec, PoolSpec
+from generator.spec.sections import Disk, OwnListener
 from generator.spec.structure import suggestion
 from generator.spec.yaml_source import Path
 
@@ -124,10 +127,10 @@ def _machine(texts: list[str], host: HostSpec, path: Path, findings: Findings) -
 
 def pools(spec: ClusterSpec, minor: tuple[int, int], findings: Findings) -> dict[str, Pool]:
     """Return the pools with the labels and taints that their roles bring."""
-    return {name: _pool(name, pool, minor, findings) for name, pool in sorted(spec.pools.items())}
+    return {name: _pool(name, pool, spec.listeners, minor, findings) for name, pool in sorted(spec.pools.items())}
 
 
-def _pool(name: str, pool: PoolSpec, minor: tuple[int, int], findings: Findings) -> Pool:
+def _pool(name: str, pool: PoolSpec, shared: list[ListenerSpec], minor: tuple[int, int], findings: Findings) -> Pool:
     roles = frozenset(pool.roles)
     labels: dict[str, str] = {}
     if "control-plane" in roles:
@@ -153,7 +156,23 @@ def _pool(name: str, pool: PoolSpec, minor: tuple[int, int], findings: Findings)
         max_unavailable=pool.max_unavailable,
         components=overrides(pool.components, (*path, "components"), findings),
         files=files(pool.files, (*path, "files"), findings),
+        listeners=_listeners(shared, pool.listeners),
+        disks=_disks(pool.disks),
     )
+
+
+def _listeners(shared: list[ListenerSpec], own: list[ListenerSpec]) -> tuple[OwnListener, ...]:
+    """Return the ports of the user's own on hosts of a pool; of one port the pool's own line counts."""
+    found = {
+        (one.port, one.protocol): OwnListener(one.port, one.protocol, tuple(sorted(set(one.sources))), one.purpose)
+        for one in (*shared, *own)
+    }
+    return tuple(found[key] for key in sorted(found))
+
+
+def _disks(written: list[DiskSpec]) -> tuple[Disk, ...]:
+    disks = [Disk(one.device, one.file_system, one.mount, tuple(sorted(set(one.holds)))) for one in written]
+    return tuple(sorted(disks, key=lambda disk: disk.mount))
 
 
 def control_plane_taints(minor: tuple[int, int]) -> tuple[Taint, ...]:
@@ -198,6 +217,7 @@ def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Poo
                 ssh=ssh.of(machine),
                 components=components,
                 files=extra,
+                own_disks=_disks(machine.spec.disks),
             )
         )
     return made

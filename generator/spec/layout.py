@@ -11,6 +11,7 @@ SYSTEMD_DIR = "/etc/systemd/system"
 SYSUSERS_DIR = "/etc/sysusers.d"
 ENV_DIR = "/etc/slipway"
 STATE_DIR = "/var/lib/slipway"
+PROGRAM_DIR = "/usr/local/lib/slipway"
 
 KUBERNETES_DIR = "/etc/kubernetes"
 PKI_DIR = "/etc/kubernetes/pki"
@@ -30,6 +31,9 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
 KUBELET_BOOTSTRAP_KUBECONFIG = "/run/slipway/bootstrap-kubelet.kubeconfig"
 ETCD_FORMED_MARK = f"{STATE_DIR}/etcd-formed"
+
+FIREWALL_CONFIRM_UNIT = "slipway-firewall-confirm.service"
+"""What an apply starts on a host once new rules of the firewall have let it in again."""
 
 SERVICE_ACCOUNT_GROUP = "kube-sa"
 """The group of the two users that sign service-account tokens; sa.key, or sa-2.key, is 0440 root:kube-sa."""

@@ -16,8 +16,11 @@ from generator.spec.sections import (
     Artifacts,
     Audit,
     Directories,
+    Disk,
     Encryption,
+    Firewall,
     Network,
+    OwnListener,
     PkiSettings,
     Runtime,
     Verify,
@@ -97,7 +100,7 @@ class Ssh:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How its hosts are run; `max_unavailable` as written ("10%" or "1")."""
+    """How its hosts are run; `max_unavailable` as written ("10%" or "1"). `listeners` has the cluster's own too."""
 
     name: str
     roles: frozenset[str]
@@ -108,6 +111,8 @@ class Pool:
     max_unavailable: str
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
+    listeners: tuple[OwnListener, ...] = ()
+    disks: tuple[Disk, ...] = ()
 
     @property
     def is_node(self) -> bool:
@@ -135,6 +140,12 @@ class Host:
     ssh: Ssh
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
+    own_disks: tuple[Disk, ...] = ()
+
+    @property
+    def disks(self) -> tuple[Disk, ...]:
+        """All data disks: those that its pool says every host has, and its own."""
+        return (*self.pool.disks, *self.own_disks)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -168,6 +179,7 @@ class Cluster:
     hosts: tuple[Host, ...]
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
+    firewall: Firewall
     warnings: tuple[str, ...] = ()
 
     def with_role(self, *roles: str) -> tuple[Host, ...]:

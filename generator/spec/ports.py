@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,8 +28,11 @@ VRRP = "vrrp"
 Scope = Literal["loopback", "address", "virtual", "any"]
 """Where a port is bound: loopback, the host's own address, the virtual address alone, or every address."""
 
-Caller = Literal["host", "etcd", "control-plane", "load-balancer", "anyone"]
-"""Who has a reason to call: the host itself, hosts with a role, or anyone who reaches the host."""
+Caller = Literal["host", "etcd", "control-plane", "load-balancer", "nodes", "pods", "anyone"]
+"""Who has a reason to call: the host itself, hosts with a role, all hosts, pods, or anyone who reaches the host."""
+
+YOURS = "yours"
+"""What stands for a component in the line of a listener that the user's own spec names."""
 
 LOOPBACK: tuple[Scope, ...] = ("loopback",)
 HOST_ITSELF: tuple[Caller, ...] = ("host",)
@@ -43,7 +46,7 @@ class Listener:
     """One listening port; `field` is where the spec sets it, empty where it is fixed.
 
     `last` ends a range of ports, of which any number may be open (0: one port, which is always open). `protocol` is
-    tcp, any, or vrrp, where `port` is 0.
+    tcp, udp, any, or vrrp, where `port` is 0. `sources` are ranges of addresses that may call beside the callers.
     """
 
     port: int
@@ -54,6 +57,25 @@ class Listener:
     callers: tuple[Caller, ...] = HOST_ITSELF
     protocol: str = "tcp"
     last: int = 0
+    sources: tuple[str, ...] = ()
+
+
+def own_listeners(pool: Pool) -> tuple[Listener, ...]:
+    """Return the ports of the user's own, of which any may be shut; one on a port of ours lets more callers in."""
+    words: Mapping[str, Caller] = {"anyone": "anyone", "nodes": "nodes", "pods": "pods"}
+    return tuple(
+        Listener(
+            port=one.port,
+            component=YOURS,
+            purpose=one.purpose,
+            field=("listeners",),
+            scopes=("any",),
+            callers=tuple(words[source] for source in one.sources if source in words),
+            protocol=one.protocol,
+            sources=tuple(source for source in one.sources if source not in words),
+        )
+        for one in pool.listeners
+    )
 
 
 def listeners(cluster: Cluster, pool: Pool, host: Host | None = None) -> tuple[Listener, ...]:

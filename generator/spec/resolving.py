@@ -20,6 +20,7 @@ from generator.spec.sections import (
     Audit,
     Directories,
     Encryption,
+    Firewall,
     Network,
     PkiSettings,
     Registry,
@@ -76,6 +77,11 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
         hosts=tuple(inventory.hosts(spec, found, pools, findings)),
         components=overrides(spec.components, ("components",), findings),
         files=files(spec.files, ("files",), findings),
+        firewall=Firewall(
+            spec.firewall.mode,
+            tuple(sorted(set(spec.firewall.operators))),
+            tuple(sorted(set(spec.firewall.node_protocols))),
+        ),
     )
 
 

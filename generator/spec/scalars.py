@@ -20,6 +20,7 @@ _DAYS = {"d": 1, "w": 7, "y": 365}
 _QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
+_STABLE_DEVICE = re.compile(r"/dev/disk/by-(id|path|partuuid)/[A-Za-z0-9:._+=@-]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|target|timer|path|mount|slice)")
 
 
@@ -167,6 +168,39 @@ def _absolute(text: str) -> str:
     return text
 
 
+def _stable_device(text: str) -> str:
+    if _STABLE_DEVICE.fullmatch(text):
+        return text
+    if re.match("/dev/disk/by-(uuid|label)/", text):
+        what, todo = "names a file system, and an empty disk has none yet", "name the disk by /dev/disk/by-id"
+    elif re.fullmatch(r"/dev/(sd|vd|xvd|hd|nvme|mmcblk|md|loop|dm-)[a-z0-9]*", text):
+        what, todo = "may be another disk after the next boot", "use its name below /dev/disk/by-id (`ls -l` shows it)"
+    else:
+        what, todo = "is not a name that stays with a disk", "use one below /dev/disk/by-id, by-path or by-partuuid"
+    raise complaint(f"{text!r} {what}", todo)
+
+
+def _source(text: str) -> str:
+    if text in {"anyone", "nodes", "pods"}:
+        return text
+    try:
+        return _cidr(text)
+    except PydanticCustomError as error:
+        if "/" in text:
+            raise
+        raise complaint(
+            f"{text!r} is no source of calls", "write a range like 10.2.0.0/16, or one of anyone, nodes, pods"
+        ) from error
+
+
+def _plain_line(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 .,:()/_+-]{0,79}", text):
+        return text
+    raise complaint(
+        f"{text!r} is not a short plain text", "write up to 80 letters, digits, spaces and . , : ( ) / _ + -"
+    )
+
+
 def _mode(text: str) -> str:
     if re.fullmatch(r"0?[0-7]{3}|[0-7]{4}", text):
         return text.rjust(4, "0")
@@ -264,6 +298,9 @@ Version = Annotated[str, AfterValidator(_version)]
 VersionOrNone = Annotated[str, AfterValidator(_version_or_none)]
 Validity = Annotated[str, AfterValidator(_days)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+StableDevice = Annotated[str, AfterValidator(_stable_device)]
+Source = Annotated[str, AfterValidator(_source)]
+ScalarText = Annotated[str, AfterValidator(_plain_line)]
 PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Mode = Annotated[str, AfterValidator(_mode)]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from generator.spec.scalars import DnsLabel, SysctlValue
 from generator.spec.schema_base import Section
+from generator.spec.schema_firewall import FirewallSpec, ListenerSpec
 from generator.spec.schema_network import ApiSpec, NetworkSpec
 from generator.spec.schema_pools import ComponentSpec, FileSpec, HostSpec, PoolSpec, SshSpec
 from generator.spec.schema_settings import (
@@ -51,6 +52,8 @@ class ClusterSpec(Section):
     sysctl: dict[str, SysctlValue | None] = Field(
         {}, description="Kernel parameters on all hosts; null leaves one of ours alone."
     )
+    firewall: FirewallSpec = Field(FirewallSpec(), description="Who may reach which port of a host.")
+    listeners: list[ListenerSpec] = Field([], description="Ports of your own on all hosts.")
     pools: dict[DnsLabel, PoolSpec] = Field(min_length=1, description="Kinds of hosts, by name.")
     hosts: dict[str, HostSpec] = Field(
         min_length=1, description="Machines, by name; names and addresses may be ranges."

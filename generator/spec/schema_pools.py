@@ -20,6 +20,8 @@ from generator.spec.scalars import (
     UserName,
 )
 from generator.spec.schema_base import Section
+from generator.spec.schema_disks import DiskSpec
+from generator.spec.schema_firewall import ListenerSpec
 
 
 class ComponentSpec(Section):
@@ -99,6 +101,10 @@ class PoolSpec(Section):
     max_unavailable: Unavailable = Field(
         "1", description="How many nodes may be down at once in an apply: a number or a percentage."
     )
+    listeners: list[ListenerSpec] = Field(
+        [], description="Ports of your own on hosts of this pool, beside the cluster's; of one port this line counts."
+    )
+    disks: list[DiskSpec] = Field([], description="Data disks that every host of this pool has.")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for hosts of this pool.")
     files: list[FileSpec] = Field([], description="Files of your own on hosts of this pool.")
 
@@ -117,5 +123,6 @@ class HostSpec(Section):
     )
     labels: dict[str, str] = Field({}, description="Labels of this node, on top of the pool's.")
     ssh: HostSshSpec = Field(HostSshSpec(), description="What differs from the cluster's ssh section.")
+    disks: list[DiskSpec] = Field([], description="Data disks of this host, beside those of its pool.")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for this host.")
     files: list[FileSpec] = Field([], description="Files of your own on this host.")

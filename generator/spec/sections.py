@@ -5,9 +5,17 @@ Like everything of the model they are complete and immutable.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Held = Literal["etcd", "etcd-wal", "kubelet", "containerd", "pod-logs"]
+"""A folder of ours that can lie on a data disk."""
+
+POD_LOGS = "/var/log/pods"
+"""Where the kubelet writes the logs of pods (podLogsRootDirectory), in every supported minor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,58 @@ class Directories:
     kubelet: str
     containerd: str
     audit_log: str
+
+    def of(self, held: Held) -> str | None:
+        """Return the folder that a data disk may hold, None where the spec gives it no place of its own."""
+        folders: Mapping[Held, str | None] = {
+            "etcd": self.etcd_data,
+            "etcd-wal": self.etcd_wal,
+            "kubelet": self.kubelet,
+            "containerd": self.containerd,
+            "pod-logs": POD_LOGS,
+        }
+        return folders[held]
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk that gets a file system while it is empty, and is mounted; `holds` is sorted."""
+
+    device: str
+    file_system: str
+    mount: str
+    holds: tuple[Held, ...]
+
+    @property
+    def label(self) -> str:
+        """The label of its file system, by which a disk that is prepared is known: 12 characters, as xfs takes.
+
+        It follows from the mount point alone, so a disk that sits where another is expected is found out.
+        """
+        return f"slipway-{hashlib.sha256(self.mount.encode()).hexdigest()[:4]}"
+
+    def folder(self, held: Held) -> str:
+        """Return where on the disk one of our folders lies."""
+        return f"{self.mount}/{held}"
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """Whose rules decide: mode is keep, off or managed. `operators` are ranges; `node_protocols` names of IP."""
+
+    mode: str = "keep"
+    operators: tuple[str, ...] = ()
+    node_protocols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnListener:
+    """A port of the user's own; `sources` are ranges, "nodes", "pods" or "anyone"."""
+
+    port: int
+    protocol: str
+    sources: tuple[str, ...]
+    purpose: str
 
 
 @dataclass(frozen=True, slots=True)

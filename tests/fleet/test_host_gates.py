@@ -200,3 +200,58 @@ def test_preflight_wants_one_of_two_programs_where_hosts_fetch(tree: RenderedTre
 def test_an_answer_that_is_not_understood_is_an_error(line: tuple[str, ...]) -> None:
     with pytest.raises(HostError, match="the answer is not understood"):
         state_from("e1", (("slipway", "1"), ("time", "1"), ("arch", "x86_64"), line))
+
+
+CONFIRM = {"kind": "new-connection", "confirm": "confirm.service"}
+
+
+def test_new_rules_are_confirmed_over_a_connection_that_was_made_anew(tree: RenderedTree) -> None:
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def told(name: str) -> Told:
+        def answer(argv: Sequence[str]) -> str:
+            asked.append((name, tuple(argv)))
+            return ""
+
+        made = Told("e1", answer)
+        return made
+
+    async def enter(name: str) -> Told:
+        assert name == "e1"
+        return told("new")
+
+    context = context_of(tree, told("old"))
+    context.enter = enter
+    assert asyncio.run(shut_because(CONFIRM, context)) == ""
+    assert asked == [("new", ("systemctl", "start", "confirm.service"))]
+
+
+def test_who_is_shut_out_confirms_nothing_and_is_told_that_the_host_comes_back(tree: RenderedTree) -> None:
+    async def enter(name: str) -> Told:
+        raise HostError(f"{name}: ssh: 10.0.0.1:22 cannot be reached (timed out)", name)
+
+    context = context_of(tree, Told("e1", lambda argv: pytest.fail("the old connection was used")))
+    context.enter = enter
+    reason = asyncio.run(shut_because(CONFIRM, context))
+    assert "takes the new rules back by itself" in reason and "cannot be reached" in reason
+    context.enter = None
+    assert "no new connection" in asyncio.run(shut_because(CONFIRM, context))
+
+
+def test_how_things_stand_is_no_reason_for_a_new_connection(tree: RenderedTree) -> None:
+    context = context_of(tree, Told("e1", lambda argv: pytest.fail("asked")), patient=False)
+    assert asyncio.run(shut_because(CONFIRM, context)) == ""
+
+
+def test_a_confirmation_that_fails_keeps_the_gate_shut(tree: RenderedTree) -> None:
+    class Refusing(Told):
+        async def run(self, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
+            return Result(1, b"", b"Job for confirm.service failed.\n")
+
+    async def enter(name: str) -> Told:
+        return Refusing("e1", lambda argv: "")
+
+    context = context_of(tree, Told("e1", lambda argv: ""))
+    context.enter = enter
+    reason = asyncio.run(shut_because(CONFIRM, context))
+    assert reason == "confirm.service does not start: Job for confirm.service failed."

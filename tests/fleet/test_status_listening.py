@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.ports import Port
+from fleet.ports import YOURS, Port
 from fleet.status.listening import PODS, Listening, foreign, missing, socket_address
 
 
@@ -94,3 +94,16 @@ def test_another_address_of_the_host_is_not_its_own() -> None:
     assert foreign((*table, port(2379, "any", component="nginx")), [public], own) == ()
     assert [one for one, _ in foreign(table, [Listening(2379, "fd00::1")], own[:1])] == [Listening(2379, "fd00::1")]
     assert foreign(table, [Listening(2379, "::")], own) != ()
+
+
+def test_a_listener_of_the_users_own_is_known_and_never_missed() -> None:
+    own = Port(9100, 9100, "tcp", frozenset({"any"}), frozenset({"10.2.0.0/16"}), YOURS, "node exporter")
+    assert missing((own,), [], "10.0.0.1") == ()
+    assert foreign((own,), [Listening(9100, "::", "node_exporter", 7)], ["10.0.0.1"]) == ()
+    assert foreign((), [Listening(9100, "::")], ["10.0.0.1"])[0][1] == "the port table does not name it"
+
+
+def test_a_udp_port_says_nothing_about_tcp() -> None:
+    dns = Port(53, 53, "udp", frozenset({"any"}), frozenset({"pods"}), "dns", "names")
+    assert missing((dns,), [], "10.0.0.1") == ()
+    assert foreign((dns,), [Listening(53, "10.0.0.1")], ["10.0.0.1"])[0][1] == "the port table does not name it"

@@ -78,3 +78,23 @@ def test_node_ports_are_a_range() -> None:
     cluster = loaded(pools=POOL, hosts=HOST)
     found = ports.node_ports(cluster)
     assert (found.port, found.last, found.protocol) == (30000, 32767, "any")
+
+
+def test_listeners_of_the_users_own_are_those_of_the_cluster_and_of_the_pool_which_counts() -> None:
+    cluster = loaded(
+        pools={
+            **POOL,
+            "workers": {"roles": ["worker"], "listeners": [{"port": 9100}, {"port": 53, "protocol": "udp"}]},
+        },
+        hosts={**HOST, "w": {"pool": "workers", "address": "10.0.0.2"}},
+        listeners=[{"port": 9100, "from": ["10.2.0.0/16", "nodes"]}],
+    )
+    found = {name: ports.own_listeners(pool) for name, pool in cluster.pools.items()}
+    (shared,) = found["all"]
+    assert (shared.port, shared.component, shared.callers, shared.sources) == (
+        9100, "yours", ("nodes",), ("10.2.0.0/16",),
+    )  # fmt: skip
+    assert [(one.port, one.protocol, one.callers) for one in found["workers"]] == [
+        (53, "udp", ("anyone",)),
+        (9100, "tcp", ("anyone",)),
+    ]

@@ -100,3 +100,34 @@ def test_an_audit_policy_that_is_not_used_is_warned_about() -> None:
     cluster = load_text(text, files={"audit.yaml": "rules: []\n"})
     assert cluster.audit.policy == "rules: []\n"
     assert len(cluster.warnings) == 1
+
+
+MANAGED = {"mode": "managed", "operators": ["10.1.0.0/24"]}
+WORKERS = {"control": {"roles": ["etcd", "control-plane"]}, "workers": {"roles": ["worker"]}}
+DISK = {"device": "/dev/disk/by-id/one", "mount": "/data"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"firewall": MANAGED}, "nothing is open between nodes for the pod network of your own"),
+        ({"firewall": {**MANAGED, "nodeProtocols": ["ipip"]}}, ""),
+        ({"firewall": MANAGED, "listeners": [{"port": 8472, "protocol": "udp", "from": ["nodes"]}]}, ""),
+        ({"firewall": {**MANAGED, "nodeProtocols": ["gre"], "operators": ["0.0.0.0/0"]}}, "opens sshd to everybody"),
+        (
+            {"firewall": {**MANAGED, "nodeProtocols": ["gre"]}, "ssh": {"jumps": [{"address": "jump.example.net"}]}},
+            "the jump host jump.example.net is a name, and a rule set holds addresses",
+        ),
+        ({"firewall": {"operators": ["10.1.0.0/24"]}}, "is not used: firewall.mode is keep"),
+        ({"listeners": [{"port": 9100, "from": ["anyone", "nodes"]}]}, "names anyone and others, who are anyone too"),
+        (
+            {"pools": {**WORKERS, "workers": {"roles": ["worker"], "disks": [{**DISK, "holds": ["etcd"]}]}}},
+            "names etcd, but hosts of pool workers have no role that runs it",
+        ),
+        ({"pools": {**WORKERS, "workers": {"roles": ["worker"], "disks": [{**DISK, "holds": ["kubelet"]}]}}}, ""),
+    ],
+)
+def test_firewall_and_disks_that_may_not_be_meant(changes: dict[str, Any], text: str) -> None:
+    warnings = loaded(**changes).warnings
+    assert len(warnings) == (1 if text else 0), warnings
+    assert all(text in warning for warning in warnings)

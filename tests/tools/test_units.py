@@ -27,9 +27,14 @@ metadata: {{name: units}}
 versions: {{kubernetes: "{kubernetes}"}}
 network: {{podCIDR: 10.244.0.0/16, serviceCIDR: 10.96.0.0/16, plugin: bridge}}
 directories: {{etcdWal: /srv/etcd-wal}}
+firewall: {{mode: managed, operators: [10.1.0.0/24]}}
 pools:
   control: {{roles: [etcd, control-plane], os: debian-12, arch: amd64}}
-  workers: {{roles: [worker], os: debian-12, arch: amd64}}
+  workers:
+    roles: [worker]
+    os: debian-12
+    arch: amd64
+    disks: [{{device: /dev/disk/by-id/one, mount: /data, holds: [kubelet, containerd, pod-logs]}}]
 hosts:
   cp1: {{pool: control, address: 10.0.0.1, podSubnet: 10.244.1.0/24}}
   w1: {{pool: workers, address: 10.0.0.11, podSubnet: 10.244.2.0/24}}
@@ -79,7 +84,8 @@ def root_with(units: dict[str, str], folder: Path) -> Path:
                 program.parent.mkdir(parents=True, exist_ok=True)
                 program.write_text("#!/bin/sh\n")
                 program.chmod(0o755)
-    for target in ("sysinit", "basic", "multi-user", "network-online", "network", "timers", "paths", "shutdown"):
+    targets = ("sysinit", "basic", "multi-user", "network-online", "network", "timers", "paths", "shutdown")
+    for target in (*targets, "network-pre", "local-fs-pre", "umount"):
         (directory / f"{target}.target").write_text("[Unit]\nDescription=x\n")
     (directory / "-.slice").write_text("[Unit]\nDescription=x\n")
     (directory / "system.slice").write_text("[Unit]\nDescription=x\n")

@@ -1,0 +1,89 @@
+"""Data disks on real hosts: loop devices that systemd mounts, one that is empty and one that holds something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.cluster_under_test import LabCluster
+from tests.lab.test_drift import apply
+from tests.lab.test_rolling import rendered
+
+pytestmark = pytest.mark.lab
+
+HOST = "w2"
+DEVICE = "/dev/disk/by-id/lab-data"
+# Hosts of the lab have a /dev of their own, without udev: the node and its name are made by hand.
+MAKE = f"""
+set -e
+truncate -s 320M /var/lib/lab-disk.img
+loop=$(losetup --find | tr -dc 0-9)
+[ -b /dev/loop$loop ] || mknod /dev/loop$loop b 7 $loop
+losetup /dev/loop$loop /var/lib/lab-disk.img
+mkdir -p {DEVICE.rpartition("/")[0]}
+ln -sfn /dev/loop$loop {DEVICE}
+"""
+TAKE_AWAY = f"""
+systemctl stop lab\\\\x2ddata.mount 2>/dev/null
+losetup --detach $(readlink -f {DEVICE})
+rm -f {DEVICE} /var/lib/lab-disk.img
+"""
+
+
+def disk(spec: dict[str, Any]) -> None:
+    spec["hosts"][HOST]["disks"] = [
+        {"device": DEVICE, "fileSystem": "ext4", "mount": "/lab-data", "holds": ["pod-logs"]}
+    ]
+
+
+def no_disk(spec: dict[str, Any]) -> None:
+    spec["hosts"][HOST].pop("disks", None)
+
+
+@pytest.fixture
+def with_device(lab: LabCluster) -> Iterator[LabCluster]:
+    made = lab.try_sh(HOST, MAKE)
+    if made.returncode != 0:
+        pytest.skip(f"hosts of this lab have no loop devices: {made.stderr.strip()}")
+    yield lab
+    lab.try_sh(HOST, "systemctl stop var-log-pods.mount")
+    lab.try_sh(HOST, TAKE_AWAY)
+    rendered(lab, no_disk)
+    apply(lab)
+
+
+def test_a_disk_that_holds_something_is_refused_and_untouched(with_device: LabCluster) -> None:
+    lab = with_device
+    lab.sh(HOST, f"mkfs.ext4 -q -L photos {DEVICE}")
+    before = lab.sh(HOST, "sha256sum /var/lib/lab-disk.img")
+    rendered(lab, disk)
+    done = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
+    assert done.returncode != 0
+    assert "it holds ext4 with the label photos" in done.stdout + done.stderr
+    assert lab.sh(HOST, "sha256sum /var/lib/lab-disk.img") == before
+    assert lab.try_sh(HOST, "mountpoint /lab-data").returncode != 0
+
+
+def test_an_empty_disk_is_mounted_and_stays_when_it_leaves_the_spec(with_device: LabCluster) -> None:
+    lab = with_device
+    # A node that runs has logs already, which a bind would hide: it is refused, and the way of the message works.
+    rendered(lab, disk)
+    done = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
+    assert done.returncode != 0 and "/var/log/pods holds something" in done.stdout + done.stderr
+    assert lab.sh(HOST, "findmnt -no FSTYPE /lab-data").strip() == "ext4"
+    lab.sh(HOST, "systemctl stop kubelet; cp -a /var/log/pods/. /lab-data/pod-logs/ 2>/dev/null ||"
+                 " { mkdir -p /lab-data/pod-logs; cp -a /var/log/pods/. /lab-data/pod-logs/; };"
+                 " mv /var/log/pods /var/log/pods.old")  # fmt: skip
+    apply(lab)
+    assert lab.sh(HOST, "findmnt -no SOURCE /var/log/pods").strip().endswith("[/pod-logs]")
+    assert lab.sh(HOST, "systemctl is-active kubelet").strip() == "active"
+    # It leaves the spec: nothing is unmounted, and the run says what to do.
+    rendered(lab, no_disk)
+    done = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
+    assert done.returncode != 0 and "an apply unmounts no data disk" in done.stdout + done.stderr
+    assert lab.sh(HOST, "findmnt -no FSTYPE /lab-data").strip() == "ext4"
+    lab.sh(HOST, r"systemctl stop kubelet; systemctl stop var-log-pods.mount 'lab\x2ddata.mount'")
+    apply(lab)
+    assert lab.try_sh(HOST, "mountpoint /lab-data").returncode != 0
