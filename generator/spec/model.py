@@ -23,6 +23,7 @@ from generator.spec.sections import (
     Verify,
     Versions,
 )
+from generator.spec.sections_system import System
 
 ROLES = ("etcd", "control-plane", "worker", "load-balancer")
 Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
@@ -108,6 +109,7 @@ class Pool:
     max_unavailable: str
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
+    system: System = field(default_factory=System)
 
     @property
     def is_node(self) -> bool:
@@ -135,6 +137,7 @@ class Host:
     ssh: Ssh
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
+    system: System = field(default_factory=System)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -169,6 +172,7 @@ class Cluster:
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
     warnings: tuple[str, ...] = ()
+    system: System = field(default_factory=System)
 
     def with_role(self, *roles: str) -> tuple[Host, ...]:
         """Return the hosts whose pool has any of the roles, sorted by name."""

@@ -26,6 +26,7 @@ from generator.spec.sections import (
     Verify,
     Versions,
 )
+from generator.spec.system_layers import system_of
 from generator.spec.versions import companions, default_crictl, minor_of
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
@@ -40,7 +41,8 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
     """Return the cluster; hosts that cannot be expanded or name no pool are left out and stand in `findings`."""
     versions = _versions(spec.versions)
     found = inventory.machines(spec, findings)
-    pools = inventory.pools(spec, versions.minor, findings)
+    system = system_of((inventory.system_layer(spec),), findings)
+    pools = inventory.pools(spec, versions.minor, system, findings)
     endpoint = spec.api.endpoint
     return Cluster(
         name=spec.metadata.name,
@@ -82,6 +84,7 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
         hosts=tuple(inventory.hosts(spec, found, pools, findings)),
         components=overrides(spec.components, ("components",), findings),
         files=files(spec.files, ("files",), findings),
+        system=system,
     )
 
 

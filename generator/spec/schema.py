@@ -20,6 +20,7 @@ from generator.spec.schema_settings import (
     VerifySpec,
     VersionsSpec,
 )
+from generator.spec.schema_system import SystemSpec
 
 
 class MetadataSpec(Section):
@@ -51,6 +52,7 @@ class ClusterSpec(Section):
     sysctl: dict[str, SysctlValue | None] = Field(
         {}, description="Kernel parameters on all hosts; null leaves one of ours alone."
     )
+    system: SystemSpec = Field(SystemSpec(), description="What hosts are set to, beneath Kubernetes.")
     pools: dict[DnsLabel, PoolSpec] = Field(min_length=1, description="Kinds of hosts, by name.")
     hosts: dict[str, HostSpec] = Field(
         min_length=1, description="Machines, by name; names and addresses may be ranges."

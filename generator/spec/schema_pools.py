@@ -20,6 +20,7 @@ from generator.spec.scalars import (
     UserName,
 )
 from generator.spec.schema_base import Section
+from generator.spec.schema_system import SystemSpec
 
 
 class ComponentSpec(Section):
@@ -99,6 +100,7 @@ class PoolSpec(Section):
     max_unavailable: Unavailable = Field(
         "1", description="How many nodes may be down at once in an apply: a number or a percentage."
     )
+    system: SystemSpec = Field(SystemSpec(), description="What its hosts are set to, over the cluster's.")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for hosts of this pool.")
     files: list[FileSpec] = Field([], description="Files of your own on hosts of this pool.")
 
@@ -117,5 +119,6 @@ class HostSpec(Section):
     )
     labels: dict[str, str] = Field({}, description="Labels of this node, on top of the pool's.")
     ssh: HostSshSpec = Field(HostSshSpec(), description="What differs from the cluster's ssh section.")
+    system: SystemSpec = Field(SystemSpec(), description="What this host is set to, over its pool's.")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for this host.")
     files: list[FileSpec] = Field([], description="Files of your own on this host.")
