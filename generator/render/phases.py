@@ -117,6 +117,11 @@ PHASES: tuple[Phase, ...] = (
         always=True,
     ),
     Phase(
+        "package-sources",
+        "every host knows where packages come from",
+        roles=EVERY_HOST,
+    ),
+    Phase(
         "host-base",
         "users, kernel settings and trust are in place",
         roles=EVERY_HOST,
