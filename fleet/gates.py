@@ -30,7 +30,8 @@ LOOK_SECONDS = 60.0
 class GateContext:
     """What a gate may look at. `host`, `connection` and `state` are None for a gate of the whole cluster.
 
-    `connect` gives the open connection to any host; `cluster_api` opens the API on first use. `patient` is False when
+    `connect` gives the open connection to any host, `enter` makes one anew, which is for its caller to close;
+    `cluster_api` opens the API on first use. `patient` is False when
     the question is only how things stand now; `longest` bounds the wait, in seconds. `memory` is
     kept while one gate is being waited for.
     """
@@ -45,6 +46,7 @@ class GateContext:
     patient: bool = True
     longest: float | None = None
     unit_phases: tuple[str, ...] = ()
+    enter: Callable[[str], Awaitable[Connection]] | None = None
     memory: dict[str, Any] = field(default_factory=dict)
     now: Callable[[], float] = time.time
 

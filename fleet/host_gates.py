@@ -1,4 +1,4 @@
-"""Gates that look at one host over SSH: preflight, units, port, https, etcd-health, etcd-quorum, other-api-server."""
+"""Gates that look at one host over SSH: preflight, units, new-connection, port, https, etcd and other API servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleet.http11 import ConnectionLostError, HttpConnection
 from fleet.state import SHOW, HostState, UnitFacts, unit_blocks
 from fleet.tls import client_context, open_tls
 from fleet.tree import Host
-from generator.errors import FleetError
+from generator.errors import FleetError, HostError
 
 CLUSTER_CA = "/etc/kubernetes/pki/ca.crt"
 CLOCK_SECONDS = 60
@@ -103,6 +103,36 @@ def unit_fault(name: str, facts: UnitFacts) -> str:
     return f"{name} is {facts.active or 'unknown'} ({facts.sub})" + (
         f", restarted {facts.restarts} times" if facts.restarts else ""
     )
+
+
+@gate("new-connection", timeout=60)
+async def new_connection(context: GateContext, parameters: Mapping[str, Any]) -> str:
+    """Open when an SSH connection that is made anew gets in; over that one the host's new rules are confirmed.
+
+    Connections that are open already say nothing: a firewall lets them go on. Where none gets in, nothing is taken
+    back from here: the host does so by itself, since whoever is shut out cannot.
+    """
+    host, _ = context.on_host()
+    if not context.patient:
+        return ""
+    if context.enter is None:
+        return "no new connection can be made from here"
+    unit = str(parameters["confirm"])
+    try:
+        connection = await context.enter(host.name)
+    except HostError as error:
+        return (
+            f"no new SSH connection gets in, so the host takes the new rules back by itself in a minute or two "
+            f"(name your address in firewall.operators): {error}"
+        )
+    try:
+        done = await connection.run(["systemctl", "start", unit])
+    finally:
+        await connection.close()
+    if done.exit:
+        context.memory["unit"] = unit
+        return f"{unit} does not start: {done.complaint}"
+    return ""
 
 
 @gate("port", timeout=60)

@@ -106,7 +106,14 @@ class HostRun:
 
     def context(self, phase: Phase) -> GateContext:
         """Return what a gate of the phase may look at, without a host."""
-        return GateContext(self.tree, phase, self.session.connect, self.cluster_api, longest=self.longest_gate)
+        return GateContext(
+            self.tree,
+            phase,
+            self.session.connect,
+            self.cluster_api,
+            longest=self.longest_gate,
+            enter=self.session.enter,
+        )
 
     def _entries(self, entries: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
         """Return the gates that look at this host; an entry may name the roles that it is for."""

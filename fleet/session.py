@@ -56,6 +56,13 @@ class Session:
             self._failed[name] = time.monotonic()
             raise
 
+    async def enter(self, name: str) -> Connection:
+        """Make a connection to a host anew, beside the one of the run, and leave it to the caller to close.
+
+        Raises HostError. Jump hosts are shared, so what is proved is the way from the last of them into the host.
+        """
+        return await self._connector(self.tree.hosts[name])
+
     async def broke(self, name: str, connection: Connection) -> None:
         """Let go of a connection that broke, unless another has been opened since."""
         task = self._connections.get(name)

@@ -42,8 +42,10 @@ def oneshot(
     # None of this work needs a network; systemctl talks through a socket.
     keys = {**sandbox(writable=writable), "RestrictAddressFamilies": "AF_UNIX"}
     locked = {key: value for key, value in keys.items() if key not in without}
+    # What is undone when the unit stops is not undone at every shutdown, to be missing while the host boots.
+    stays = {"DefaultDependencies": False, "After": "local-fs.target"} if stop else {}
     sections = {
-        "Unit": {"Description": description, **(unit or {})},
+        "Unit": {"Description": description, **stays, **(unit or {})},
         "Service": {
             "Type": "oneshot",
             "RemainAfterExit": True,

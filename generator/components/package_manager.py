@@ -93,8 +93,8 @@ def _dnf(sources: list[PackageSource], system: System) -> Iterator[HostItem]:
     if not settings:
         return
     # dnf 4 reads no drop-ins, so a block of ours goes into its one file.
-    restarts, _ = effects(DNF_UNIT)
-    yield HostFile(DNF_FRAGMENT, "\n".join(settings) + "\n", NAME, PHASE, restarts=restarts)
+    _, reloads = effects(DNF_UNIT, "reload")
+    yield HostFile(DNF_FRAGMENT, "\n".join(settings) + "\n", NAME, PHASE, reloads=reloads)
     yield from oneshot(
         DNF_UNIT,
         component=NAME,
@@ -102,6 +102,7 @@ def _dnf(sources: list[PackageSource], system: System) -> Iterator[HostItem]:
         script="text-block.sh",
         start=f"put {DNF_CONF} {DNF_FRAGMENT} main",
         stop=f"take-out {DNF_CONF}",
+        again="reload",
         description="Slipway's lines in dnf.conf",
         capabilities="CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",
         writable=("/etc/dnf",),

@@ -19,6 +19,7 @@ from generator.spec.layout import (
     ETCD_PKI_DIR,
     KUBELET_BOOTSTRAP_KUBECONFIG,
     LINK_DIR,
+    SSH_CONFIRM_UNIT,
     kubelet_client_pem,
 )
 from generator.spec.model import ROLES, Cluster, Role
@@ -67,6 +68,7 @@ def kubelet_client_certificate(cluster: Cluster) -> str:
 
 
 UNITS: Gate = {"kind": "units"}
+SSH_LETS_IN: Gate = {"kind": "new-connection", "confirm": SSH_CONFIRM_UNIT}
 BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": BALANCED}
 ENDPOINT_LISTENS: Gate = {"kind": "port", "port": endpoint_port, "roles": ("load-balancer",)}
 ETCD_ACCESS: Gate = {
@@ -130,6 +132,13 @@ PHASES: tuple[Phase, ...] = (
         "binaries",
         "every version folder is there, used by nothing yet",
         roles=EVERY_HOST,
+    ),
+    Phase(
+        "ssh",
+        "sshd is as strict as the spec says, and the way in was proved anew",
+        roles=EVERY_HOST,
+        batch="slots",
+        gates=(UNITS, SSH_LETS_IN),
     ),
     Phase(
         "runtime",

@@ -26,6 +26,9 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 KUBELET_BOOTSTRAP_KUBECONFIG = "/run/slipway/bootstrap-kubelet.kubeconfig"
 ETCD_FORMED_MARK = f"{STATE_DIR}/etcd-formed"
 
+SSH_CONFIRM_UNIT = "slipway-ssh-hardening-confirm.service"
+"""Started over a connection that was made after sshd was told to be stricter: the settings let the operator in."""
+
 SERVICE_ACCOUNT_GROUP = "kube-sa"
 """The group of the two users that sign service-account tokens; sa.key, or sa-2.key, is 0440 root:kube-sa."""
 
