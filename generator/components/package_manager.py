@@ -7,8 +7,8 @@ dnf are told of another folder. All of this is in place before the first package
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from generator.components.host_setting import HostSetting
 from generator.components.items import HostFile, HostItem
@@ -86,7 +86,7 @@ def _dnf(sources: list[PackageSource], system: System) -> Iterator[HostItem]:
             "gpgcheck=1",
             f"gpgkey=file://{_key(source)}",
         ]
-        if system.proxy and (urlsplit(source.uris[0]).hostname or "") in system.proxy.no_proxy:
+        if system.proxy and _host_of(source.uris[0]) in system.proxy.no_proxy:
             lines.append("proxy=_none_")
         yield HostFile(f"{folder}/slipway-{source.name}.repo", "\n".join(lines) + "\n", NAME, PHASE)
     settings = _dnf_settings(system.proxy, alone=system.replace_package_sources)
@@ -107,6 +107,11 @@ def _dnf(sources: list[PackageSource], system: System) -> Iterator[HostItem]:
         capabilities="CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",
         writable=("/etc/dnf",),
     )
+
+
+def _host_of(url: str) -> str:
+    """Return the host of a URL, without port and brackets."""
+    return re.sub(r":[0-9]+$", "", url.partition("://")[2].partition("/")[0]).strip("[]")
 
 
 def _dnf_settings(proxy: Proxy, *, alone: bool) -> list[str]:

@@ -14,9 +14,8 @@ from generator.spec.sections_system import System
 from generator.spec.yaml_source import Path
 
 _LONGEST_HOST_NAME = 64
-# Their sshd_config of the distribution includes no folder of drop-ins (OpenSSH 8.0 on the first, the packages' own
-# sshd_config on the second).
-_WITHOUT_SSH_DROP_INS = ("rhel-8", "rocky-8", "alma-8", "openeuler-22.03", "openeuler-24.03")
+# OpenSSH 8.0; Include came with 8.2 (its release notes). Where sshd could and sshd_config does not, the host says so.
+_WITHOUT_SSH_DROP_INS = ("rhel-8", "rocky-8", "alma-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +65,12 @@ def _nobody_may_ask(level: Level) -> str:
 
 def _server_is_left_out(level: Level) -> str:
     # A host that others ask must itself be one of its own list, or it answers nobody.
-    if level.host is None or not level.cluster.system.time.own:
-        return ""
-    name, time = level.host.name, level.host.system.time
     asked = level.cluster.system.time
-    if asked.mode == "own" and name in asked.own and not (time.mode == "own" and name in time.own):
-        return f"{name} is asked for the time by the others, and serves none with these settings"
+    hosts = [level.host] if level.host else level.cluster.hosts
+    for host in hosts:
+        here = host.pool.name == level.pool.name and (level.host is not None or host.system == level.system)
+        if here and asked.mode == "own" and host.name in asked.own and not host.system.time.serves:
+            return f"{host.name} is asked for the time by the others, and serves none with these settings"
     return ""
 
 

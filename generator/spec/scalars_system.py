@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 import zoneinfo
@@ -33,7 +34,8 @@ def _time_zone(text: str) -> str:
     if text in zones or (not zones and re.fullmatch(r"[A-Za-z_]+(/[A-Za-z0-9_+-]+)*", text)):
         return text
     same = sorted(zone for zone in zones if zone.lower() == text.lower() or zone.lower().endswith(f"/{text.lower()}"))
-    todo = f"did you mean {same[0]}?" if same else "write a name of the tz database, like Europe/Berlin or UTC"
+    near = same or difflib.get_close_matches(text, sorted(zones), n=1, cutoff=0.8)
+    todo = f"did you mean {near[0]}?" if near else "write a name of the tz database, like Europe/Berlin or UTC"
     raise complaint(f"{text!r} is not a time zone", todo)
 
 
