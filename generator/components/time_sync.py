@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from generator.components.host_setting import HostSetting
 from generator.components.items import HostFile, HostItem, HostLink, HostPackage, HostUnit
 from generator.components.view import View
+from generator.formats.units import unit_text
 from generator.spec.layout import SYSTEMD_DIR
 from generator.spec.sections_system import System
 
@@ -47,6 +48,14 @@ def _of_pool(view: View) -> Iterator[HostItem]:
     assert view.pool is not None
     chrony = FAMILIES[view.pool.os_family]
     yield HostFile(chrony.config, _config(view, chrony), NAME, PHASE, restarts=(chrony.unit,))
+    drop_in = {"Unit": {"StartLimitIntervalSec": 0}, "Service": {"Restart": "always", "RestartSec": 5}}
+    yield HostFile(
+        f"{SYSTEMD_DIR}/{chrony.unit}.d/50-slipway.conf",
+        unit_text(drop_in, comment="The distributions' unit stays down once chronyd has died."),
+        NAME,
+        PHASE,
+        restarts=(chrony.unit,),
+    )
     yield HostUnit(chrony.unit, NAME, PHASE)
 
 
