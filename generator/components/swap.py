@@ -39,8 +39,8 @@ def _everywhere(view: View) -> Iterator[HostItem]:
         # Every page must find room in memory.
         service={"TimeoutStartSec": "10min"},
         capabilities="CAP_SYS_ADMIN",
-        # The swap spaces are devices or files anywhere.
-        without=("PrivateDevices", "ProtectHome", "SystemCallFilter", "SystemCallErrorNumber"),
+        # The swap spaces are devices or files anywhere, and swapoff(2) opens each for writing.
+        without=("PrivateDevices", "ProtectHome", "ProtectSystem", "SystemCallFilter", "SystemCallErrorNumber"),
     )
 
 
