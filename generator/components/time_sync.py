@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from generator.components.host_setting import HostSetting
 from generator.components.items import HostFile, HostItem, HostLink, HostPackage, HostUnit
@@ -48,7 +49,10 @@ def _of_pool(view: View) -> Iterator[HostItem]:
     assert view.pool is not None
     chrony = FAMILIES[view.pool.os_family]
     yield HostFile(chrony.config, _config(view, chrony), NAME, PHASE, restarts=(chrony.unit,))
-    drop_in = {"Unit": {"StartLimitIntervalSec": 0}, "Service": {"Restart": "always", "RestartSec": 5}}
+    drop_in: dict[str, dict[str, Any]] = {
+        "Unit": {"StartLimitIntervalSec": 0},
+        "Service": {"Restart": "always", "RestartSec": 5},
+    }
     yield HostFile(
         f"{SYSTEMD_DIR}/{chrony.unit}.d/50-slipway.conf",
         unit_text(drop_in, comment="The distributions' unit stays down once chronyd has died."),

@@ -188,16 +188,15 @@ def _written_at(key: tuple[str, ...], path: Path, level: Level, findings: Findin
 def _foreign_sources(cluster: Cluster, findings: Findings) -> None:
     # A source that no pool takes is a slip: the list was written for another family.
     having: dict[tuple[Path, str], list[Pool]] = {}
-    families: dict[tuple[Path, str], str] = {}
+    families: dict[tuple[Path, str], set[str]] = {}
     for path, level in _levels(cluster, findings):
         for source in level.system.package_sources:
             key = (_written_at(("packageSources",), path, level, findings), source.name)
             having.setdefault(key, []).append(level.pool)
-            families[key] = source.family
+            families.setdefault(key, set()).add(source.family)
     for (at, name), pools in having.items():
-        family = families[at, name]
-        if all(pool.os_family != family for pool in pools):
-            manager = "apt" if family == "debian" else "dnf"
+        if all(pool.os_family not in families[at, name] for pool in pools):
+            manager = "apt" if "debian" in families[at, name] else "dnf"
             systems = ", ".join(sorted({pool.os for pool in pools}))
             findings.fault(
                 at,

@@ -30,6 +30,11 @@ _SAMPLES = {
     "source": "files/motd",
     "key": "dedicated",
     "effect": "NoSchedule",
+    "name": "base",
+    "uris": "[https://mirror.example.net/debian]",
+    "suites": "[bookworm]",
+    "baseURL": "https://mirror.example.net/el9",
+    "keyFile": "files/mirror.asc",
 }
 
 

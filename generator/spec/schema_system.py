@@ -93,7 +93,7 @@ class DnfSpec(Section):
 
 
 class PackageSourceSpec(Section):
-    """One source of packages, for one family of distributions."""
+    """One source of packages, for one family of distributions or for both."""
 
     name: DnsLabel = Field(description="Name of the source, which becomes that of its file.")
     apt: AptSpec | None = Field(None, description="Where apt finds it, on Debian and Ubuntu.")

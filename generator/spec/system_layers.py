@@ -113,18 +113,18 @@ def _places(
 def _sources(
     written: list[PackageSourceSpec], layer: str, layers: Layers, findings: Findings
 ) -> tuple[PackageSource, ...]:
-    """Return the sources in the order of their names; faults stand where the list was written."""
+    """Return the sources in the order of their names, one for each family; faults stand where the list was written."""
     path = next(path for name, path, _ in layers if name == layer)
     if layer != layers[-1][0]:
         # What a weaker level wrote was judged there.
         findings = Findings(findings.document, findings.read_file)
-    found: dict[str, PackageSource] = {}
+    found: dict[tuple[str, str], PackageSource] = {}
     for index, one in enumerate(written):
         at = (*path, "packageSources", index)
-        if (one.apt is None) == (one.dnf is None):
-            findings.fault(at, f"{one.name} must have either apt or dnf", "write one of the two")
+        if one.apt is None and one.dnf is None:
+            findings.fault(at, f"{one.name} has neither apt nor dnf", "say where one of them finds it, or both")
             continue
-        if one.name in found:
+        if any(name == one.name for name, _ in found):
             findings.fault((*at, "name"), f"{one.name} is there twice", "give each source its own name")
             continue
         key = text_of(one.key_file, (*at, "keyFile"), findings)
@@ -139,9 +139,9 @@ def _sources(
             continue
         if one.apt is not None:
             apt = one.apt
-            found[one.name] = PackageSource(
+            found[one.name, "debian"] = PackageSource(
                 one.name, "debian", tuple(apt.uris), tuple(apt.suites), tuple(apt.components), key
             )
-        elif one.dnf is not None:
-            found[one.name] = PackageSource(one.name, "redhat", (one.dnf.base_url,), (), (), key)
+        if one.dnf is not None:
+            found[one.name, "redhat"] = PackageSource(one.name, "redhat", (one.dnf.base_url,), (), (), key)
     return tuple(found[name] for name in sorted(found))
