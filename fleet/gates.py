@@ -31,9 +31,8 @@ class GateContext:
     """What a gate may look at. `host`, `connection` and `state` are None for a gate of the whole cluster.
 
     `connect` gives the open connection to any host, `enter` makes one anew, which is for its caller to close;
-    `cluster_api` opens the API on first use. `patient` is False when
-    the question is only how things stand now; `longest` bounds the wait, in seconds. `memory` is
-    kept while one gate is being waited for.
+    `cluster_api` opens the API on first use. `patient` is False when the question is only how things stand now;
+    `longest` bounds the wait, in seconds. `memory` is kept while one gate is being waited for.
     """
 
     tree: RenderedTree
