@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from generator.formats.nft import Accept, AddressSet, block
 from generator.spec.layout import ENV_DIR
 from generator.spec.model import Cluster, Host, Pool
-from generator.spec.ports import Listener, listeners, node_ports, own_listeners
+from generator.spec.ports import VRRP, Listener, listeners, node_ports, own_listeners
 
 TABLE = "inet slipway"
 RULES = f"{ENV_DIR}/firewall.nft"
@@ -26,7 +26,7 @@ OWN = f"{ENV_DIR}/firewall-own.nft"
 _OWN_PATTERN = f"{ENV_DIR}/firewall-own*.nft"
 
 _PROTOCOLS = {"tcp": ("tcp",), "udp": ("udp",), "any": ("tcp", "udp", "sctp")}
-_NUMBERS = {"ipip": 4, "gre": 47, "esp": 50}
+_NUMBERS = {"ipip": 4, "gre": 47, "esp": 50, VRRP: 112}
 """By number, since /etc/protocols may be missing (IANA's list of protocol numbers)."""
 
 _ICMP = "destination-unreachable, echo-request, parameter-problem, time-exceeded"
@@ -59,8 +59,10 @@ def rules_text(cluster: Cluster) -> str:
 
 
 def addresses_text(cluster: Cluster) -> str:
-    """Return the sets that stay small: members of etcd, control plane, pods, and who enters by ssh."""
-    sets = (_etcd(cluster), _control_plane(cluster), _pods(cluster), _operators(cluster))
+    """Return the sets that stay small: etcd, control plane, load balancers, pods, and who enters by ssh."""
+    sets = [_etcd(cluster), _control_plane(cluster), _pods(cluster), _operators(cluster)]
+    if cluster.with_role("load-balancer"):
+        sets.append(_load_balancers(cluster))
     return "".join(one.text() for one in sets)
 
 
@@ -101,10 +103,14 @@ def own_text(cluster: Cluster, host: Host) -> str:
 
 
 def _rule(cluster: Cluster, one: Listener) -> Accept:
-    known = {"etcd": _etcd, "control-plane": _control_plane, "nodes": _nodes, "pods": _pods}
+    known = {
+        "etcd": _etcd, "control-plane": _control_plane, "load-balancer": _load_balancers, "nodes": _nodes,
+        "pods": _pods,
+    }  # fmt: skip
     span = f"{one.port}-{one.last}" if one.last else f"{one.port}"
+    without_ports = (f"meta l4proto {_NUMBERS[one.protocol]}",) if one.protocol in _NUMBERS else ()
     return Accept(
-        matches=tuple(f"{protocol} dport {span}" for protocol in _PROTOCOLS[one.protocol]),
+        matches=without_ports or tuple(f"{protocol} dport {span}" for protocol in _PROTOCOLS[one.protocol]),
         comment=f"{one.component}: {one.purpose}",
         # The host itself calls over lo, also by its own address.
         sets=tuple(known[caller](cluster) for caller in one.callers if caller in known),
@@ -133,6 +139,10 @@ def _services(cluster: Cluster) -> Iterator[Accept]:
 def _by_port(found: Iterable[Listener]) -> list[Listener]:
     outside = [one for one in found if one.scopes != ("loopback",)]
     return sorted(outside, key=lambda one: (one.port, one.protocol, one.component, one.purpose))
+
+
+def _load_balancers(cluster: Cluster) -> AddressSet:
+    return AddressSet("load_balancers", _addresses(cluster.with_role("load-balancer")))
 
 
 def _etcd(cluster: Cluster) -> AddressSet:

@@ -9,6 +9,7 @@ from typing import Protocol
 from generator.components.items import HostItem
 from generator.components.settings import Settings
 from generator.spec.model import Cluster, Host, Override, Pool
+from generator.spec.sections_system import System
 
 
 class Material(Protocol):
@@ -45,6 +46,12 @@ class View:
     material: Material
     pool: Pool | None = None
     host: Host | None = None
+
+    @property
+    def system(self) -> System:
+        """What hosts are set to, as this level has it."""
+        level = self.host or self.pool or self.cluster
+        return level.system
 
     def overrides(self, component: str) -> tuple[tuple[str, Override], ...]:
         """Return the layers of the spec that apply here, weakest first, each with its name."""

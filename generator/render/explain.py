@@ -14,6 +14,7 @@ from generator.errors import RenderError
 from generator.formats.flags import flag_text
 from generator.formats.merge import Origin
 from generator.pki.request_material import RequestMaterial
+from generator.render.explain_system import SYSTEM, system_lines
 from generator.render.flow import flow
 from generator.render.whereabouts import file_lines
 from generator.spec import flag_policy, flag_tables, load
@@ -28,8 +29,9 @@ def explain(root: Path, cluster: str, what: str, *, host: str | None = None, poo
     """Return lines that say what a value is and who set it, as a host, a pool or the whole cluster sees it.
 
     `what` is a path on a host ("/etc/kubernetes/kubelet.yaml"), a component ("kubelet"), or a component with a part of
-    its settings ("kubelet.config.maxPods", "kube-apiserver.flags", "kubelet --v"). Without host and pool, what pools
-    and hosts set differently follows. Raises RenderError for what is not known, with the nearest name.
+    its settings ("kubelet.config.maxPods", "kube-apiserver.flags", "kubelet --v"), or of the section `system`
+    ("system.time.servers"). Without host and pool, what pools and hosts set differently follows. Raises RenderError for
+    what is not known, with the nearest name.
     """
     return explained(load(root, cluster), what, COMPONENTS, host=host, pool=pool)
 
@@ -46,6 +48,8 @@ def explained(
         return file_lines(view, what, components)
     by_name = {component.name: component for component in components}
     name, part = _parted(what)
+    if name == SYSTEM:
+        return system_lines(view, part)
     component = _one(cluster, "component", name, by_name)
     if the_pool is not None and not component.runs_on(cluster, the_pool):
         where = f"host {the_host.name}" if the_host else f"pool {the_pool.name}"

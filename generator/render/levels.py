@@ -2,7 +2,8 @@
 
 The shared folder follows from defaults, minor and cluster alone. A pool's folder holds what the component says of
 pools, and of the shared items those that differ under the pool's overrides; a host's folder likewise. A component is
-asked again only at levels that override it, so a thousand hosts without overrides cost one answer.
+asked again only at levels that override it or have settings of the system of their own, so a thousand hosts without
+such cost one answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from generator.components.items import HostItem, HostUnit, item_key
+from generator.components.items import HostItem, HostPackage, HostUnit, item_key
 from generator.components.view import Component, Material, View
 from generator.errors import RenderError
 from generator.render.own_files import OWN_FILES, own_files
@@ -112,7 +113,7 @@ class _Evaluation:
         result: dict[str, Items] = {}
         for component in self._running[pool.name]:
             base = shared[component.name]
-            same = component.name not in pool.components
+            same = component.name not in pool.components and pool.system == self._cluster.system
             mine = base if same else _keyed(where, component, component.shared(view))
             everything = _joined(where, component.name, mine, _keyed(where, component, component.pool(view)))
             folders[component.name] = _difference(base, everything)
@@ -127,12 +128,13 @@ class _Evaluation:
     def _host(self, host: Host, weaker: Mapping[str, Items], owners: Mapping[str, str]) -> Folder:
         where = f"{self._cluster.name}/{host.name}"
         view = View(self._cluster, self._material, host.pool, host)
+        again_for_system = host.system != host.pool.system
         own: dict[str, Items] = {}
         absent: list[str] = []
         for component in self._running[host.pool.name]:
             items = _keyed(where, component, component.host(view))
             base = weaker[component.name]
-            if component.name in host.components:
+            if component.name in host.components or again_for_system:
                 again = _joined(
                     where,
                     component.name,
@@ -141,7 +143,8 @@ class _Evaluation:
                 )
                 difference = _difference(base, _joined(where, component.name, again, items))
                 own[component.name] = difference.items
-                absent.extend(difference.absent)
+                others = [theirs for name, theirs in weaker.items() if name != component.name]
+                absent.extend(key for key in difference.absent if not any(key in theirs for theirs in others))
             else:
                 own[component.name] = items
                 if not base.keys().isdisjoint(items):
@@ -154,7 +157,7 @@ class _Evaluation:
                 owner = owners.get(key, name)
                 if owner == name and key in items:
                     owner = items[key].component
-                if owner != name and key not in absent:
+                if owner != name and key not in absent and not isinstance(item, HostPackage):
                     raise _clash(where, key, owner, name)
                 items[key] = item
         return Folder(items, tuple(sorted(absent)))
@@ -195,8 +198,11 @@ def _difference(weaker: Items, stronger: Items) -> Folder:
 def _owners(where: str, result: Mapping[str, Items]) -> dict[str, str]:
     owners: dict[str, str] = {}
     for component, items in result.items():
-        for key in items:
+        for key, item in items.items():
             if key in owners:
+                if isinstance(item, HostPackage):
+                    # Two components may need one package; it is there once.
+                    continue
                 raise _clash(where, key, owners[key], component)
             owners[key] = component
     return owners

@@ -20,6 +20,7 @@ from generator.spec.layout import (
     FIREWALL_CONFIRM_UNIT,
     KUBELET_BOOTSTRAP_KUBECONFIG,
     LINK_DIR,
+    SSH_CONFIRM_UNIT,
     kubelet_client_pem,
 )
 from generator.spec.model import ROLES, Cluster, Role
@@ -87,6 +88,7 @@ def kubelet_client_certificate(cluster: Cluster) -> str:
 
 UNITS: Gate = {"kind": "units"}
 WAY_IN: Gate = {"kind": "new-connection", "confirm": FIREWALL_CONFIRM_UNIT}
+SSH_LETS_IN: Gate = {"kind": "new-connection", "confirm": SSH_CONFIRM_UNIT}
 BALANCER_LISTENS: Gate = {"kind": "port", "address": "127.0.0.1", "port": balancer_port, "roles": balanced}
 ENDPOINT_LISTENS: Gate = {"kind": "port", "port": front_port, "roles": ("load-balancer",)}
 VIP_ANSWERS: Gate = {"kind": "port", "address": vip_address, "port": front_port, "roles": vip_on_control_plane}
@@ -138,6 +140,11 @@ PHASES: tuple[Phase, ...] = (
         always=True,
     ),
     Phase(
+        "package-sources",
+        "every host knows where packages come from",
+        roles=EVERY_HOST,
+    ),
+    Phase(
         "host-base",
         "users, kernel settings and trust are in place",
         roles=EVERY_HOST,
@@ -152,6 +159,13 @@ PHASES: tuple[Phase, ...] = (
         "binaries",
         "every version folder is there, used by nothing yet",
         roles=EVERY_HOST,
+    ),
+    Phase(
+        "ssh",
+        "sshd is as strict as the spec says, and the way in was proved anew",
+        roles=EVERY_HOST,
+        batch="slots",
+        gates=(UNITS, SSH_LETS_IN),
     ),
     Phase(
         "runtime",

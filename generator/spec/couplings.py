@@ -13,6 +13,7 @@ from generator.spec.couplings_hosts import check_hosts, check_systems
 from generator.spec.couplings_network import check_network
 from generator.spec.couplings_nodes import check_nodes
 from generator.spec.couplings_settings import check_settings, check_versions
+from generator.spec.couplings_system import check_system
 from generator.spec.faults import Findings
 from generator.spec.model import Cluster
 from generator.spec.override_rules import check_overrides
@@ -38,3 +39,4 @@ def check_inventory(cluster: Cluster, findings: Findings) -> None:
     check_balancing(cluster, findings)
     check_bridge(cluster, findings)
     check_operators(cluster, findings)
+    check_system(cluster, findings)

@@ -36,6 +36,11 @@ _SAMPLES = {
     "port": "9100",
     "device": "/dev/disk/by-id/nvme-0001",
     "mount": "/data",
+    "name": "base",
+    "uris": "[https://mirror.example.net/debian]",
+    "suites": "[bookworm]",
+    "baseURL": "https://mirror.example.net/el9",
+    "keyFile": "files/mirror.asc",
 }
 
 

@@ -15,8 +15,11 @@ from generator.spec.schema import ClusterSpec
 from generator.spec.schema_disks import DiskSpec
 from generator.spec.schema_firewall import ListenerSpec
 from generator.spec.schema_pools import HostSpec, JumpSpec, PoolSpec
+from generator.spec.schema_system import SystemSpec
 from generator.spec.sections import Disk, OwnListener
+from generator.spec.sections_system import System
 from generator.spec.structure import suggestion
+from generator.spec.system_layers import serving, system_of
 from generator.spec.yaml_source import Path
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -125,12 +128,47 @@ def _machine(texts: list[str], host: HostSpec, path: Path, findings: Findings) -
     return Machine(name, address, secondary, tuple(subnets), host, path)
 
 
-def pools(spec: ClusterSpec, minor: tuple[int, int], findings: Findings) -> dict[str, Pool]:
-    """Return the pools with the labels and taints that their roles bring."""
-    return {name: _pool(name, pool, spec.listeners, minor, findings) for name, pool in sorted(spec.pools.items())}
+def pools(spec: ClusterSpec, minor: tuple[int, int], system: System, findings: Findings) -> dict[str, Pool]:
+    """Return the pools with the labels and taints that their roles bring; `system` is the cluster's."""
+    return {
+        name: _pool(name, pool, spec.listeners, minor, _pool_system(spec, name, pool, system, findings), findings)
+        for name, pool in sorted(spec.pools.items())
+    }
 
 
-def _pool(name: str, pool: PoolSpec, shared: list[ListenerSpec], minor: tuple[int, int], findings: Findings) -> Pool:
+def system_layer(spec: ClusterSpec) -> tuple[str, Path, SystemSpec]:
+    """Return the cluster's layer of the section `system`."""
+    return ("cluster", ("system",), spec.system)
+
+
+def _pool_system(spec: ClusterSpec, name: str, pool: PoolSpec, system: System, findings: Findings) -> System:
+    is_node = bool({"control-plane", "worker"} & set(pool.roles))
+    if is_node and not pool.system.model_fields_set:
+        return system
+    layers = (system_layer(spec), (f"pool {name}", ("pools", name, "system"), pool.system))
+    return system_of(layers, findings, is_node=is_node)
+
+
+def _host_system(spec: ClusterSpec, machine: Machine, pool: Pool, findings: Findings) -> System:
+    if not machine.spec.system.model_fields_set:
+        return pool.system
+    layers = (
+        system_layer(spec),
+        (f"pool {pool.name}", ("pools", pool.name, "system"), spec.pools[pool.name].system),
+        # A range of hosts is one entry, and its hosts have one layer.
+        (f"host {machine.path[-1]}", (*machine.path, "system"), machine.spec.system),
+    )
+    return system_of(layers, findings, is_node=pool.is_node)
+
+
+def _pool(
+    name: str,
+    pool: PoolSpec,
+    shared: list[ListenerSpec],
+    minor: tuple[int, int],
+    system: System,
+    findings: Findings,
+) -> Pool:
     roles = frozenset(pool.roles)
     labels: dict[str, str] = {}
     if "control-plane" in roles:
@@ -158,6 +196,7 @@ def _pool(name: str, pool: PoolSpec, shared: list[ListenerSpec], minor: tuple[in
         files=files(pool.files, (*path, "files"), findings),
         listeners=_listeners(shared, pool.listeners),
         disks=_disks(pool.disks),
+        system=system,
     )
 
 
@@ -188,7 +227,7 @@ def control_plane_taints(minor: tuple[int, int]) -> tuple[Taint, ...]:
 def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Pool], findings: Findings) -> list[Host]:
     """Return the hosts of the model; one whose pool does not exist is a fault and left out."""
     ssh = _Entrances(spec, {machine.name: machine for machine in found}, findings)
-    shared: dict[Path, tuple[Mapping[str, Override], tuple[ExtraFile, ...]]] = {}
+    shared: dict[Path, tuple[Mapping[str, Override], tuple[ExtraFile, ...], System]] = {}
     made: list[Host] = []
     missing: set[Path] = set()
     for machine in found:
@@ -201,8 +240,9 @@ def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Poo
             continue
         if machine.path not in shared:
             own = overrides(machine.spec.components, (*machine.path, "components"), findings)
-            shared[machine.path] = (own, files(machine.spec.files, (*machine.path, "files"), findings))
-        components, extra = shared[machine.path]
+            extra = files(machine.spec.files, (*machine.path, "files"), findings)
+            shared[machine.path] = (own, extra, _host_system(spec, machine, pool, findings))
+        components, extra, system = shared[machine.path]
         zone = {ZONE_LABEL: machine.spec.zone} if machine.spec.zone is not None else {}
         made.append(
             Host(
@@ -218,6 +258,7 @@ def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Poo
                 components=components,
                 files=extra,
                 own_disks=_disks(machine.spec.disks),
+                system=serving(system, machine.name),
             )
         )
     return made

@@ -34,6 +34,8 @@ ETCD_FORMED_MARK = f"{STATE_DIR}/etcd-formed"
 
 FIREWALL_CONFIRM_UNIT = "slipway-firewall-confirm.service"
 """What an apply starts on a host once new rules of the firewall have let it in again."""
+SSH_CONFIRM_UNIT = "slipway-ssh-hardening-confirm.service"
+"""Started over a connection that was made after sshd was told to be stricter: the settings let the operator in."""
 
 SERVICE_ACCOUNT_GROUP = "kube-sa"
 """The group of the two users that sign service-account tokens; sa.key, or sa-2.key, is 0440 root:kube-sa."""

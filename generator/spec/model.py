@@ -26,6 +26,7 @@ from generator.spec.sections import (
     Verify,
     Versions,
 )
+from generator.spec.sections_system import System
 
 ROLES = ("etcd", "control-plane", "worker", "load-balancer")
 Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
@@ -113,6 +114,7 @@ class Pool:
     files: tuple[ExtraFile, ...]
     listeners: tuple[OwnListener, ...] = ()
     disks: tuple[Disk, ...] = ()
+    system: System = field(default_factory=System)
 
     @property
     def is_node(self) -> bool:
@@ -141,6 +143,7 @@ class Host:
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
     own_disks: tuple[Disk, ...] = ()
+    system: System = field(default_factory=System)
 
     @property
     def disks(self) -> tuple[Disk, ...]:
@@ -181,6 +184,7 @@ class Cluster:
     files: tuple[ExtraFile, ...]
     firewall: Firewall
     warnings: tuple[str, ...] = ()
+    system: System = field(default_factory=System)
 
     def with_role(self, *roles: str) -> tuple[Host, ...]:
         """Return the hosts whose pool has any of the roles, sorted by name."""

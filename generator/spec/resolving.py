@@ -29,6 +29,7 @@ from generator.spec.sections import (
     Versions,
     Vip,
 )
+from generator.spec.system_layers import system_of
 from generator.spec.versions import companions, default_crictl, minor_of
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
@@ -43,7 +44,8 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
     """Return the cluster; hosts that cannot be expanded or name no pool are left out and stand in `findings`."""
     versions = _versions(spec.versions)
     found = inventory.machines(spec, findings)
-    pools = inventory.pools(spec, versions.minor, findings)
+    system = system_of((inventory.system_layer(spec),), findings)
+    pools = inventory.pools(spec, versions.minor, system, findings)
     return Cluster(
         name=spec.metadata.name,
         versions=versions,
@@ -82,6 +84,7 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
             tuple(sorted(set(spec.firewall.operators))),
             tuple(sorted(set(spec.firewall.node_protocols))),
         ),
+        system=system,
     )
 
 

@@ -21,6 +21,7 @@ from generator.spec.schema_settings import (
     VerifySpec,
     VersionsSpec,
 )
+from generator.spec.schema_system import SystemSpec
 
 
 class MetadataSpec(Section):
@@ -54,6 +55,7 @@ class ClusterSpec(Section):
     )
     firewall: FirewallSpec = Field(FirewallSpec(), description="Who may reach which port of a host.")
     listeners: list[ListenerSpec] = Field([], description="Ports of your own on all hosts.")
+    system: SystemSpec = Field(SystemSpec(), description="What hosts are set to, beneath Kubernetes.")
     pools: dict[DnsLabel, PoolSpec] = Field(min_length=1, description="Kinds of hosts, by name.")
     hosts: dict[str, HostSpec] = Field(
         min_length=1, description="Machines, by name; names and addresses may be ranges."

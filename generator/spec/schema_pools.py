@@ -22,6 +22,7 @@ from generator.spec.scalars import (
 from generator.spec.schema_base import Section
 from generator.spec.schema_disks import DiskSpec
 from generator.spec.schema_firewall import ListenerSpec
+from generator.spec.schema_system import SystemSpec
 
 
 class ComponentSpec(Section):
@@ -105,6 +106,7 @@ class PoolSpec(Section):
         [], description="Ports of your own on hosts of this pool, beside the cluster's; of one port this line counts."
     )
     disks: list[DiskSpec] = Field([], description="Data disks that every host of this pool has.")
+    system: SystemSpec = Field(SystemSpec(), description="What its hosts are set to, over the cluster's.")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for hosts of this pool.")
     files: list[FileSpec] = Field([], description="Files of your own on hosts of this pool.")
 
@@ -124,5 +126,6 @@ class HostSpec(Section):
     labels: dict[str, str] = Field({}, description="Labels of this node, on top of the pool's.")
     ssh: HostSshSpec = Field(HostSshSpec(), description="What differs from the cluster's ssh section.")
     disks: list[DiskSpec] = Field([], description="Data disks of this host, beside those of its pool.")
+    system: SystemSpec = Field(SystemSpec(), description="What this host is set to, over its pool's.")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for this host.")
     files: list[FileSpec] = Field([], description="Files of your own on this host.")

@@ -10,6 +10,7 @@ import pytest
 from generator.components.registry import COMPONENTS
 from generator.errors import RenderError
 from generator.render.explain import explain, explained
+from generator.spec import load_text
 from generator.spec.model import Cluster
 from tests.golden.cases import cluster, variation
 from tests.render.workspace import Workspace
@@ -111,3 +112,46 @@ def test_a_component_is_explained_only_where_it_runs() -> None:
     (worker,) = [host.name for host in cluster("minimal").with_role("worker")]
     with pytest.raises(RenderError, match=f"etcd does not run on host {worker}"):
         _explained(cluster("minimal"), "etcd.flags.name", host=worker)
+
+
+SYSTEM = """
+system: {timeZone: Europe/Berlin, journald: {maxUse: 2G, persistent: true}}
+pools:
+  control: {roles: [etcd, control-plane]}
+  workers: {roles: [worker], system: {journald: {maxUse: null}, timeZone: UTC}}
+"""
+
+
+def _with_system() -> Cluster:
+    return load_text(
+        "apiVersion: slipway.io/v1\nkind: Cluster\nmetadata: {name: demo}\nversions: {kubernetes: '1.30.0'}\n"
+        "hosts:\n  cp1: {pool: control, address: 10.0.0.1}\n"
+        "  w[1:2]: {pool: workers, address: '10.0.0.[11:12]', system: {modules: [rbd]}}\n" + SYSTEM
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "host", "lines"),
+    [
+        ("system.timeZone", "cp1", ["system.timeZone = Europe/Berlin: cluster (cluster.yaml:9)"]),
+        ("system.timeZone", "w1", ["system.timeZone = UTC: pool workers (cluster.yaml:12)"]),
+        ("system.journald.maxUse", "w2", ["system.journald.maxUse: removed by pool workers (cluster.yaml:12)"]),
+        ("system.modules", "w2", ["system.modules = [rbd]: host w[1:2] (cluster.yaml:7)"]),
+        ("system.hostName", "w2", ["system.hostName: set by no layer; the default keep holds"]),
+        (
+            "system.timeZone",
+            None,
+            [
+                "system.timeZone = Europe/Berlin: cluster (cluster.yaml:9)",
+                "in pool workers: system.timeZone = UTC: pool workers (cluster.yaml:12)",
+            ],
+        ),
+    ],
+)
+def test_a_setting_of_the_system_says_who_wrote_it(what: str, host: str | None, lines: list[str]) -> None:
+    assert explained(_with_system(), what, COMPONENTS, host=host) == lines
+
+
+def test_a_setting_that_there_is_not_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(RenderError, match="did you mean timeZone"):
+        explained(_with_system(), "system.timezon", COMPONENTS)

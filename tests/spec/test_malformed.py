@@ -27,6 +27,8 @@ from generator.spec.example import full_example
 from tests.golden.cases import GOLDEN
 
 PARTS, EXAMPLES = 10, 1000
+BESIDE = b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+"""What every file beside the spec holds: it does for a policy, a certificate and a key."""
 FULL: dict[str, Any] = yaml.safe_load(re.sub(r"(?m)^( *)#- ", r"\1", full_example("prod")))
 PLAIN: dict[str, Any] = yaml.safe_load(full_example("prod"))
 VALUES: tuple[Any, ...] = (
@@ -105,7 +107,7 @@ def test_a_damaged_spec_is_a_clean_error_or_renders(part: int) -> None:
     def each(rng: random.Random) -> None:
         text = damaged(rng)
         try:
-            cluster = load_text(text, name="prod", read_file=lambda _: b"content\n")
+            cluster = load_text(text, name="prod", read_file=lambda _: BESIDE)
         except SpecError as error:
             seen["refused"] += 1
             assert error.faults
