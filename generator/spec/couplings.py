@@ -6,6 +6,7 @@ Each rule adds what it finds to `Findings` and lets the others run, so that one 
 from __future__ import annotations
 
 from generator.spec.couplings_bridge import check_bridge
+from generator.spec.couplings_cloud import check_cloud_init
 from generator.spec.couplings_hosts import check_hosts, check_systems
 from generator.spec.couplings_network import check_network
 from generator.spec.couplings_nodes import check_nodes
@@ -23,6 +24,7 @@ def check_fields(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> Non
     check_settings(spec, cluster, findings)
     check_systems(cluster, findings)
     check_nodes(cluster, findings)
+    check_cloud_init(spec, cluster, findings)
     if supported:
         check_overrides(cluster, findings)
 

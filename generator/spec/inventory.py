@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from generator.spec.cloud_init import cloud_init
 from generator.spec.faults import Findings
 from generator.spec.model import ExtraFile, Host, Jump, Override, Pool, Ssh, Taint
 from generator.spec.overriding import files, overrides
@@ -124,10 +125,10 @@ def _machine(texts: list[str], host: HostSpec, path: Path, findings: Findings) -
 
 def pools(spec: ClusterSpec, minor: tuple[int, int], findings: Findings) -> dict[str, Pool]:
     """Return the pools with the labels and taints that their roles bring."""
-    return {name: _pool(name, pool, minor, findings) for name, pool in sorted(spec.pools.items())}
+    return {name: _pool(name, pool, spec, minor, findings) for name, pool in sorted(spec.pools.items())}
 
 
-def _pool(name: str, pool: PoolSpec, minor: tuple[int, int], findings: Findings) -> Pool:
+def _pool(name: str, pool: PoolSpec, spec: ClusterSpec, minor: tuple[int, int], findings: Findings) -> Pool:
     roles = frozenset(pool.roles)
     labels: dict[str, str] = {}
     if "control-plane" in roles:
@@ -153,6 +154,7 @@ def _pool(name: str, pool: PoolSpec, minor: tuple[int, int], findings: Findings)
         max_unavailable=pool.max_unavailable,
         components=overrides(pool.components, (*path, "components"), findings),
         files=files(pool.files, (*path, "files"), findings),
+        cloud_init=cloud_init(spec.cloud_init, pool.cloud_init),
     )
 
 

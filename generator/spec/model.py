@@ -15,6 +15,7 @@ from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
+    CloudInit,
     Directories,
     Encryption,
     Network,
@@ -97,7 +98,7 @@ class Ssh:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How its hosts are run; `max_unavailable` as written ("10%" or "1")."""
+    """How its hosts are run; `max_unavailable` as written ("10%" or "1"), `cloud_init` None without user-data."""
 
     name: str
     roles: frozenset[str]
@@ -108,6 +109,7 @@ class Pool:
     max_unavailable: str
     components: Mapping[str, Override]
     files: tuple[ExtraFile, ...]
+    cloud_init: CloudInit | None = None
 
     @property
     def is_node(self) -> bool:

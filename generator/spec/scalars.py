@@ -19,6 +19,10 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 _QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
+_PUBLIC_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+    r" [A-Za-z0-9+/]{32,}={0,2}( [^\n\r\0]*)?"
+)
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|target|timer|path|mount|slice)")
 
 
@@ -230,6 +234,15 @@ def _listed(value: Any) -> Any:
     return value if value is None or isinstance(value, list) else [value]
 
 
+def _public_key(text: str) -> str:
+    if _PUBLIC_KEY.fullmatch(text):
+        return text
+    raise complaint(
+        "is not the public half of an SSH key",
+        "write the one line of the .pub file, like ssh-ed25519 AAAA… ops@example.net, without options before it",
+    )
+
+
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 Address = Annotated[str, AfterValidator(_address)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
@@ -244,6 +257,7 @@ PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Mode = Annotated[str, AfterValidator(_mode)]
 UserName = Annotated[str, AfterValidator(_user)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 UnitName = Annotated[str, AfterValidator(_unit)]
 Url = Annotated[str, AfterValidator(_url)]
 RegistryHost = Annotated[str, AfterValidator(_registry)]

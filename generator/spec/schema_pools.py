@@ -20,6 +20,7 @@ from generator.spec.scalars import (
     UserName,
 )
 from generator.spec.schema_base import Section
+from generator.spec.schema_cloud import PoolCloudInitSpec
 
 
 class ComponentSpec(Section):
@@ -98,6 +99,9 @@ class PoolSpec(Section):
     )
     max_unavailable: Unavailable = Field(
         "1", description="How many nodes may be down at once in an apply: a number or a percentage."
+    )
+    cloud_init: PoolCloudInitSpec | None = Field(
+        None, description="What differs from the cluster's cloudInit section on hosts of this pool."
     )
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for hosts of this pool.")
     files: list[FileSpec] = Field([], description="Files of your own on hosts of this pool.")
