@@ -17,6 +17,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "rendering": ("lock", "render", "diff", "explain"),
     "running": ("plan", "push", "apply", "kubeconfig"),
     "rollback": ("rollback",),
+    "booting": ("user-data", "seed"),
     "status": ("status",),
     "verify": ("verify",),
     "demo": ("demo",),

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import yaml
+
 from generator.formats.yaml_text import block_scalar, yaml_line, yaml_text
 
 FIRST_LINE = "#cloud-config"
@@ -113,11 +115,10 @@ def _mime(packed: bytes) -> bytes:
 
 
 def _content(content: str) -> str:
-    if content == "":
-        return '  content: ""\n'
     lines = content.split("\n")
     # A block keeps what it holds only where it begins with a character, and ends with one line end.
     readable = lines[-1] == "" and len(lines) > 1 and lines[-2] != "" and lines[0] != "" and lines[0][0] != " "
     if not readable or not all(line.replace("\t", " ").isprintable() for line in lines):
-        return "".join(f"  {line}\n" for line in yaml_text({"content": content})[:-1].split("\n"))
+        quoted = yaml.dump(content, default_style='"', width=10**9, allow_unicode=False)
+        return f"  content: {quoted}"
     return "  content: |\n" + "".join(f"    {line}\n" if line else "\n" for line in lines[:-1])

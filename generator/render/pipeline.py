@@ -16,9 +16,7 @@ from generator.spec import load
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a render did: the certificates issued, the files that changed, the warnings of the spec,
-    and for each pool with user-data a line about its size.
-    """
+    """What a render did: certificates issued, files changed, warnings of the spec, and sizes of user-data in words."""
 
     cluster: str
     issued: IssueReport

@@ -81,7 +81,7 @@ def size_lines(cluster: Cluster, tree: Mapping[str, bytes]) -> list[str]:
             for name in pool.cloud_init.targets
         ]
         lines.append(
-            f"user-data of pool {pool.name}: at most {found['plain']:,} bytes ({largest}), {found['gzip']:,} with gzip, "
+            f"user-data of pool {pool.name}: at most {found['plain']:,} bytes ({largest}), {found['gzip']:,} as gzip, "
             f"{found['mime']:,} as MIME; {', '.join(targets)}"
         )
     return lines

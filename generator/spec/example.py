@@ -30,6 +30,8 @@ _SAMPLES = {
     "source": "files/motd",
     "key": "dedicated",
     "effect": "NoSchedule",
+    "name": "ops",
+    "sshAuthorizedKeys": "[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMZf0tfu2o6xJ4 ops@example.net]",
 }
 
 
