@@ -10,8 +10,6 @@ import hashlib
 import io
 from collections.abc import Mapping
 
-import pycdlib
-
 from generator.formats.yaml_text import yaml_text
 
 LABEL = "cidata"
@@ -31,6 +29,9 @@ def seed_files(cluster: str, host: str, user_data: bytes, network_config: bytes 
 
 def iso(files: Mapping[str, bytes]) -> bytes:
     """Return an ISO 9660 image with Rock Ridge and Joliet names that holds some files."""
+    # Read when an image is made: it takes longer than all that user-data needs.
+    import pycdlib
+
     image = pycdlib.PyCdlib()
     image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=LABEL)
     for name, content in sorted(files.items()):
