@@ -1,4 +1,4 @@
-"""Hosts that boot with nothing but their user-data: the state that it promises, the apply after it, a join by itself."""
+"""Hosts that boot with nothing but their user-data are as it promises, join by apply, or join by themselves."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_a_hosts_user_data_goes_into_a_private_file_in_the_form_of_its_place(wor
     ("words", "said"),
     [
         (("--host", "w1"), "it is binary: write it to a file with --out FILE"),
-        (("--host", "w3"), "no host w3; did you mean w"),
+        (("--host", "w3"), "no host w3; see hosts in cluster.yaml"),
         (("--host", "cp1"), "section cloudInit"),
         (("--host", "w1", "--target", "awz"), "did you mean aws"),
         (("--host", "w1", "--join-token"), "with --out FILE"),
