@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from fleet import private_file
 from fleet.admin import ADMINS, LIFETIME, READERS, Signer
 from fleet.endpoints import Endpoint, direct_endpoint
 from fleet.tls import Credential, client_context
@@ -67,17 +67,7 @@ def write_private(path: Path, text: str, workspace: Path) -> None:
         raise RefusedError(
             f"{path}: a kubeconfig holds a private key and must not lie in the workspace; name a path outside of it"
         )
-    new = path.with_name(f".{path.name}.slipway")
-    try:
-        new.unlink(missing_ok=True)
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        new.rename(path)
-    except OSError as error:
-        raise RefusedError(
-            f"{path}: it cannot be written ({(error.strerror or str(error)).lower()}); name another path"
-        ) from None
+    private_file.write_private(path, text.encode())
 
 
 @dataclass(frozen=True, slots=True)

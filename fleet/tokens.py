@@ -20,7 +20,11 @@ TYPE = "bootstrap.kubernetes.io/token"
 GROUP = "system:bootstrappers:slipway"
 """The group of joining hosts, which 00-cluster-rbac lets request a kubelet's client certificate."""
 LABEL = "slipway.io/join"
-"""Marks the tokens that Slipway made; its value is "bootstrap"."""
+"""Marks the tokens that Slipway made; its value says for what."""
+BOOTSTRAP = "bootstrap"
+"""The label's value for a token of a run, which deletes it."""
+FIRST_BOOT = "first-boot"
+"""The label's value for a token that a host carries in its user-data: it ends by itself, and no run deletes it."""
 LIFETIME = timedelta(minutes=15)
 
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -47,7 +51,12 @@ def new_token() -> Token:
 
 
 async def create(
-    api: Api, hosts: Sequence[str], *, now: Callable[[], datetime] = utc_now, lifetime: timedelta = LIFETIME
+    api: Api,
+    hosts: Sequence[str],
+    *,
+    now: Callable[[], datetime] = utc_now,
+    lifetime: timedelta = LIFETIME,
+    use: str = BOOTSTRAP,
 ) -> Token:
     """Make a token for the join of some hosts and return it; raises ApiError.
 
@@ -61,7 +70,7 @@ async def create(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": token.ref.name, "namespace": token.ref.namespace, "labels": {LABEL: "bootstrap"}},
+            "metadata": {"name": token.ref.name, "namespace": token.ref.namespace, "labels": {LABEL: use}},
             "type": TYPE,
             "stringData": {
                 "description": f"slipway: join of {', '.join(hosts)}",
@@ -82,10 +91,12 @@ async def delete(api: Api, token: Token) -> None:
 
 
 async def sweep(api: Api) -> int:
-    """Delete every token that Slipway made, such as those of a run that was killed; return how many there were."""
-    found = [
-        secret for secret in await api.list("v1", "Secret", "kube-system", labels=LABEL) if secret.get("type") == TYPE
-    ]
+    """Delete every token of a run, such as one that was killed; return how many there were.
+
+    Those in the user-data of hosts that boot just now stay: they end by themselves.
+    """
+    chosen = await api.list("v1", "Secret", "kube-system", labels=f"{LABEL}={BOOTSTRAP}")
+    found = [secret for secret in chosen if secret.get("type") == TYPE]
     for secret in found:
         await api.delete(Ref("v1", "Secret", "kube-system", secret["metadata"]["name"]))
     return len(found)

@@ -1,7 +1,8 @@
 """The root file system of a bare host: Debian 12 with sshd, made once and copied for each host.
 
 Nothing of Kubernetes, etcd or containerd is in it; those come through Slipway like on any host.
-Services that Debian enables by itself (nginx) are off, sshd is on.
+Services that Debian enables by itself (nginx) are off, sshd is on. cloud-init is there and off: a test of user-data
+takes /etc/cloud/cloud-init.disabled away and puts a seed where NoCloud looks for it.
 
 Two units in it make a container behave like a machine of its own:
 
@@ -42,6 +43,7 @@ _BASE = (
 _PACKAGES = (
     "bash-completion",
     "chrony",
+    "cloud-init",
     "conntrack",
     "ebtables",
     "ethtool",
@@ -136,7 +138,16 @@ PasswordAuthentication no
 UseDNS no
 MaxStartups 100:30:200
 """
+_CLOUD_CONFIG = """\
+# A lab host has its network and its host keys before it boots, and no locales.
+datasource_list: [NoCloud]
+network: {config: disabled}
+ssh_deletekeys: false
+locale: false
+"""
 _FILES = {
+    "etc/cloud/cloud-init.disabled": ("", 0o644),
+    "etc/cloud/cloud.cfg.d/90_lab.cfg": (_CLOUD_CONFIG, 0o644),
     "usr/lib/lab/machine": (_MACHINE_SCRIPT, 0o755),
     "usr/lib/lab/first-lines": (_FIRST_LINES_SCRIPT, 0o755),
     "etc/systemd/system/lab-machine.service": (_MACHINE_UNIT, 0o644),

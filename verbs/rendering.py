@@ -90,6 +90,8 @@ def render(context: Context, cluster: str | None = None, check: bool = False) ->
         console.say(f"  {line}")
     if len(lines) > 40:
         console.say(f"  … and {len(lines) - 40} more")
+    for line in report.sizes:
+        console.say(line)
     console.say(f"rendered/{place.cluster}: {report.files} files, {changed}; review with git diff")
 
 

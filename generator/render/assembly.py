@@ -18,6 +18,7 @@ from generator.render.phases import phases_text, unknown_phases
 from generator.render.pki_page import pki_text
 from generator.render.ports_page import PORTS_FILE, own_ports, ports_text
 from generator.render.tree import Tree, put
+from generator.render.user_data import user_data_files
 from generator.render.verify_page import verify_text
 from generator.spec.model import Cluster
 
@@ -39,6 +40,7 @@ def render(
     sets = objects(cluster, root)
     tree: dict[str, bytes] = {}
     put(tree, _folders(cluster, found, material))
+    put(tree, user_data_files(cluster, found, lock))
     put(tree, object_files(sets))
     put(tree, own_ports(cluster))
     put(

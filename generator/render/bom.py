@@ -29,7 +29,7 @@ def bom_text(cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterab
             "name": artifact.name,
             "version": artifact.version,
             "arch": artifact.arch,
-            "url": _url(cluster, artifact, lock),
+            "url": artifact_url(cluster, artifact, lock),
         }
         entry["sha256"] = UNLOCKED if locked is None else locked.sha256
         lines.append(f"- {flow(entry if locked is None or not locked.size else {**entry, 'size': locked.size})}")
@@ -59,7 +59,8 @@ def artifacts(cluster: Cluster, items: Iterable[HostItem]) -> tuple[Artifact, ..
     return tuple(sorted(needed))
 
 
-def _url(cluster: Cluster, artifact: Artifact, lock: ArtifactLock) -> str:
+def artifact_url(cluster: Cluster, artifact: Artifact, lock: ArtifactLock) -> str:
+    """Return where an artifact is fetched: from the mirror where there is one, else the official download."""
     locked = lock.get(artifact)
     if cluster.artifacts.mirror is None:
         return official_url(artifact.name, artifact.version, artifact.arch)

@@ -10,18 +10,20 @@ from generator.pki.store import PkiStore
 from generator.render.check import current_tree, rendered_dir
 from generator.render.rotation_guard import refuse_skipped_steps, tree_files
 from generator.render.tree import Changes, write
+from generator.render.user_data import size_lines
 from generator.spec import load
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a render did: the certificates issued, the files that changed, and the warnings of the spec."""
+    """What a render did: certificates issued, files changed, warnings of the spec, and sizes of user-data in words."""
 
     cluster: str
     issued: IssueReport
     changes: Changes
     files: int
     warnings: tuple[str, ...]
+    sizes: tuple[str, ...] = ()
 
 
 def render_cluster(root: Path, name: str, *, clock: Clock, identity: IdentityProvider | None = None) -> Report:
@@ -35,4 +37,4 @@ def render_cluster(root: Path, name: str, *, clock: Clock, identity: IdentityPro
     tree = current_tree(root, cluster)
     folder = rendered_dir(root, name)
     refuse_skipped_steps(name, tree_files(folder), tree, PkiStore(root / "clusters" / name))
-    return Report(name, issued, write(tree, folder), len(tree), cluster.warnings)
+    return Report(name, issued, write(tree, folder), len(tree), cluster.warnings, tuple(size_lines(cluster, tree)))

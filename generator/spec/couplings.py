@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from generator.spec.couplings_balancing import check_balancing
 from generator.spec.couplings_bridge import check_bridge
+from generator.spec.couplings_cloud import check_cloud_init
 from generator.spec.couplings_disks import check_disks
 from generator.spec.couplings_firewall import check_firewall, check_operators
 from generator.spec.couplings_hosts import check_hosts, check_systems
@@ -29,6 +30,7 @@ def check_fields(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> Non
     check_nodes(cluster, findings)
     check_firewall(spec, cluster, findings)
     check_disks(spec, cluster, findings)
+    check_cloud_init(spec, cluster, findings)
     if supported:
         check_overrides(cluster, findings)
 

@@ -36,11 +36,12 @@ _SAMPLES = {
     "port": "9100",
     "device": "/dev/disk/by-id/nvme-0001",
     "mount": "/data",
-    "name": "base",
     "uris": "[https://mirror.example.net/debian]",
     "suites": "[bookworm]",
     "baseURL": "https://mirror.example.net/el9",
     "keyFile": "files/mirror.asc",
+    "name": "ops",
+    "sshAuthorizedKeys": "[ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMZf0tfu2o6xJ4 ops@example.net]",
 }
 
 

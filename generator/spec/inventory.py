@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from generator.spec.cloud_init import cloud_init
 from generator.spec.faults import Findings
 from generator.spec.model import ExtraFile, Host, Jump, Override, Pool, Ssh, Taint
 from generator.spec.overriding import files, overrides
@@ -131,7 +132,7 @@ def _machine(texts: list[str], host: HostSpec, path: Path, findings: Findings) -
 def pools(spec: ClusterSpec, minor: tuple[int, int], system: System, findings: Findings) -> dict[str, Pool]:
     """Return the pools with the labels and taints that their roles bring; `system` is the cluster's."""
     return {
-        name: _pool(name, pool, spec.listeners, minor, _pool_system(spec, name, pool, system, findings), findings)
+        name: _pool(name, pool, spec, minor, _pool_system(spec, name, pool, system, findings), findings)
         for name, pool in sorted(spec.pools.items())
     }
 
@@ -164,7 +165,7 @@ def _host_system(spec: ClusterSpec, machine: Machine, pool: Pool, findings: Find
 def _pool(
     name: str,
     pool: PoolSpec,
-    shared: list[ListenerSpec],
+    spec: ClusterSpec,
     minor: tuple[int, int],
     system: System,
     findings: Findings,
@@ -194,9 +195,10 @@ def _pool(
         max_unavailable=pool.max_unavailable,
         components=overrides(pool.components, (*path, "components"), findings),
         files=files(pool.files, (*path, "files"), findings),
-        listeners=_listeners(shared, pool.listeners),
+        listeners=_listeners(spec.listeners, pool.listeners),
         disks=_disks(pool.disks),
         system=system,
+        cloud_init=cloud_init(spec.cloud_init, pool.cloud_init),
     )
 
 

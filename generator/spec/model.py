@@ -15,6 +15,7 @@ from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
+    CloudInit,
     Directories,
     Disk,
     Encryption,
@@ -101,7 +102,10 @@ class Ssh:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How its hosts are run; `max_unavailable` as written ("10%" or "1"). `listeners` has the cluster's own too."""
+    """How its hosts are run; `max_unavailable` as written ("10%" or "1"). `listeners` has the cluster's own too.
+
+    `cloud_init` is None without user-data.
+    """
 
     name: str
     roles: frozenset[str]
@@ -115,6 +119,7 @@ class Pool:
     listeners: tuple[OwnListener, ...] = ()
     disks: tuple[Disk, ...] = ()
     system: System = field(default_factory=System)
+    cloud_init: CloudInit | None = None
 
     @property
     def is_node(self) -> bool:

@@ -21,6 +21,10 @@ _QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _STABLE_DEVICE = re.compile(r"/dev/disk/by-(id|path|partuuid)/[A-Za-z0-9:._+=@-]+")
+_PUBLIC_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+    r" [A-Za-z0-9+/]{32,}={0,2}( [^\n\r\0]*)?"
+)
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|target|timer|path|mount|slice)")
 
 
@@ -286,6 +290,15 @@ def _listed(value: Any) -> Any:
     return value if value is None or isinstance(value, list) else [value]
 
 
+def _public_key(text: str) -> str:
+    if _PUBLIC_KEY.fullmatch(text):
+        return text
+    raise complaint(
+        "is not the public half of an SSH key",
+        "write the one line of the .pub file, like ssh-ed25519 AAAA… ops@example.net, without options before it",
+    )
+
+
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 Address = Annotated[str, AfterValidator(_address)]
 AddressWithPrefix = Annotated[str, AfterValidator(_address_with_prefix)]
@@ -305,6 +318,7 @@ PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 Mode = Annotated[str, AfterValidator(_mode)]
 UserName = Annotated[str, AfterValidator(_user)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 UnitName = Annotated[str, AfterValidator(_unit)]
 Url = Annotated[str, AfterValidator(_url)]
 RegistryHost = Annotated[str, AfterValidator(_registry)]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from generator.spec.scalars import DnsLabel, SysctlValue
 from generator.spec.schema_base import Section
+from generator.spec.schema_cloud import CloudInitSpec
 from generator.spec.schema_firewall import FirewallSpec, ListenerSpec
 from generator.spec.schema_network import ApiSpec, NetworkSpec
 from generator.spec.schema_pools import ComponentSpec, FileSpec, HostSpec, PoolSpec, SshSpec
@@ -50,6 +51,9 @@ class ClusterSpec(Section):
     verify: VerifySpec = Field(VerifySpec(), description="The functional test.")
     artifacts: ArtifactsSpec = Field(ArtifactsSpec(), description="Where binaries come from.")
     ssh: SshSpec = Field(SshSpec(), description="How hosts are entered.")
+    cloud_init: CloudInitSpec | None = Field(
+        None, description="User-data for cloud-init; without this section there is none."
+    )
     sysctl: dict[str, SysctlValue | None] = Field(
         {}, description="Kernel parameters on all hosts; null leaves one of ours alone."
     )

@@ -20,6 +20,7 @@ from generator.spec.scalars import (
     UserName,
 )
 from generator.spec.schema_base import Section
+from generator.spec.schema_cloud import PoolCloudInitSpec
 from generator.spec.schema_disks import DiskSpec
 from generator.spec.schema_firewall import ListenerSpec
 from generator.spec.schema_system import SystemSpec
@@ -107,6 +108,9 @@ class PoolSpec(Section):
     )
     disks: list[DiskSpec] = Field([], description="Data disks that every host of this pool has.")
     system: SystemSpec = Field(SystemSpec(), description="What its hosts are set to, over the cluster's.")
+    cloud_init: PoolCloudInitSpec | None = Field(
+        None, description="What differs from the cluster's cloudInit section on hosts of this pool."
+    )
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for hosts of this pool.")
     files: list[FileSpec] = Field([], description="Files of your own on hosts of this pool.")
 

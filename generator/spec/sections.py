@@ -274,3 +274,26 @@ class Artifacts:
 
     mirror: str | None
     fetch: str
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who may log in to a host; `keys` are lines of authorized_keys, `sudo` means everything without a password."""
+
+    name: str
+    keys: tuple[str, ...]
+    sudo: bool
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloudInit:
+    """User-data of one pool's hosts.
+
+    `targets` are names of `generator.spec.clouds.TARGETS`, sorted; without `logins` the image's own user stays.
+    `whole` False brings the phase host-base alone.
+    """
+
+    targets: tuple[str, ...]
+    logins: tuple[Login, ...]
+    whole: bool

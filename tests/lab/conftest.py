@@ -1,4 +1,4 @@
-"""One session for all lab tests: a cluster `lab` of three and two hosts (a sixth waits to join), and a small `pair`.
+"""One session for all lab tests: clusters `lab` (three and two hosts, a sixth waits to join), `pair` and `cloud`.
 
 All hosts are made at once, and only those whose cluster some collected test wants. Variables for those who work on it:
 SLIPWAY_LAB_KEEP=1 leaves hosts and workspaces as they are and says where; SLIPWAY_LAB_REUSE=<that folder> attaches to
@@ -21,9 +21,9 @@ import pytest
 
 from lab import artifacts
 from lab.lab import Lab
-from tests.lab import pair_install, quiet
+from tests.lab import made_hosts, pair_install, quiet
 from tests.lab.cluster_under_test import LabCluster
-from tests.lab.session import LAB, PAIR, Layout, applied, attached, created
+from tests.lab.session import CLOUD, LAB, PAIR, Layout, applied, attached, created
 
 ORDER = (
     # The pair is installed under watch, killed again and again, and then left quiet …
@@ -128,7 +128,7 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
         yield Session(hosts, Path(reuse), built, before, reused=True)
         return
     wanted = {fixture for item in request.session.items for fixture in getattr(item, "fixturenames", ())}
-    names = [host for layout in (LAB, PAIR) if layout.name in wanted for host in layout.hosts]
+    names = [host for layout in (LAB, PAIR, CLOUD) if layout.name in wanted for host in layout.hosts]
     with part("hosts"):
         hosts.destroy(*(host.name for host in hosts.hosts))
         hosts.up(len(names), names)
@@ -160,6 +160,21 @@ def pair(session: Session) -> LabCluster:
     return session.cluster(PAIR) or created(
         session.hosts, session.base, PAIR, session.artifacts, session.kernel_settings, pair_install.spec_of_pair
     )
+
+
+@pytest.fixture(scope="session")
+def cloud(session: Session) -> Iterator[made_hosts.MadeHosts]:
+    """A cluster of one control-plane host after its apply; its two workers are bare, and a mirror is there for them."""
+    with made_hosts.mirror(session.artifacts) as url:
+        kept = session.cluster(CLOUD)
+        if kept is not None:
+            yield made_hosts.MadeHosts(session.hosts, kept)
+            return
+        with part("bring-up of cloud"):
+            change = made_hosts.spec_with(url)
+            cluster = created(session.hosts, session.base, CLOUD, session.artifacts, session.kernel_settings, change)
+            made_hosts.bring_up(session.hosts, cluster)
+        yield made_hosts.MadeHosts(session.hosts, cluster)
 
 
 @pytest.fixture(scope="session")

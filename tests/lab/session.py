@@ -41,6 +41,7 @@ class Layout:
 
 LAB = Layout("lab", ("cp1", "cp2", "cp3"), ("w1", "w2"), ("w3",))
 PAIR = Layout("pair", ("q1",), ("q2",))
+CLOUD = Layout("cloud", ("c1",), ("c2", "c3"))
 
 
 def environment(folder: Path) -> dict[str, str]:
