@@ -153,13 +153,16 @@ class Commit:
 
 
 def commit_of(*folders: Path) -> Commit:
-    """Return the commit of the work tree that holds the folders, and whether they are committed as they are."""
+    """Return the commit of the work tree that holds the folders, and whether they are committed as they are.
+
+    Nothing is written: `git status` would freshen the index under a lock, and a run that is killed at that moment would
+    leave index.lock behind, which every later command of the user stumbles over.
+    """
+    git = ["git", "--no-optional-locks", "-C", str(folders[0])]
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(folders[0]), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
+        answer = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         status = subprocess.run(
-            ["git", "-C", str(folders[0]), "status", "--porcelain", "--", *map(str, map(Path.resolve, folders))],
+            [*git, "status", "--porcelain", "--", *map(str, map(Path.resolve, folders))],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     except (OSError, subprocess.CalledProcessError):

@@ -161,7 +161,7 @@ def _recipients_then(cluster_dir: Path, files: tuple[Path, ...]) -> set[str]:
     """Return what recipients.txt said in the commits that last changed the files; nothing where git tells nothing."""
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(cluster_dir), *words]
+        command = ["git", "--no-optional-locks", "-C", str(cluster_dir), *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     try:

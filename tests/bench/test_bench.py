@@ -25,6 +25,7 @@ MACHINE = {
     "memoryGiB": 4,
     "kernel": "6.1",
     "python": "3.11",
+    "loadBefore": 0.3,
     "busyBefore": 0.1,
 }
 
