@@ -283,8 +283,8 @@ def test_a_binary_is_written_once_where_all_lies_on_one_file_system(place: Place
 
 def test_a_binary_that_was_not_written_whole_is_not_put_in_place(place: Place) -> None:
     host = place.hosts["n1"]
-    # Every folder a file system of its own: then the artifact is copied.
-    stand_in(host.fake / "bin/stat", '[ "$1 $2" != "-c %d" ] || { echo "$4"; exit; }\nexec /usr/bin/stat "$@"')
+    # /opt is a file system of its own: then the artifact is copied.
+    stand_in(host.fake / "bin/ln", 'case $* in */opt/*) exit 1 ;; esac\nexec /usr/bin/ln "$@"')
     program = stand_in(host.fake / "bin/cp", 'for to; do :; done\nprintf torn >"$to"')
     with pytest.raises(HostError, match="idle cannot be written"):
         place.run(push_run)

@@ -210,7 +210,7 @@ class LabCluster:
             for node in nodes
             if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
         }
-        return ready == (set(names) or {node["metadata"]["name"] for node in nodes})
+        return bool(ready) and ready == (set(names) or {node["metadata"]["name"] for node in nodes})
 
     def start_web_pods(self, workers: Sequence[str]) -> None:
         objects = [web_pod(worker) for worker in workers] + [WEB_SERVICE]

@@ -148,4 +148,4 @@ def test_one_apply_brings_a_cluster_back_whose_leaves_have_all_expired(
     applied = lab.invoke("apply", "--yes")
     assert applied.returncode == 0, applied.stdout[-2000:] + applied.stderr
     until(lambda: serve_what_is_installed(lab), 120)
-    until(lambda: lab.all_ready(), 180)
+    until(lab.all_ready, 180)

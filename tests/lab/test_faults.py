@@ -46,7 +46,7 @@ def back_on(lab: LabCluster, host: str) -> Iterator[None]:
         yield
     finally:
         lab.lab_start(host)
-        until(lambda: lab.all_ready(), 120)
+        until(lab.all_ready, 120)
 
 
 @pytest.mark.parametrize("fault", ["silent", pytest.param("switched off", marks=pytest.mark.lab_long)])
@@ -329,4 +329,4 @@ def test_the_api_is_down_while_a_node_is_to_join(lab: LabCluster) -> None:
             lab.sh(host, "mv /usr/local/bin/.kept /usr/local/bin/kube-apiserver; systemctl start kube-apiserver")
     assert converge(lab).returncode == 0
     # Nodes whose leases ran out while no API server was there are Ready again after a while.
-    until(lambda: lab.all_ready(), 120)
+    until(lab.all_ready, 120)

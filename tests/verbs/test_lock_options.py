@@ -14,6 +14,7 @@ import verbs.rotation
 import verbs.running
 from fleet.options import Options
 from generator.errors import RefusedError
+from tests.verbs.arguments import arguments_of
 from verbs.offering import collection
 
 VERBS = ("apply", "rollback", "secrets.rewrite", "secrets.encryption")
@@ -21,7 +22,7 @@ VERBS = ("apply", "rollback", "secrets.rewrite", "secrets.encryption")
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_that_takes_the_lock_offers_what_the_locks_error_names(name: str) -> None:
-    told = {argument.name: argument.help for argument in collection()[name].get_arguments()}
+    told = {argument.name: argument.help for argument in arguments_of(collection()[name])}
     assert told["wait"] == verbs.running.WAIT and told["break_lock"] == verbs.running.BREAK_LOCK
 
 

@@ -15,6 +15,7 @@ import pytest
 from generator.errors import WorkspaceError
 from generator.sealing import create_identity
 from tests.fleet.test_json_documents import schema
+from tests.verbs.arguments import arguments_of
 from verbs import namespace
 from verbs.workspace import place_of, workspace_root
 
@@ -54,7 +55,7 @@ def test_every_verb_explains_itself_with_an_example() -> None:
         text = task.__doc__ or ""
         assert f"Example: invoke {name}" in text, name
         documented = {name.replace("-", "_") for name in task.help}
-        parameters = {argument.name for argument in task.get_arguments() if argument.name}
+        parameters = {argument.name for argument in arguments_of(task) if argument.name}
         assert documented == parameters, name
 
 
