@@ -1,6 +1,6 @@
 """One session for all lab tests: clusters `lab` (three and two hosts, a sixth waits to join), `pair` and `cloud`.
 
-All hosts are made at once, and only those whose cluster some collected test wants. Variables for those who work on it:
+Hosts are made only for clusters that some collected test wants, those of `cloud` when the tests of `lab` are over. Variables for those who work on it:
 SLIPWAY_LAB_KEEP=1 leaves hosts and workspaces as they are and says where; SLIPWAY_LAB_REUSE=<that folder> attaches to
 them, makes nothing and takes nothing down. docs/lab.md tells how the parts fit together.
 """
@@ -33,6 +33,7 @@ ORDER = (
     # … while the rest runs on the cluster `lab`; later modules change what earlier ones saw.
     "test_cluster",
     "test_status",
+    "test_preflight",
     "test_verify",
     "test_drift",
     "test_rolling",
@@ -43,7 +44,14 @@ ORDER = (
     "test_faults",
     "test_access",
     "test_api",
+    "test_balancing",
+    "test_host_settings",
+    "test_firewall",
+    "test_disks",
+    "test_reboot",
     "*",
+    # Its hosts take the place of those of `lab`.
+    "test_cloud_init",
     "test_quiet_rotation",
 )
 """Modules, or single tests, in the order in which they run; "*" stands for those that are not named."""
@@ -128,10 +136,11 @@ def session(request: pytest.FixtureRequest) -> Iterator[Session]:
         yield Session(hosts, Path(reuse), built, before, reused=True)
         return
     wanted = {fixture for item in request.session.items for fixture in getattr(item, "fixturenames", ())}
-    names = [host for layout in (LAB, PAIR, CLOUD) if layout.name in wanted for host in layout.hosts]
+    names = [host for layout in (LAB, PAIR) if layout.name in wanted for host in layout.hosts]
     with part("hosts"):
         hosts.destroy(*(host.name for host in hosts.hosts))
-        hosts.up(len(names), names)
+        if names:
+            hosts.up(len(names), names)
     base = Path(tempfile.mkdtemp(prefix="slipway-lab-"))
     yield Session(hosts, base, built, before, reused=False)
     if os.environ.get("SLIPWAY_LAB_KEEP"):
@@ -171,6 +180,10 @@ def cloud(session: Session) -> Iterator[made_hosts.MadeHosts]:
             yield made_hosts.MadeHosts(session.hosts, kept)
             return
         with part("bring-up of cloud"):
+            if not os.environ.get("SLIPWAY_LAB_KEEP"):
+                # All hosts share the kernel's inotify instances, which are not enough for three clusters.
+                session.hosts.destroy(*(host.name for host in session.hosts.hosts if host.name in LAB.hosts))
+            session.hosts.up(len(CLOUD.hosts), CLOUD.hosts)
             change = made_hosts.spec_with(url)
             cluster = created(session.hosts, session.base, CLOUD, session.artifacts, session.kernel_settings, change)
             made_hosts.bring_up(session.hosts, cluster)
