@@ -65,7 +65,12 @@ for line in $order; do
     stays) kept='it stays after a rollback' ;;
     user)
         if id -u -- "${key#user:}" >/dev/null 2>&1; then
-            userdel -- "${key#user:}" 1>&2 || kept='it cannot be deleted'
+            # The last process of a unit that has just stopped may still be there for a moment.
+            for _ in 1 2 3 4 5 6 7 8 9 10; do
+                why=$(userdel -- "${key#user:}" 2>&1) && kept='' && break
+                kept="it cannot be deleted: $(printf '%s' "$why" | tr '\n\t' '  ')"
+                sleep 1
+            done
         fi
         ;;
     esac

@@ -21,7 +21,7 @@ import pytest
 
 from lab import artifacts
 from lab.lab import Lab
-from tests.lab import made_hosts, pair_install, quiet
+from tests.lab import load, made_hosts, pair_install, quiet
 from tests.lab.cluster_under_test import LabCluster
 from tests.lab.session import CLOUD, LAB, PAIR, Layout, applied, attached, created
 
@@ -105,6 +105,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for title, seconds in _SECONDS.items():
             terminalreporter.write_line(f"{seconds / 60:6.1f}  {title}")
         terminalreporter.write_line(f"{sum(_SECONDS.values()) / 60:6.1f}  in all")
+    if load.REPORTS:
+        terminalreporter.section("what clients saw that wrote all the time")
+        for test, seen in load.REPORTS:
+            terminalreporter.write_line(f"{test}: {seen.words}")
 
 
 @dataclass(frozen=True)

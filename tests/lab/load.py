@@ -41,6 +41,10 @@ class Seen:
         )
 
 
+REPORTS: list[tuple[str, Seen]] = []
+"""What clients of this run saw, each with the test that it belongs to; the session prints it at its end."""
+
+
 @contextmanager
 def writing(lab: LabCluster, through: str, ways: Sequence[str] = ()) -> Iterator[Seen]:
     """Write ten objects a second through the balancer of a node while the block runs; then fill in what was seen.
@@ -68,6 +72,8 @@ def writing(lab: LabCluster, through: str, ways: Sequence[str] = ()) -> Iterator
         client.wait(60)
         client.stdout.close()
     _fill(seen, report)
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].removesuffix(" (call)")
+    REPORTS.append((test, seen))
 
 
 def _fill(seen: Seen, report: Path) -> None:
