@@ -125,8 +125,8 @@ def _units() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
             },
             "Install": {"WantedBy": "sysinit.target"},
         },
-        # The one above is down where its rules were taken back, and those confirmed before are loaded then: so it is not by
-        # its stop alone that they go.
+        # The one above is down where its rules were taken back, and those confirmed before are loaded then: it is not
+        # by its stop alone that they go.
         HOLDING_UNIT: {
             "Unit": {"Description": "The rules of this host go when this stops", **early},
             "Service": {
