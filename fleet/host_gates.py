@@ -140,8 +140,8 @@ async def new_connection(context: GateContext, parameters: Mapping[str, Any]) ->
         connection = await context.enter(host.name)
     except HostError as error:
         return (
-            f"no new SSH connection gets in, so the host takes the new rules back by itself in a minute or two "
-            f"(name your address in firewall.operators): {error}"
+            f"no new SSH connection gets in, so the host takes what is new back by itself in a minute or two "
+            f"(of a firewall, name your address in firewall.operators; of sshd, look at who may log in): {error}"
         )
     try:
         done = await connection.run(["systemctl", "start", unit])

@@ -59,7 +59,8 @@ mark() {
     owe restart "$restarts"
     owe reload "$reloads"
     case $key in
-    /etc/systemd/system/* | /run/systemd/system/*)
+    # What systemd itself reads; the defaults of system.conf.d hold for units that start after it has.
+    /etc/systemd/system/* | /etc/systemd/system.conf.d/* | /run/systemd/system/*)
         printf 'reload\n' >"$STATE/pending/.daemon-reload" || fail "$STATE/pending cannot be written"
         ;;
     esac

@@ -56,7 +56,7 @@ for line in $order; do
             keep_copy "$key"
             take_away "$key" || kept='it cannot be deleted'
         fi
-        case $key in /etc/systemd/system/*) reload=yes ;; esac
+        case $key in /etc/systemd/system/* | /etc/systemd/system.conf.d/*) reload=yes ;; esac
         ;;
     directory)
         if [ -d "$full" ] && [ ! -L "$full" ]; then rmdir -- "$full" 2>/dev/null || kept='it is not empty'; fi

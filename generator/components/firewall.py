@@ -23,6 +23,7 @@ from generator.spec.model import Cluster, Pool
 NAME = "firewall"
 PHASE = "firewall"
 UNIT = "slipway-firewall.service"
+HOLDING_UNIT = "slipway-firewall-rules.service"
 RESTORE_UNIT = "slipway-firewall-restore.service"
 RESTORE_TIMER = "slipway-firewall-restore.timer"
 OFF_UNIT = "slipway-firewall-off.service"
@@ -70,6 +71,7 @@ class FirewallComponent:
         for name, unit in _units().items():
             yield HostFile(f"{SYSTEMD_DIR}/{name}", unit_text(unit), NAME, PHASE, reloads=reloads)
         yield HostUnit(UNIT, NAME, PHASE)
+        yield HostUnit(HOLDING_UNIT, NAME, PHASE)
 
     def pool(self, view: View) -> Iterator[HostItem]:
         """Yield the ports of the pool's roles, and the package that brings nft."""
@@ -118,6 +120,18 @@ def _units() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
                 "ExecStartPre": f"{NFT} -c -f {rules.RULES}",
                 "ExecStart": f"/bin/sh {SCRIPT} load",
                 "ExecReload": [f"{NFT} -c -f {rules.RULES}", f"/bin/sh {SCRIPT} load"],
+                "ExecStop": f"/bin/sh {SCRIPT} remove",
+                **_sandbox(),
+            },
+            "Install": {"WantedBy": "sysinit.target"},
+        },
+        # The one above is down where its rules were taken back, and those confirmed before are loaded then: it is not
+        # by its stop alone that they go.
+        HOLDING_UNIT: {
+            "Unit": {"Description": "The rules of this host go when this stops", **early},
+            "Service": {
+                "Type": "oneshot",
+                "RemainAfterExit": True,
                 "ExecStop": f"/bin/sh {SCRIPT} remove",
                 **_sandbox(),
             },

@@ -71,6 +71,40 @@ has_key() {
     return 1
 }
 
+# Whether one of the names of the setting $1, such as allowusers, stands for one of the words in $2. What follows an @ says
+# from where somebody may come, and is taken to hold.
+named() {
+    printf '%s\n' "$effective" | (
+        set -f
+        while read -r name value; do
+            [ "$name" = "$1" ] || continue
+            for pattern in $value; do
+                for word in $2; do
+                    # shellcheck disable=SC2254
+                    case $word in ${pattern%@*}) exit 0 ;; esac
+                done
+            done
+        done
+        exit 1
+    )
+}
+
+# Why sshd would turn the login away by its name: a line that somebody wrote and has not loaded yet would come with ours.
+turned_away() {
+    groups=$(id -Gn -- "$SLIPWAY_SSH_LOGIN" 2>/dev/null) || groups=''
+    if named denyusers "$SLIPWAY_SSH_LOGIN"; then
+        echo DenyUsers
+    elif named denygroups "$groups"; then
+        echo DenyGroups
+    elif [ -n "$(setting allowusers)" ] && ! named allowusers "$SLIPWAY_SSH_LOGIN"; then
+        echo AllowUsers
+    elif [ -n "$(setting allowgroups)" ] && ! named allowgroups "$groups"; then
+        echo AllowGroups
+    else
+        return 1
+    fi
+}
+
 # Why the settings as they are now must not be loaded; the exit status says whether there is a reason.
 objection() {
     words=$(sshd -t 2>&1) || {
@@ -81,12 +115,15 @@ objection() {
         echo "sshd cannot say what they come to: $effective"
         return 0
     }
-    if [ "$(setting passwordauthentication)" != no ]; then
+    if [ "$(setting passwordauthentication)" != no ] || [ "$(setting kbdinteractiveauthentication)" = yes ] ||
+        [ "$(setting permitrootlogin)" = yes ]; then
         echo "sshd does not read $drop_in, or something before it; put the line 'Include /etc/ssh/sshd_config.d/*.conf' on top of /etc/ssh/sshd_config"
     elif [ "$(setting pubkeyauthentication)" != yes ]; then
         echo "sshd takes no keys with them; look for PubkeyAuthentication in /etc/ssh"
     elif [ "$SLIPWAY_SSH_LOGIN" = root ] && [ "$(setting permitrootlogin)" = no ]; then
         echo "sshd does not let root in, as whom Slipway enters; look for PermitRootLogin in /etc/ssh"
+    elif key=$(turned_away); then
+        echo "$key in sshd's settings does not let $SLIPWAY_SSH_LOGIN in, as whom Slipway enters; look for $key in /etc/ssh"
     elif ! has_key; then
         echo "$SLIPWAY_SSH_LOGIN has no key on this host and would not get in; run \`invoke hosts.authorize\` first"
     else
@@ -133,6 +170,7 @@ restore() {
 
 remove() {
     rm -f -- "$drop_in"
+    rm -rf -- "$kept"
     systemctl --no-block stop "$timer"
     reload_sshd
 }

@@ -26,6 +26,7 @@ from generator.spec.sections_system import Hardening, System
 NAME = "ssh-hardening"
 PHASE = "ssh"
 UNIT = "slipway-ssh-hardening.service"
+HOLDING_UNIT = "slipway-ssh-hardening-drop-in.service"
 RESTORE_UNIT = "slipway-ssh-hardening-restore.service"
 RESTORE_TIMER = "slipway-ssh-hardening-restore.timer"
 SCRIPT = f"{SCRIPTS}/slipway-ssh-hardening"
@@ -47,6 +48,7 @@ def _everywhere(view: View) -> Iterator[HostItem]:
     for name, unit in _units().items():
         yield HostFile(f"{SYSTEMD_DIR}/{name}", unit_text(unit), NAME, PHASE, reloads=reloads)
     yield HostUnit(UNIT, NAME, PHASE)
+    yield HostUnit(HOLDING_UNIT, NAME, PHASE)
 
 
 def _of_host(view: View) -> Iterator[HostItem]:
@@ -74,21 +76,27 @@ def _config(hardening: Hardening) -> str:
 
 
 def _units() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    # Neither is stopped at shutdown, so the drop-in stays over a reboot.
+    early = {"DefaultDependencies": False, "After": "local-fs.target"}
     return {
         UNIT: {
             "Unit": {
                 "Description": "What sshd accepts",
                 "Documentation": "man:sshd_config(5)",
-                # It is not stopped at shutdown, so the drop-in stays over a reboot.
-                "DefaultDependencies": False,
-                "After": "local-fs.target",
+                **early,
             },
             "Service": {
                 **_service("load"),
                 "RemainAfterExit": True,
                 "ExecReload": f"/bin/sh {SCRIPT} load",
-                "ExecStop": f"/bin/sh {SCRIPT} remove",
             },
+            "Install": {"WantedBy": "multi-user.target"},
+        },
+        # The one above is down where its settings were refused or taken back, and then those before are still there: so
+        # it is not by its stop that they go.
+        HOLDING_UNIT: {
+            "Unit": {"Description": "What sshd accepts goes when this stops", **early},
+            "Service": {**_service("remove", key="ExecStop"), "RemainAfterExit": True},
             "Install": {"WantedBy": "multi-user.target"},
         },
         SSH_CONFIRM_UNIT: {
@@ -116,12 +124,12 @@ def _units() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     }
 
 
-def _service(verb: str) -> dict[str, Any]:
+def _service(verb: str, key: str = "ExecStart") -> dict[str, Any]:
     return {
         "Type": "oneshot",
         "WorkingDirectory": "/",
         "EnvironmentFile": [env_file(NAME), f"-{OWN_ENV}"],
-        "ExecStart": f"/bin/sh {SCRIPT} {verb}",
+        key: f"/bin/sh {SCRIPT} {verb}",
         **sandbox(writable=("/etc/ssh", STATE_DIR)),
         # It looks whether the login has a key.
         "ProtectHome": "read-only",

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 
-from generator.components.firewall import COMPONENT, OFF_UNIT, PROVING_SECONDS, RESTORE_TIMER, UNIT
+from generator.components.firewall import COMPONENT, HOLDING_UNIT, OFF_UNIT, PROVING_SECONDS, RESTORE_TIMER, UNIT
 from generator.components.firewall_rules import ADDRESSES, NODES, OWN, PORTS, RULES
 from generator.components.items import HostFile, HostPackage, HostUnit
 from generator.spec.model import Cluster, Host
@@ -203,6 +203,16 @@ def test_keep_touches_nothing_and_off_brings_no_rules() -> None:
         assert COMPONENT.runs_on(off, off.pools["workers"])
         units = {key for key, item in shared(COMPONENT, off).items() if isinstance(item, HostUnit)}
         assert units == {f"unit:{OFF_UNIT}"} and not of_pool(COMPONENT, off, "workers")
+
+
+def test_rules_go_by_a_unit_that_is_up_whatever_became_of_them() -> None:
+    items = shared(COMPONENT, managed())
+    held = items[f"unit:{HOLDING_UNIT}"]
+    assert isinstance(held, HostUnit) and held.start
+    # After a trial that nobody confirmed the other is down, and the rules before are loaded.
+    holding = text(items, f"/etc/systemd/system/{HOLDING_UNIT}")
+    assert "firewall remove" in holding and "ExecStop=" in holding and "ExecStart" not in holding
+    assert "RemainAfterExit=yes" in holding and "DefaultDependencies=no" in holding
 
 
 def test_the_time_to_confirm_is_longer_than_the_gate_waits() -> None:

@@ -222,6 +222,17 @@ def test_a_host_with_a_login_of_its_own_proves_that_one() -> None:
     assert isinstance(everybody, HostFile) and everybody.content == "SLIPWAY_SSH_LOGIN=ops\n"
 
 
+def test_settings_of_sshd_go_by_a_unit_that_is_up_whatever_became_of_them() -> None:
+    items = shared(ssh_hardening.COMPONENT, cluster(more="system: {ssh: {harden: true}}"))
+    held = items[f"unit:{ssh_hardening.HOLDING_UNIT}"]
+    assert isinstance(held, HostUnit) and held.start
+    # The other is stopped by the host itself, to put back what was before.
+    assert "ExecStop" not in text(items, f"/etc/systemd/system/{ssh_hardening.UNIT}")
+    holding = text(items, f"/etc/systemd/system/{ssh_hardening.HOLDING_UNIT}")
+    assert f"ExecStop=/bin/sh {ssh_hardening.SCRIPT} remove" in holding and "ExecStart" not in holding
+    assert "RemainAfterExit=yes" in holding and "DefaultDependencies=no" in holding
+
+
 def test_no_file_of_the_host_is_replaced_as_a_whole() -> None:
     made = load_text(
         SOURCES.replace("%s", "true")

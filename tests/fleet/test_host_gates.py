@@ -233,7 +233,7 @@ def test_who_is_shut_out_confirms_nothing_and_is_told_that_the_host_comes_back(t
     context = context_of(tree, Told("e1", lambda argv: pytest.fail("the old connection was used")))
     context.enter = enter
     reason = asyncio.run(shut_because(CONFIRM, context))
-    assert "takes the new rules back by itself" in reason and "cannot be reached" in reason
+    assert "takes what is new back by itself" in reason and "cannot be reached" in reason
     context.enter = None
     assert "no new connection" in asyncio.run(shut_because(CONFIRM, context))
 

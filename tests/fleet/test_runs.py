@@ -536,6 +536,23 @@ def test_a_drop_in_that_left_is_reloaded_before_its_unit_restarts(place: Place) 
     assert host.log == ["daemon-reload", "restart idle.service"]
 
 
+def test_defaults_of_systemd_hold_from_the_apply_on_and_go_with_it(place: Place) -> None:
+    place.names = {"n1": HOSTS["n1"]}
+    host = place.hosts["n1"]
+    place.run(apply_run)
+    host.forget_log()
+    path = "/etc/systemd/system.conf.d/50-limits.conf"
+    place.items.append({"path": path, "kind": "file", "mode": "0644", "phase": "host-base"})
+    place.contents[path] = "[Manager]\nDefaultLimitNPROC=8192\n"
+    place.run(apply_run)
+    assert host.log == ["daemon-reload"]
+    host.forget_log()
+    place.items.pop()
+    del place.contents[path]
+    place.run(apply_run)
+    assert host.log == ["daemon-reload"] and not (host.root / path[1:]).exists()
+
+
 def test_a_file_that_left_and_that_somebody_changed_restarts_nothing(place: Place) -> None:
     with_extra(place, restarts=["idle.service"])
     place.names = {"n1": HOSTS["n1"]}

@@ -171,6 +171,7 @@ class Sshd(Scratch):
         self.write("/etc/ssh/sshd_config", "")
         home = self.write("/home/admin/.ssh/authorized_keys", "ssh-ed25519 AAAA\n").parents[1]
         self.stand_in("systemctl", 'case "$*" in *is-active*sshd.service) exit 3 ;; esac')
+        self.stand_in("id", "echo adm admin")
         self.stand_in("getent", f"echo admin:x:1000:1000::{home}:/bin/sh")
         self.refuses(effective="passwordauthentication no")
 
@@ -212,8 +213,6 @@ def test_settings_that_nobody_confirmed_give_way_to_those_before(sshd: Sshd, ear
     for _ in range(2):
         assert sshd.do("load").returncode == 0
         assert sshd.read(DROP_IN) == WANTED
-    # systemd stops the unit of the new settings first.
-    assert sshd.do("remove").returncode == 0
     done = sshd.do("restore")
     assert done.returncode == 0 and "nobody confirmed" in done.stderr
     assert (sshd.read(DROP_IN) if sshd.exists(DROP_IN) else None) == earlier
@@ -226,6 +225,12 @@ def test_settings_that_nobody_confirmed_give_way_to_those_before(sshd: Sshd, ear
         ("echo line 3: bad >&2; exit 1", "passwordauthentication no", True, "sshd does not take them: line 3: bad"),
         ("exit 0", "passwordauthentication yes", True, "put the line 'Include"),
         ("exit 0", "passwordauthentication no", False, "invoke hosts.authorize"),
+        ("exit 0", "passwordauthentication no\nkbdinteractiveauthentication yes", True, "put the line 'Include"),
+        ("exit 0", "passwordauthentication no\npermitrootlogin yes", True, "put the line 'Include"),
+        ("exit 0", "passwordauthentication no\nallowusers ops\nallowusers root@10.*", True, "AllowUsers in sshd's"),
+        ("exit 0", "passwordauthentication no\ndenyusers ad*", True, "DenyUsers in sshd's settings does not let admin"),
+        ("exit 0", "passwordauthentication no\nallowgroups wheel", True, "AllowGroups in sshd's settings"),
+        ("exit 0", "passwordauthentication no\ndenygroups *min", True, "DenyGroups in sshd's settings"),
     ],
 )
 def test_settings_that_would_shut_somebody_out_are_never_loaded(
@@ -239,6 +244,19 @@ def test_settings_that_would_shut_somebody_out_are_never_loaded(
     assert "nothing was changed" in done.stderr and words in done.stderr
     assert not sshd.exists(DROP_IN)
     assert not [call for call in sshd.calls if "reload" in call or "restart" in call]
+
+
+def test_a_login_that_sshd_names_is_let_in(sshd: Sshd) -> None:
+    sshd.refuses(effective="passwordauthentication no\nallowusers ops\nallowusers adm?n@10.*\nallowgroups wheel adm*")
+    done = sshd.do("load")
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_of_the_settings_is_left_when_they_leave_the_spec(sshd: Sshd) -> None:
+    assert sshd.do("load").returncode == sshd.do("confirm").returncode == 0
+    assert sshd.do("remove").returncode == 0
+    assert not sshd.exists(DROP_IN) and not sshd.exists(CONFIRMED)
+    assert sshd.calls[-1] == "systemctl reload ssh.service"
 
 
 def test_what_is_not_loaded_is_not_confirmed(sshd: Sshd) -> None:
