@@ -28,12 +28,18 @@ class _Chrony:
     config: str
     drift: str
     unit: str
+    locked: Mapping[str, Any]
 
 
 FAMILIES: Mapping[str, _Chrony] = {
-    "debian": _Chrony("/etc/chrony/chrony.conf", "/var/lib/chrony/chrony.drift", "chrony.service"),
-    "redhat": _Chrony("/etc/chrony.conf", "/var/lib/chrony/drift", "chronyd.service"),
+    "debian": _Chrony(
+        "/etc/chrony/chrony.conf", "/var/lib/chrony/chrony.drift", "chrony.service", {"NoNewPrivileges": True}
+    ),
+    "redhat": _Chrony("/etc/chrony.conf", "/var/lib/chrony/drift", "chronyd.service", {}),
 }
+"""What differs by family. Debian's unit leaves new privileges open for mail about jumps of the clock (mailonchange),
+which our configuration does not ask for; a policy of SELinux may not bear the key, so the others keep what they have.
+"""
 
 
 def _used(system: System) -> bool:
@@ -51,7 +57,7 @@ def _of_pool(view: View) -> Iterator[HostItem]:
     yield HostFile(chrony.config, _config(view, chrony), NAME, PHASE, restarts=(chrony.unit,))
     drop_in: dict[str, dict[str, Any]] = {
         "Unit": {"StartLimitIntervalSec": 0},
-        "Service": {"Restart": "always", "RestartSec": 5},
+        "Service": {"Restart": "always", "RestartSec": 5, **chrony.locked},
     }
     yield HostFile(
         f"{SYSTEMD_DIR}/{chrony.unit}.d/50-slipway.conf",

@@ -21,6 +21,7 @@ from generator import sealing
 from generator.errors import PkiError
 from generator.pki import external, matching
 from generator.pki.certificates import SERVICE_ACCOUNT, certificates
+from generator.pki.checking import check_form
 from generator.pki.issuing import (
     Authority,
     PrivateKey,
@@ -267,13 +268,13 @@ class _Issue:
                 raise PkiError(
                     f"{shown(path)}: {INDEX_FILE} lists the secret {name} and it is missing; restore it from git{loss}"
                 )
-            self._check_form(path)
+            check_form(path)
             self.kept.append(name)
         # A sealed key without an id is what an interrupted issue leaves: it gets its id, it is never made anew.
         for path in sorted((folder / "encryption").glob("*.age")):
             name = f"encryption/{path.name.removesuffix('.age')}"
             if name not in entries:
-                self._check_form(path)
+                check_form(path)
                 entries[name] = secrets.token_hex(8)
                 self.made.append(name)
         if self.cluster.encryption.provider and not any(name.startswith("encryption/") for name in entries):
@@ -285,7 +286,7 @@ class _Issue:
             if name not in entries:
                 path = sealing.sealed_path(self.store.cluster_dir, name)
                 if path.is_file():  # of an interrupted issue
-                    self._check_form(path)
+                    check_form(path)
                 else:
                     self.changes.put(path, self._sealed(new_password()))
                 entries[name] = secrets.token_hex(8)
@@ -302,34 +303,11 @@ class _Issue:
 
     def _opened_key(self, name: str) -> PrivateKey:
         path = self.store.key_path(name)
-        self._check_form(path)
+        check_form(path)
         return load_key(sealing.unseal_file(path, self.identity()), shown(path))
 
     def _check_sealed(self, name: str) -> None:
-        self._check_form(self.store.key_path(name))
-
-    def _check_form(self, path: Path) -> None:
-        try:
-            sealed = sealing.is_sealed(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError):
-            sealed = False
-        if not sealed:
-            raise PkiError(f"{shown(path)}: this is no sealed file (age, armored); restore it from git")
+        check_form(self.store.key_path(name))
 
     def _shown(self, name: str) -> str:
         return shown(self.store.path(name))
-
-
-def check_keys(cluster: Cluster, cluster_dir: Path, identity: Identity) -> None:
-    """Open every sealed key and compare it with its certificate; raise PkiError for all that do not match."""
-    store = PkiStore(cluster_dir)
-    faults: list[str] = []
-    pairs = store.service_account_keys()
-    for name in (*(request.name for request in certificates(cluster)), *pairs):
-        path = store.key_path(name)
-        key = load_key(sealing.unseal_file(path, identity), shown(path))
-        if key_id(key) != store.key_id(name):
-            beside = store.path(f"{name}.pub" if name in pairs else name)
-            faults.append(f"{shown(path)}: the key does not match {shown(beside)}; restore both from the same commit")
-    if faults:
-        raise PkiError("\n".join(faults))

@@ -43,13 +43,13 @@ _KUBELET_WANTS = {
 }
 
 
-def check_versions(cluster: Cluster, findings: Findings) -> bool:
-    """Check that versions are supported and go together; returns False where the minor is not supported."""
+def check_versions(cluster: Cluster, findings: Findings) -> None:
+    """Check that versions are supported and go together."""
     versions = cluster.versions
     refused = unsupported(versions.kubernetes)
     if refused is not None:
         findings.fault(("versions", refused.component), refused.what, refused.todo)
-        return False
+        return
     for one in incompatibilities(versions.kubernetes, versions.etcd, versions.containerd):
         findings.fault(("versions", one.component), one.what, one.todo)
     mode, path = cluster.network.proxy_mode, ("network", "proxyMode")
@@ -61,7 +61,6 @@ def check_versions(cluster: Cluster, findings: Findings) -> bool:
         )
     if mode == "ipvs" and versions.minor >= (1, 35):
         findings.warn(path, "ipvs is deprecated since Kubernetes 1.35 (k/k#134539)", "use nftables or iptables")
-    return True
 
 
 def check_settings(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None:

@@ -11,7 +11,8 @@ from generator.spec.faults import Findings
 from generator.spec.model import ExtraFile, Host, Jump, Override, Pool, Ssh, Taint
 from generator.spec.overriding import files, overrides
 from generator.spec.ranges import Pattern, RangeFault, pattern
-from generator.spec.scalars import canonical_address, is_subdomain
+from generator.spec.scalars import is_subdomain
+from generator.spec.scalars_network import canonical_address
 from generator.spec.schema import ClusterSpec
 from generator.spec.schema_disks import DiskSpec
 from generator.spec.schema_firewall import ListenerSpec

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 
 from generator.errors import Fault, SpecError, WorkspaceError
-from generator.spec.couplings import check_fields, check_inventory
+from generator.spec.couplings import check_couplings
 from generator.spec.faults import Findings, ReadFile
 from generator.spec.model import Cluster
 from generator.spec.resolving import resolved
@@ -66,9 +66,7 @@ def load_text(
     before = len(findings.faults)
     cluster = resolved(spec, findings)
     complete = whole and not any(fault.path.startswith("hosts") for fault in findings.faults[before:])
-    check_fields(spec, cluster, findings)
-    if complete:
-        check_inventory(cluster, findings)
+    check_couplings(spec, cluster, findings, complete=complete)
     if findings.faults:
         raise SpecError(findings.faults)
     return dataclasses.replace(cluster, warnings=findings.warning_texts())

@@ -1,12 +1,12 @@
 """The kinds of text and number that cluster.yaml is made of, each with its own check and message.
 
 A check raises a complaint with two parts, what is wrong and what to do, which loading turns into a fault with file,
-line and path. Values leave here in canonical form: addresses and ranges as `ipaddress` writes them, validities in days.
+line and path. Values leave here in canonical form, such as modes with four digits. Those that say who is where stand in
+scalars_network.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -19,7 +19,6 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
 _QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}\$?")
-_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _STABLE_DEVICE = re.compile(r"/dev/disk/by-(id|path|partuuid)/[A-Za-z0-9:._+=@-]+")
 _PUBLIC_KEY = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
@@ -44,13 +43,6 @@ def is_qualified_name(text: str) -> bool:
     return (not slash or is_subdomain(prefix)) and _QUALIFIED_NAME.fullmatch(name) is not None
 
 
-def canonical_address(text: str) -> str:
-    """Return an IP address in canonical form; raises ValueError where the text is none."""
-    if "%" in text:
-        raise ValueError("scoped address")
-    return str(ipaddress.ip_address(text))
-
-
 def _dns_label(text: str) -> str:
     if DNS_LABEL.fullmatch(text):
         return text
@@ -58,79 +50,6 @@ def _dns_label(text: str) -> str:
         f"{text!r} is not a DNS-1123 label",
         "use at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
     )
-
-
-def _address(text: str) -> str:
-    try:
-        return canonical_address(text)
-    except ValueError:
-        raise complaint(f"{text!r} is not an IP address", "write an IPv4 or IPv6 address") from None
-
-
-def _address_with_prefix(text: str) -> str:
-    address, slash, prefix = text.partition("/")
-    try:
-        found = canonical_address(address)
-        most = ipaddress.ip_address(found).max_prefixlen
-        if slash and not (prefix.isascii() and prefix.isdigit() and 1 <= int(prefix) <= most):
-            raise ValueError(text)
-    except ValueError:
-        raise complaint(
-            f"{text!r} is not an IP address, alone or with its prefix length",
-            "write it like 10.0.0.100 or 10.0.0.100/24",
-        ) from None
-    return f"{found}/{int(prefix)}" if slash else found
-
-
-def _interface(text: str) -> str:
-    if _INTERFACE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not the name of a network interface", "write it as `ip link` does, like eth0")
-
-
-def _cidr(text: str) -> str:
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-        prefix = text.partition("/")[2]
-        if "%" in text or not prefix.isascii() or not prefix.isdigit():
-            raise ValueError
-    except ValueError:
-        raise complaint(
-            f"{text!r} is not a range of addresses", "write it as address/prefix, like 10.244.0.0/16"
-        ) from None
-    if ipaddress.ip_address(text.split("/")[0]) != network.network_address:
-        raise complaint(f"{text!r} has bits set behind its prefix", f"write {network}")
-    return str(network)
-
-
-def _domain(text: str) -> str:
-    if text.endswith("."):
-        raise complaint(
-            f"{text!r} ends with a dot",
-            "leave it out: names in certificates carry none (RFC 5280), so clients would not accept the API server",
-        )
-    if not is_subdomain(text):
-        raise complaint(f"{text!r} is not a DNS name", "write lower-case labels joined by dots, like cluster.local")
-    return text
-
-
-def _endpoint(text: str) -> str:
-    try:
-        return canonical_address(text)
-    except ValueError:
-        pass
-    if text.endswith("."):
-        raise complaint(f"{text!r} ends with a dot", "leave the dot out: names in certificates carry none (RFC 5280)")
-    looks_like_address = re.fullmatch(r"[0-9.]+", text) is not None
-    if looks_like_address or not is_subdomain(text):
-        raise complaint(
-            f"{text!r} is neither an IP address nor a DNS name", "write one of the two, without port or scheme"
-        )
-    return text
-
-
-def _subject_alternative_name(text: str) -> str:
-    return f"*.{_endpoint(text[2:])}" if text.startswith("*.") else _endpoint(text)
 
 
 def _version(text: str) -> str:
@@ -184,19 +103,6 @@ def _stable_device(text: str) -> str:
     raise complaint(f"{text!r} {what}", todo)
 
 
-def _source(text: str) -> str:
-    if text in {"anyone", "nodes", "pods"}:
-        return text
-    try:
-        return _cidr(text)
-    except PydanticCustomError as error:
-        if "/" in text:
-            raise
-        raise complaint(
-            f"{text!r} is no source of calls", "write a range like 10.2.0.0/16, or one of anyone, nodes, pods"
-        ) from error
-
-
 def _plain_line(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 .,:()/_+-]{0,79}", text):
         return text
@@ -225,25 +131,6 @@ def _unit(text: str) -> str:
     )
 
 
-def _url(text: str) -> str:
-    if re.fullmatch(r"https?://[^\s/@]+(/[^\s?#@]*)?", text):
-        return text.rstrip("/")
-    if "@" in text:
-        raise complaint(
-            "the URL holds a user or password", "leave them out: this file is read by everybody who reviews it"
-        )
-    raise complaint(f"{text!r} is not an http or https URL", "write it like https://mirror.example.net/slipway")
-
-
-def _registry(text: str) -> str:
-    host = text.rpartition(":")[0] if re.search(r":[0-9]+$", text) else text
-    if text == "_default" or is_subdomain(host) or re.fullmatch(r"\[[0-9a-f:]+\]", host):
-        return text
-    raise complaint(
-        f"{text!r} is not a registry host", "write host or host:port without a scheme, like registry.example.net:5000"
-    )
-
-
 def _pinned_image(text: str) -> str:
     if any(char.isspace() for char in text) or not text or text.startswith("/"):
         raise complaint(f"{text!r} is not an image", "write it like registry.example.net/library/busybox:1.36.1")
@@ -265,13 +152,6 @@ def _relative(text: str) -> str:
     return text
 
 
-def _port_range(text: str) -> str:
-    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]) <= 65535:
-        raise complaint(f"{text!r} is not a range of ports", "write first-last within 1-65535, like 30000-32767")
-    return text
-
-
 def _unavailable(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -286,7 +166,8 @@ def _sysctl_value(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """Return one value as a list of one."""
     return value if value is None or isinstance(value, list) else [value]
 
 
@@ -300,19 +181,11 @@ def _public_key(text: str) -> str:
 
 
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
-Address = Annotated[str, AfterValidator(_address)]
-AddressWithPrefix = Annotated[str, AfterValidator(_address_with_prefix)]
-InterfaceName = Annotated[str, AfterValidator(_interface)]
-Cidr = Annotated[str, AfterValidator(_cidr)]
-Domain = Annotated[str, AfterValidator(_domain)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-SubjectAlternativeName = Annotated[str, AfterValidator(_subject_alternative_name)]
 Version = Annotated[str, AfterValidator(_version)]
 VersionOrNone = Annotated[str, AfterValidator(_version_or_none)]
 Validity = Annotated[str, AfterValidator(_days)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 StableDevice = Annotated[str, AfterValidator(_stable_device)]
-Source = Annotated[str, AfterValidator(_source)]
 ScalarText = Annotated[str, AfterValidator(_plain_line)]
 PinnedImage = Annotated[str, AfterValidator(_pinned_image)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
@@ -320,23 +193,8 @@ Mode = Annotated[str, AfterValidator(_mode)]
 UserName = Annotated[str, AfterValidator(_user)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
 UnitName = Annotated[str, AfterValidator(_unit)]
-Url = Annotated[str, AfterValidator(_url)]
-RegistryHost = Annotated[str, AfterValidator(_registry)]
-PortRange = Annotated[str, AfterValidator(_port_range)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 Unavailable = Annotated[str, BeforeValidator(_unavailable, json_schema_input_type=int | str)]
 SysctlValue = Annotated[str, BeforeValidator(_sysctl_value, json_schema_input_type=int | str)]
-Cidrs = Annotated[
-    list[Cidr], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
-]
-Addresses = Annotated[
-    list[Address], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
-]
-MaskSizes = Annotated[
-    list[Annotated[int, Field(ge=1, le=127)]],
-    BeforeValidator(_listed, json_schema_input_type=int | list[int]),
-    Field(min_length=1, max_length=2),
-]
 Texts = Annotated[
-    list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
+    list[str], BeforeValidator(listed, json_schema_input_type=str | list[str]), Field(min_length=1, max_length=2)
 ]

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from generator.spec.scalars import Address, complaint, is_subdomain
+from generator.spec.scalars import complaint, is_subdomain
+from generator.spec.scalars_network import Address
 
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from generator.spec.scalars import Cidr, Port, ScalarText, Source
+from generator.spec.scalars import ScalarText
+from generator.spec.scalars_network import Cidr, Port, Source
 from generator.spec.schema_base import Section
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from generator.spec.scalars import (
+from generator.spec.scalars_network import (
     Addresses,
     AddressWithPrefix,
     Cidrs,

@@ -7,18 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from generator.spec.model import Role
-from generator.spec.scalars import (
-    AbsolutePath,
-    DnsLabel,
-    Endpoint,
-    Mode,
-    Port,
-    RelativePath,
-    Texts,
-    Unavailable,
-    UnitName,
-    UserName,
-)
+from generator.spec.scalars import AbsolutePath, DnsLabel, Mode, RelativePath, Texts, Unavailable, UnitName, UserName
+from generator.spec.scalars_network import Endpoint, Port
 from generator.spec.schema_base import Section
 from generator.spec.schema_cloud import PoolCloudInitSpec
 from generator.spec.schema_disks import DiskSpec

@@ -6,16 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from generator.spec.scalars import (
-    AbsolutePath,
-    PinnedImage,
-    RegistryHost,
-    RelativePath,
-    Url,
-    Validity,
-    Version,
-    VersionOrNone,
-)
+from generator.spec.scalars import AbsolutePath, PinnedImage, RelativePath, Validity, Version, VersionOrNone
+from generator.spec.scalars_network import RegistryHost, Url
 from generator.spec.schema_base import Section
 
 CaName = Literal["ca", "etcd/ca", "front-proxy-ca"]

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from generator.spec.scalars import Cidr, DnsLabel, Endpoint, RelativePath, Url
+from generator.spec.scalars import DnsLabel, RelativePath
+from generator.spec.scalars_network import Cidr, Endpoint, Url
 from generator.spec.scalars_system import (
     AptWord,
     HostsRecords,

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from generator.errors import PkiError
 from generator.pki.certificates import CA_NAMES
-from generator.pki.issue import check_keys
+from generator.pki.checking import check_keys
 from generator.pki.issuing import certificate_pem
 from generator.pki.listing import certificate_list
 from tests.pki.conftest import NOW, Workspace

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from generator.errors import PkiError, SealingError, SlipwayError
 from generator.pki import writing
 from generator.pki.certificates import certificates
-from generator.pki.issue import check_keys, issue
+from generator.pki.checking import check_keys
+from generator.pki.issue import issue
 from generator.pki.issuing import is_ca, private_key_id
 from generator.pki.listing import certificate_list
 from generator.sealing import Identity, create_identity, unseal_file

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.errors import PkiError, RefusedError, SealingError
+from generator.pki.checking import check_keys
 from generator.pki.credentials import seal_credentials, wanted_secret
-from generator.pki.issue import check_keys
 from generator.pki.rekey import RekeyReport, rekey, sealed_files
 from generator.pki.sealed import sealed_secrets
 from generator.sealing import create_identity, load_identity, sealed_path, unseal_file

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from generator.errors import PkiError, RefusedError, SealingError
 from generator.pki.certificates import certificates
-from generator.pki.issue import check_keys
+from generator.pki.checking import check_keys
 from generator.pki.renew import Choice, RenewReport, leaves_to_renew, renew
 from generator.pki.store import PkiStore
 from generator.sealing import Identity, create_identity
