@@ -34,6 +34,8 @@ SCRIPT = f"{PLACE}/first-boot"
 POOL_STEPS = f"{PLACE}/first-boot.pool"
 HOST_STEPS = f"{PLACE}/first-boot.host"
 BASE = "host-base"
+BASES = frozenset({"package-sources", BASE})
+"""The phases that set up the bare host; packages come from where the first of them says."""
 
 _ORDER = {phase.name: number for number, phase in enumerate(PHASES)}
 _VERBS = ("absent", "package", "user", "directory", "file", "link", "fetch", "restart", "enable", "start")
