@@ -119,6 +119,13 @@ def test_hosts_fetch_only_where_the_spec_says_so() -> None:
     assert kubelet[1:3] == ("-", "ab" * 32) and kubelet[3].startswith("https://")
 
 
+def test_a_mount_is_reloaded_and_never_restarted() -> None:
+    model = case("data-disk")
+    there = landed(tree_of(model), model, "w1")
+    assert ("var-lib-kubelet.mount",) in there.steps["reload"]
+    assert not [unit for (unit,) in there.steps["restart"] if unit.endswith(".mount")]
+
+
 def test_a_host_without_an_item_of_its_pool_says_so() -> None:
     model = case("minimal")
     own = replace(model.hosts[0].pool.components.get("kubelet") or _override(), flags={"v": 4})

@@ -148,6 +148,7 @@ def test_the_first_steps_are_done_in_the_order_of_an_apply(tmp_path: Path) -> No
             "host-base package socat", "host-base package kmod", "host-base user etcd -",
             "host-base user kube-apiserver kube-sa", "host-base directory /srv/a 0750 etcd etcd",
             "host-base restart systemd-sysctl.service", "host-base restart chrony.service",
+            "host-base reload data.mount",
             "runtime link /usr/local/bin/x /opt/x/1/x", "runtime enable x.service", "runtime start x.service",
         ),
         own=lines("runtime directory /srv/own 0700 root root"),
@@ -158,6 +159,7 @@ def test_the_first_steps_are_done_in_the_order_of_an_apply(tmp_path: Path) -> No
     assert (sandbox.root / "srv/a").stat().st_mode & 0o777 == 0o750 and (sandbox.root / "srv/own").is_dir()
     assert os.readlink(sandbox.root / "usr/local/bin/x") == "/opt/x/1/x"
     order = ["apt-get", "systemd-sysusers", f"chown -- etcd:etcd {sandbox.root}/srv/a", "try-restart systemd-sysctl",
+             "try-reload-or-restart data.mount",
              "enable x.service", "start x.service", "start kubelet.service"]  # fmt: skip
     places = [next(at for at, line in enumerate(sandbox.told) if word in line) for word in order]
     assert places == sorted(places)
