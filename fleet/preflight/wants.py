@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +44,12 @@ _OTHERS = (
     "/etc/systemd/system/rke2*.service", "/var/lib/rancher/rke2", "/var/lib/k0s", "/var/snap/microk8s",
 )  # fmt: skip
 CNI = "/etc/cni/net.d/"
+HOSTS = "/etc/slipway/hosts"
+"""Lines that a unit of ours puts into /etc/hosts."""
+PACKAGE_MANAGER = "package-manager"
+_SOURCES = re.compile(r"^(?:URIs: |baseurl=)(.+)$", re.MULTILINE)
+_PROXY = re.compile(r"^(?:Acquire::https?::Proxy |proxy=(?!_none_))", re.MULTILINE)
+_SERVER = re.compile(r"^\s*server: (\S+)$", re.MULTILINE)
 
 
 def programs(tree: RenderedTree, host: Host) -> tuple[str, ...]:
@@ -93,6 +101,42 @@ def urls(tree: RenderedTree, host: Host) -> tuple[str, ...]:
             parts = urlsplit(artifact.url)
             found.setdefault((parts.scheme, parts.netloc), artifact.url)
     return tuple(sorted(found.values()))
+
+
+def names(host: Host) -> tuple[str, ...]:
+    """Return the names by which the host's own programs enter the API; none that our lines in /etc/hosts will hold."""
+    files = [item for item in host.items if item.kind == "file"]
+    ours = {name for item in files if item.path == HOSTS for name in item.content.decode().split()}
+    found = {
+        urlsplit(server).hostname or ""
+        for item in files
+        if item.path.endswith(".kubeconfig")
+        for server in _SERVER.findall(item.content.decode())
+    }
+    return tuple(sorted(name for name in found - ours if name != "localhost" and not _is_address(name)))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def sources(host: Host) -> tuple[str, ...]:
+    """Return one address for each server of packages that the spec names; none where a proxy stands between."""
+    texts = [item.content.decode() for item in host.items if item.kind == "file" and item.component == PACKAGE_MANAGER]
+    if any(_PROXY.search(text) for text in texts):
+        return ()
+    found = set()
+    for text in texts:
+        for line in _SOURCES.findall(text):
+            for url in map(urlsplit, line.split()):
+                if url.scheme in {"http", "https"}:
+                    # Paths hold variables that only the package manager knows.
+                    found.add(f"{url.scheme}://{url.netloc}/")
+    return tuple(sorted(found))
 
 
 def kubelet_config(host: Host) -> Mapping[str, Any]:

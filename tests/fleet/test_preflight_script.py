@@ -68,6 +68,7 @@ case $url in *good*) exit 0 ;; esac
 echo "curl: (6) Could not resolve host" >&2
 exit 6
 """
+GETENT = "#!/bin/sh\ncase $2 in known.*) ;; *) exit 2 ;; esac\n"
 
 
 @pytest.fixture
@@ -79,7 +80,11 @@ def root(tmp_path: Path) -> Path:
     (folder / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe/Berlin")
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in (("systemctl", SYSTEMCTL), ("curl", CURL), ("getent", "#!/bin/sh\nexit 2\n")):
+    for name, text in (
+        ("systemctl", SYSTEMCTL),
+        ("curl", CURL),
+        ("getent", GETENT),
+    ):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     return folder
@@ -105,6 +110,7 @@ def answer(lines: Sequence[str]) -> Machine:
 def test_what_a_host_tells(shell: str, root: Path) -> None:
     question = inquiry(tree(), tree().hosts[HOST]).decode().splitlines()
     question += ["url\thttp://good.example.net/x", "program\tno-such-program", "program\tsort"]
+    question += ["name\tapi.example.net", "name\tknown.example.net"]
     found = answer(asked(shell, root, question))
     assert (found.os_id, found.os_version, found.hostname, found.kernel) == (
         "ubuntu",
@@ -120,6 +126,7 @@ def test_what_a_host_tells(shell: str, root: Path) -> None:
     assert found.modules == {"br_netfilter": "missing"}
     assert found.addresses == {"10.0.1.1", "fd00::2"}
     assert found.nameservers == ("10.0.0.53",) and found.resolves_itself is False
+    assert found.unresolved == ("api.example.net",)
     assert found.urls["http://good.example.net/x"] == ""
     assert {why for url, why in found.urls.items() if "good" not in url} == {"curl: (6) Could not resolve host"}
     assert found.generation == "abc" and found.settled and found.underway
