@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from fleet.folding import folded
 from fleet.ports import Port
 from fleet.preflight import wants
+from fleet.preflight.checks_kernel import loses_firewall
 from fleet.preflight.facts import Machine
 from fleet.preflight.finding import Finding
 from fleet.preflight.seen import Seen, Way
@@ -105,15 +106,19 @@ def forwarding(seen: Seen) -> Iterator[Finding]:
 
 
 def reach(seen: Seen) -> Iterator[Finding]:
-    """Find ways between hosts on which nothing comes back; a port on which nobody listens yet answers."""
+    """Find ways between hosts on which nothing comes back; a port on which nobody listens yet answers.
+
+    A host whose own firewall the apply turns off is not judged: that is why nothing comes back.
+    """
+    away = seen.silent | {host.name for host, machine in seen.each() if loses_firewall(host, machine)}
     silent: dict[tuple[str, int, str], list[str]] = {}
     for way in seen.ways:
-        if way.target in seen.silent:
+        if way.target in away:
             continue
         if way.answer == "silent":
             silent.setdefault((way.caller, way.port, way.component), []).append(way.target)
     todo = "open it between these hosts, in the firewall of the host and of the network (ports.yaml has all of them)"
-    lost = _lost_targets(seen.ways, seen.silent)
+    lost = _lost_targets(seen.ways, away)
     for (caller, port, component), targets in sorted(silent.items()):
         left = [target for target in targets if (target, port) not in lost]
         if left:

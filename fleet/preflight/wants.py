@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,9 @@ TIME_SERVICES = (
 )  # fmt: skip
 FIREWALLS = ("firewalld.service", "ufw.service", "nftables.service", "iptables.service")
 """Units by which distributions load rules of their own."""
+FIREWALL_OFF = "slipway-firewall-off.service"
+TURNED_OFF = frozenset(FIREWALLS) - {"iptables.service"}
+"""Those that our unit of that name turns off."""
 _GIB = 1024 * 1024
 _ROOM: Mapping[str, tuple[int, int]] = {
     # etcd's quota is 2 GiB by default, and a defragmentation writes the data a second time.
@@ -49,6 +53,7 @@ HOSTS = "/etc/slipway/hosts"
 PACKAGE_MANAGER = "package-manager"
 _SOURCES = re.compile(r"^(?:URIs: |baseurl=)(.+)$", re.MULTILINE)
 _PROXY = re.compile(r"^(?:Acquire::https?::Proxy |proxy=(?!_none_))", re.MULTILINE)
+_WHERE = re.compile(r"^Where=(.+)$", re.MULTILINE)
 _SERVER = re.compile(r"^\s*server: (\S+)$", re.MULTILINE)
 
 
@@ -71,6 +76,16 @@ def room(host: Host) -> dict[str, tuple[int, int]]:
         if item.kind == "directory" and item.component in _ROOM and not item.path.startswith(("/etc/", "/opt/")):
             found[item.path] = _ROOM[item.component]
     return found
+
+
+def mounts(host: Host) -> tuple[PurePosixPath, ...]:
+    """Return where units of ours mount something on the host: its data disks and the folders on them."""
+    found = (
+        _WHERE.search(item.content.decode())
+        for item in host.items
+        if item.kind == "file" and item.path.endswith(".mount")
+    )
+    return tuple(PurePosixPath(one[1]) for one in found if one)
 
 
 def modules(host: Host) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fleet.preflight import checks_network, wants
+from fleet.preflight import checks_between, checks_kernel, checks_network, wants
 from fleet.preflight.facts import Disk, Machine, inquiry
 from fleet.preflight.finding import Finding, exit_code
 from fleet.preflight.seen import Seen, Way
@@ -298,3 +298,47 @@ def test_servers_of_packages_are_asked_unless_a_proxy_stands_between(tmp_path: P
     (one,) = checks_network.mirror(Seen(found, ("w1",), machines))
     assert "mirror.example.net does not answer it, from which it is to fetch its packages" in one.text
     assert {wants.sources(host) for host in wanted("system-proxy", tmp_path).hosts.values()} == {()}
+
+
+def test_room_for_a_folder_is_not_asked_of_the_disk_that_it_leaves(tmp_path: Path) -> None:
+    found = wanted("data-disk", tmp_path)
+    host = found.hosts["w1"]
+    small = {path: Disk(2 * GIB, "/", 10**6) for path in wants.room(host)}
+
+    def text(more: Mapping[str, Disk]) -> list[str]:
+        machines = {"w1": Machine(host="w1", disks={**small, **more})}
+        return [one.text for one in checks_kernel.disk(Seen(found, ("w1",), machines))]
+
+    (one,) = text({})
+    assert one.startswith("/ has little room") and "/opt" in one and "/var/lib/kubelet" not in one
+    mounted = {"/var/lib/containerd": Disk(GIB, "/var/lib/containerd", 10**6)}
+    assert any(one.startswith("/var/lib/containerd has little room: 5.0 GiB are needed") for one in text(mounted))
+
+
+def test_a_firewall_that_the_apply_turns_off_is_not_held_against_anybody(tmp_path: Path) -> None:
+    found = wanted("firewall-off", tmp_path)
+    ways = tuple(Way(caller, "w1", 10250, "kubelet", "silent") for caller in ("cp1", "w2"))
+
+    def checks(unit: str, **more: Any) -> set[tuple[str, str, str]]:
+        machines = {"w1": Machine(host="w1", active=frozenset({unit}), **more)}
+        given = Seen(found, ("w1",), machines, ways=ways)
+        findings = [*checks_kernel.firewall(given), *checks_network.reach(given)]
+        return {(one.severity, one.text.split(":")[0], one.todo.split(":")[0]) for one in findings}
+
+    active = "a firewall of the distribution is active"
+    assert checks("firewalld.service") == {("warning", active, "nothing")}
+    for others in (checks("iptables.service"), checks("firewalld.service", generation="1")):
+        assert {severity for severity, _, _ in others} == {"warning", "error"} and len(others) == 2
+
+
+def test_a_time_zone_that_the_apply_sets_is_left_to_it(tmp_path: Path) -> None:
+    found = wanted("system-name-and-zone", tmp_path)
+    hosts = ("cp1", "w1")
+    machines = {
+        name: Machine(host=name, timezone=zone) for name, zone in zip(hosts, ("UTC", "Asia/Tokyo"), strict=True)
+    }
+    (one,) = checks_between.timezone(Seen(found, hosts, machines))
+    assert one.todo == "nothing: the apply sets it"
+    machines = {name: replace(machine, generation="1") for name, machine in machines.items()}
+    (one,) = checks_between.timezone(Seen(found, hosts, machines))
+    assert "set-timezone" in one.todo
