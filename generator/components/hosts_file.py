@@ -23,8 +23,8 @@ UNIT = "slipway-hosts-file"
 FRAGMENT = f"{ENV_DIR}/hosts"
 HOSTS = "/etc/hosts"
 
-# Where an image says manage_etc_hosts, cloud-init writes the whole file anew at every boot, in its network stage; that is
-# called cloud-init-network.service from 24.3 on. Our lines come after it, or they would be gone until the next apply.
+# Where an image says manage_etc_hosts, cloud-init writes the whole file anew at every boot, in its network stage, whose
+# unit is cloud-init-network.service from 24.3 on. Our lines come after it, or they would be gone until the next apply.
 _AFTER = "local-fs.target cloud-init.service cloud-init-network.service"
 
 
