@@ -30,7 +30,8 @@ class Machine:
     `clock_ahead` in seconds before this machine's clock; `memory` in KiB; `cgroup` 1, 2 or 0 (not told);
     `nameservers` None without a resolv.conf; `modules` are those that are missing, or "unknown"; `urls` maps what was
     asked for to why it did not answer ("" when it did); `unresolved` are the names of which it was asked and that it
-    does not find; `own` are the keys of what we have installed.
+    does not find; `own` are the keys of what we have installed, and `underway` says that more of ours is there than is
+    recorded: a run is in the middle, or our user-data has made the host.
     """
 
     host: str

@@ -159,8 +159,9 @@ for url in $urls; do
     if [ "$status" = 0 ]; then say url "$url" -; else say url "$url" "${complaint:-exit status $status}"; fi
 done
 
-[ ! -e "$STATE/underway" ] || say underway
 say_first generation /var/lib/slipway/generation
+# A run is in the middle, or the host was made by our user-data and no apply has recorded that yet.
+if [ -e "$STATE/underway" ] || { [ -z "$value" ] && [ -e "$STATE/first-boot" ]; }; then say underway; fi
 if [ -r "$STATE/installed" ]; then
     for key in $(cut -f 1 "$STATE/installed"); do say own "$key"; done
 fi

@@ -153,6 +153,8 @@ units() {
     done <"$HERE/lines"
 }
 
+# By this a preflight before the first apply knows that what it finds here is ours.
+(umask 077 && mkdir -p "$STATE" && : >"$STATE/first-boot") || fault "$STATE cannot be written"
 absent=$NL
 lines_of - absent
 while read -r key; do

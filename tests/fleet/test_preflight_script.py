@@ -148,6 +148,18 @@ def test_a_host_that_tells_nothing_has_no_facts(shell: str, tmp_path: Path) -> N
     assert not found.settled and found.nameservers is None and found.disks == {}
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_our_user_data_put_there_is_ours_until_an_apply_records_it(shell: str, tmp_path: Path) -> None:
+    state = tmp_path / "bare/var/lib/slipway"
+    state.mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    assert not answer(asked(shell, tmp_path / "bare", [])).underway
+    (state / "first-boot").touch()
+    assert answer(asked(shell, tmp_path / "bare", [])).underway
+    (state / "generation").write_text("1\n")
+    assert not answer(asked(shell, tmp_path / "bare", [])).underway
+
+
 def test_a_container_does_not_tell_the_number_of_its_machine(root: Path) -> None:
     (root / "run/systemd").mkdir(parents=True)
     (root / "run/systemd/container").write_text("systemd-nspawn\n")

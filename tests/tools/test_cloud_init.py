@@ -205,7 +205,7 @@ def test_a_binary_is_proved_before_it_is_in_place(tmp_path: Path) -> None:
     for path in ("opt/kubelet/1/kubelet", "opt/x/1/kubelet"):
         assert (sandbox.root / path).read_text() == "program\n" and os.access(sandbox.root / path, os.X_OK)
     assert not (sandbox.root / "opt/bad/1/kubelet").exists()
-    assert [path.name for path in (sandbox.root / "var/lib/slipway").iterdir()] == []
+    assert [path.name for path in (sandbox.root / "var/lib/slipway").iterdir()] == ["first-boot"]
 
 
 def test_a_joining_hosts_user_data_is_good_and_its_units_too(tmp_path: Path) -> None:
