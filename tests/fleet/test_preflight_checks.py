@@ -133,6 +133,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     # A run that was cut off has started it and not written it down yet.
     (WORKER, {"underway": True, "listening": (Listening(10250, "::", "kubelet", 9, "kubelet.service"),),
               "remains": ("/etc/systemd/system/kubelet.service",)}),
+    # Our user-data has made it, and no apply has been there.
+    (CONTROL, {"underway": True, "listening": (Listening(8443, "127.0.0.1", "nginx", 9, "apiserver-balancer.service"),),
+               "remains": ("/etc/systemd/system/kube-apiserver.service",
+                           "/etc/systemd/system/kube-proxy.service", "/etc/systemd/system/kubelet.service")}),
     (CONTROL, {"own": frozenset({"/etc/etcd"}), "remains": ("/var/lib/etcd/member",)}),
     (WORKER, {"own": frozenset({"/etc/systemd/system/kubelet.service"}),
               "remains": ("/etc/systemd/system/kubelet.service",)}),
