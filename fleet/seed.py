@@ -10,6 +10,8 @@ import hashlib
 import io
 from collections.abc import Mapping
 
+import yaml
+
 from generator.formats.yaml_text import yaml_text
 
 LABEL = "cidata"
@@ -25,6 +27,21 @@ def seed_files(cluster: str, host: str, user_data: bytes, network_config: bytes 
     """Return the files of a seed; without `network_config` the image sets up its network as it does by itself."""
     files = {"meta-data": meta_data(cluster, host, user_data), "user-data": user_data}
     return files if network_config is None else {**files, "network-config": network_config}
+
+
+def network_fault(content: bytes) -> str:
+    """Return why cloud-init would not take a network-config, "" where it would: a mapping of version 1 or 2.
+
+    Both may stand below a key `network` (https://cloudinit.readthedocs.io/en/latest/reference/network-config.html).
+    """
+    try:
+        document = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return f"it is no YAML ({' '.join(str(error).split())})"
+    inner = document.get("network", document) if isinstance(document, dict) else None
+    if not isinstance(inner, dict) or inner.get("version") not in (1, 2):
+        return "it has no `version: 1` or `version: 2`"
+    return ""
 
 
 def iso(files: Mapping[str, bytes]) -> bytes:

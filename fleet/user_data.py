@@ -19,7 +19,7 @@ from generator.formats.cloud_config import Part, file_entry, part_of, whole
 from generator.formats.yaml_text import block_scalar
 
 LIFETIME = timedelta(minutes=30)
-LONGEST = timedelta(hours=4)
+SHORTEST, LONGEST = timedelta(minutes=5), timedelta(hours=4)
 JOIN_STEPS = "/run/slipway/first-boot.join"
 """Steps as generator/render/first-boot.sh reads them, behind those of pool and host."""
 TIDY = "slipway-join"
@@ -79,6 +79,12 @@ def joining_phase(tree: RenderedTree, host: Host) -> Phase:
     return phase
 
 
+def rehearsed(tree: RenderedTree, host: Host) -> str:
+    """Return user-data of the size that it will have with a token; raises RefusedError where the host cannot join."""
+    nothing = tokens.Token("a" * 6, "a" * 16)
+    return user_data(tree, host, part_with(tree.cluster, joining_phase(tree, host), host, nothing, utc_now()))
+
+
 async def join_part(
     api: Api, tree: RenderedTree, host: Host, *, lifetime: timedelta = LIFETIME, now: Callable[[], datetime] = utc_now
 ) -> Part:
@@ -88,9 +94,11 @@ async def join_part(
     certificates goes by the list in the API. Raises ApiError.
     """
     phase = joining_phase(tree, host)
-    if not timedelta(minutes=5) <= lifetime <= LONGEST:
-        longest = int(LONGEST.total_seconds() // 60)
-        raise RefusedError(f"a join token lives for 5 to {longest} minutes; say how long this host takes to boot")
+    if not SHORTEST <= lifetime <= LONGEST:
+        shortest, longest = (int(one.total_seconds() // 60) for one in (SHORTEST, LONGEST))
+        raise RefusedError(
+            f"a join token lives for {shortest} to {longest} minutes; say how long this host takes to boot"
+        )
     live = (await api.find(NODES) or {}).get("data") or {}
     if live.get(host.node) != listed_nodes(tree.path).get(host.node):
         raise RefusedError(

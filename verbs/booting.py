@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,9 +15,8 @@ from fleet.options import Options
 from fleet.private_file import write_private
 from fleet.session import Session
 from fleet.standing import ssh_fleet
-from fleet.tree import Host, RenderedTree
 from fleet.tree import load as load_tree
-from fleet.user_data import LIFETIME, join_part, user_data
+from fleet.user_data import LIFETIME, join_part, rehearsed, user_data
 from generator.errors import RefusedError
 from generator.formats.cloud_config import Form, formed, sizes
 from generator.render.user_data import form_for
@@ -68,8 +68,14 @@ def show_user_data(
     place = place_of(cluster)
     require_current(place, stale_ok)
     path = _outside(place, out, join_token)
-    text, names = _text(place, host, join_token, token_minutes, kubeconfig)
-    form, told = _form(place, host, text, _targets(names, target))
+    found = _Made(place, host)
+    targets = _targets(found.targets, target)
+    join = _join(join_token, token_minutes, kubeconfig)
+    if join is not None:
+        # What no place takes is found out before a token is made for it.
+        _form(place, host, rehearsed(found.tree, found.host), targets)
+    text = found.text(join)
+    form, told = _form(place, host, text, targets)
     content = formed(text, form)
     if path is None:
         if form == "gzip":
@@ -113,13 +119,8 @@ def seed(
     require_current(place, stale_ok)
     path = _outside(place, out, join_token)
     assert path is not None
-    network = None
-    if network_config is not None:
-        try:
-            network = Path(network_config).expanduser().read_bytes()
-        except OSError as error:
-            raise RefusedError(f"--network-config {network_config}: {error.strerror}; name a file to read") from None
-    text, _ = _text(place, host, join_token, token_minutes, kubeconfig)
+    network = None if network_config is None else _network_config(network_config)
+    text = _Made(place, host).text(_join(join_token, token_minutes, kubeconfig))
     files = seeds.seed_files(place.cluster, host, text.encode(), network)
     write_private(path, seeds.iso(files))
     console.say(
@@ -127,39 +128,72 @@ def seed(
     )
 
 
-def _text(
-    place: Place, name: str, join_token: bool, minutes: int, kubeconfig: str | None
-) -> tuple[str, tuple[str, ...]]:
-    """Return a host's user-data and the targets of its pool."""
-    tree = load_tree(place.rendered)
-    if name not in tree.hosts:
-        raise RefusedError(
-            f"{place.cluster}: no host {name}; {suggestion(name, tree.hosts, 'see hosts in cluster.yaml')}"
-        )
-    host = tree.hosts[name]
-    pool = load(place.root, place.cluster).pools[host.pool.name]
-    names = pool.cloud_init.targets if pool.cloud_init is not None else ()
-    if not join_token:
-        return user_data(tree, host), names
-    return asyncio.run(_joining(place, tree, host, timedelta(minutes=minutes), kubeconfig)), names
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """How a worker is to join by itself: how long its token lives, and with which kubeconfig it is made."""
+
+    lifetime: timedelta
+    kubeconfig: Path | None
 
 
-async def _joining(place: Place, tree: RenderedTree, host: Host, lifetime: timedelta, kubeconfig: str | None) -> str:
-    options = Options(kubeconfig=Path(kubeconfig).expanduser() if kubeconfig else None, command="invoke user-data")
-    session = Session(tree, ssh_fleet(tree, place.inputs).connect)
-    client = await open_cluster_api(tree, place.inputs, session.connect, options, identity_once())
+def _join(wanted: bool, minutes: int, kubeconfig: str | None) -> _Join | None:
+    if wanted:
+        # More than any token may live; a timedelta has an end too.
+        lifetime = timedelta(minutes=max(0, min(minutes, 10**6)))
+        return _Join(lifetime, Path(kubeconfig).expanduser() if kubeconfig else None)
+    if minutes != _MINUTES or kubeconfig is not None:
+        raise RefusedError("--token-minutes and --kubeconfig are about a token; add --join-token, or leave them out")
+    return None
+
+
+class _Made:
+    """A host that is to be made, with its tree and the targets of its pool; raises RefusedError for one not there."""
+
+    def __init__(self, place: Place, name: str) -> None:
+        self._place = place
+        self.tree = load_tree(place.rendered)
+        if name not in self.tree.hosts:
+            hint = suggestion(name, self.tree.hosts, "see hosts in cluster.yaml")
+            raise RefusedError(f"{place.cluster}: no host {name}; {hint}")
+        self.host = self.tree.hosts[name]
+        pool = load(place.root, place.cluster).pools[self.host.pool.name]
+        self.targets = pool.cloud_init.targets if pool.cloud_init is not None else ()
+
+    def text(self, join: _Join | None) -> str:
+        """Return its user-data; with `join` a token is made."""
+        return user_data(self.tree, self.host) if join is None else asyncio.run(self._joining(join))
+
+    async def _joining(self, join: _Join) -> str:
+        options = Options(kubeconfig=join.kubeconfig, command="invoke user-data")
+        session = Session(self.tree, ssh_fleet(self.tree, self._place.inputs).connect)
+        inputs = self._place.inputs
+        client = await open_cluster_api(self.tree, inputs, session.connect, options, identity_once())
+        try:
+            part = await join_part(client.api, self.tree, self.host, lifetime=join.lifetime)
+            return user_data(self.tree, self.host, part)
+        finally:
+            await client.close()
+            await session.close()
+
+
+def _network_config(name: str) -> bytes:
+    """Return the network-config in a file; raises RefusedError for one that would leave a host without a network."""
+    where = f"--network-config {name}"
     try:
-        return user_data(tree, host, await join_part(client.api, tree, host, lifetime=lifetime))
-    finally:
-        await client.close()
-        await session.close()
+        content = Path(name).expanduser().read_bytes()
+    except OSError as error:
+        raise RefusedError(f"{where}: {(error.strerror or str(error)).lower()}; name a file to read") from None
+    if fault := seeds.network_fault(content):
+        raise RefusedError(f"{where}: {fault}; see cloud-init's pages on network configuration, version 1 or 2")
+    return content
 
 
 def _targets(names: tuple[str, ...], only: str | None) -> tuple[str, ...]:
     if only is None:
         return names
     if only not in TARGETS:
-        raise RefusedError(f"--target {only}: {suggestion(only, TARGETS, f'known are {chr(44).join(TARGETS)}')}")
+        known = f"known are {', '.join(TARGETS)}"
+        raise RefusedError(f"--target {only}: {suggestion(only, TARGETS, known)}")
     return (only,)
 
 
@@ -178,14 +212,31 @@ def _form(place: Place, host: str, text: str, names: tuple[str, ...]) -> tuple[F
 
 
 def _outside(place: Place, out: str | None, secret: bool) -> Path | None:
-    """Return the path to write to; one in the workspace is refused for what holds a token, or would be rendered."""
+    """Return the path to write to.
+
+    Refused are the folders of spec and tree, for what holds a token the whole repository, and what cannot be written:
+    a token that is made and then lost opens the cluster for as long as it lives.
+    """
     if out is None:
         if secret:
             raise RefusedError("--join-token: user-data then holds a secret; write it to a file with --out FILE")
         return None
     path = Path(out).expanduser()
-    forbidden = place.root if secret else place.rendered
-    if path.resolve().is_relative_to(forbidden.resolve()):
-        what = "it holds a join token and must not lie in the workspace" if secret else "only render writes there"
-        raise RefusedError(f"{path}: {what}; name a path outside of {forbidden}")
+    real = path.resolve()
+    if secret and real.is_relative_to(repository := _repository(place.root)):
+        raise RefusedError(
+            f"{path}: it holds a join token and must not lie in the repository; name a path outside of {repository}"
+        )
+    for folder in (place.root / "clusters", place.root / "rendered"):
+        if real.is_relative_to(folder.resolve()):
+            raise RefusedError(f"{path}: only you and render write there; name a path outside of {folder}")
+    if real.is_dir() or not real.parent.is_dir():
+        fault = "is a folder" if real.is_dir() else "lies in a folder that is not there"
+        raise RefusedError(f"{path}: {fault}; name a file in a folder that is there")
     return path
+
+
+def _repository(root: Path) -> Path:
+    """Return the folder that git keeps and in which the workspace lies; the workspace where git keeps none."""
+    real = root.resolve()
+    return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), real)

@@ -41,10 +41,13 @@ def timezone(seen: Seen) -> Iterator[Finding]:
     if len(counted) < 2:
         return
     usual = max(sorted(counted), key=lambda zone: counted[zone])
-    for name, zone in zones.items():
+    for host, machine in seen.each():
+        zone = zones[host.name]
         if zone and zone != usual:
-            text = f"its time zone is {zone}, most hosts have {usual}"
-            yield Finding(name, text, "`timedatectl set-timezone` one for all", severity="warning")
+            text, todo = f"its time zone is {zone}, most hosts have {usual}", "`timedatectl set-timezone` one for all"
+            if wants.handles(host, "time-zone") and not machine.settled:
+                todo = "nothing: the apply sets it"
+            yield Finding(host.name, text, todo, severity="warning")
 
 
 def time_sync(seen: Seen) -> Iterator[Finding]:

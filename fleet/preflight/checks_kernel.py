@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
 
 from fleet.folding import folded
 from fleet.preflight import wants
 from fleet.preflight.facts import Machine
 from fleet.preflight.finding import Finding
 from fleet.preflight.seen import Seen
+from fleet.tree import Host
 
 _GIB = 1024 * 1024
 FULL_KIB = 100 * 1024
@@ -27,8 +29,9 @@ def disk(seen: Seen) -> Iterator[Finding]:
     for host, machine in seen.each():
         wanted: dict[str, list[str]] = {}
         room = wants.room(host)
+        ours = wants.mounts(host)
         for path in sorted(room):
-            if path in machine.disks:
+            if path in machine.disks and not _not_mounted_yet(path, machine.disks[path].mount, ours):
                 wanted.setdefault(machine.disks[path].mount, []).append(path)
         for mount, paths in sorted(wanted.items()):
             free = machine.disks[paths[0]].free
@@ -44,6 +47,11 @@ def disk(seen: Seen) -> Iterator[Finding]:
                 host.name, text, "make room, or mount a larger disk there", f"{free / _GIB:.1f} GiB free",
                 "error" if free < least else "warning",
             )  # fmt: skip
+
+
+def _not_mounted_yet(path: str, mount: str, ours: Collection[PurePosixPath]) -> bool:
+    """Whether a folder will lie on a data disk of ours and still lies on the disk below."""
+    return any(PurePosixPath(path).is_relative_to(one) for one in ours) and PurePosixPath(mount) not in ours
 
 
 def root(seen: Seen) -> Iterator[Finding]:
@@ -133,8 +141,18 @@ def firewall(seen: Seen) -> Iterator[Finding]:
     for host, machine in seen.each():
         if active := _firewalls(machine):
             text = f"a firewall of the distribution is active: {folded(active)}"
+            if loses_firewall(host, machine):
+                yield Finding(host.name, text, "nothing: the apply turns it off", severity="warning")
+                continue
             todo = "open the ports of ports.yaml there, or turn it off; pods and Services need forwarding too"
             yield Finding(host.name, text, todo, severity="warning")
+
+
+def loses_firewall(host: Host, machine: Machine) -> bool:
+    """Whether a firewall stands on the host that the next apply turns off."""
+    active = {f"{name}.service" for name in _firewalls(machine)}
+    handled = wants.handles(host, wants.FIREWALL_OFF) and not machine.settled
+    return handled and bool(active) and active <= wants.TURNED_OFF
 
 
 def _firewalls(machine: Machine) -> list[str]:

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from fleet.folding import folded
 from fleet.ports import Port
+from fleet.preflight import wants
+from fleet.preflight.checks_kernel import loses_firewall
 from fleet.preflight.facts import Machine
 from fleet.preflight.finding import Finding
 from fleet.preflight.seen import Seen, Way
@@ -27,11 +29,15 @@ def address(seen: Seen) -> Iterator[Finding]:
 
 
 def names(seen: Seen) -> Iterator[Finding]:
-    """Find hosts that know nobody to ask for names, or not their own."""
+    """Find hosts that know nobody to ask for names, or do not find the API's name or their own."""
     for host, machine in seen.each():
         if machine.nameservers is not None and not machine.nameservers:
             todo = "name one there: pods ask the host's name servers for what is outside the cluster"
             yield Finding(host.name, "/etc/resolv.conf names no name server", todo, severity="warning")
+        for name in machine.unresolved:
+            text = f"it does not find {name}, by which its programs enter the API"
+            todo = "let its name servers know the name, or add it under system.hostsFile.records"
+            yield Finding(host.name, text, todo)
         if machine.resolves_itself is False:
             text = "it does not find its own host name"
             yield Finding(
@@ -40,12 +46,15 @@ def names(seen: Seen) -> Iterator[Finding]:
 
 
 def mirror(seen: Seen) -> Iterator[Finding]:
-    """Find servers of binaries that do not answer hosts which fetch for themselves."""
+    """Find servers of binaries and packages that do not answer hosts which fetch for themselves."""
     for host, machine in seen.each():
+        sources = wants.sources(host)
         for url, why in sorted(machine.urls.items()):
             if why:
-                text = f"{urlsplit(url).netloc} does not answer it, from which it is to fetch its binaries"
-                todo = "open the way, set a proxy, or bring the binaries through SSH (artifacts.fetch: push)"
+                what, todo = "its binaries", "open the way, or bring the binaries through SSH (artifacts.fetch: push)"
+                if url in sources:
+                    what, todo = "its packages", "open the way, set system.proxy, or correct system.packageSources"
+                text = f"{urlsplit(url).netloc} does not answer it, from which it is to fetch {what}"
                 yield Finding(host.name, text, todo, why)
 
 
@@ -97,15 +106,19 @@ def forwarding(seen: Seen) -> Iterator[Finding]:
 
 
 def reach(seen: Seen) -> Iterator[Finding]:
-    """Find ways between hosts on which nothing comes back; a port on which nobody listens yet answers."""
+    """Find ways between hosts on which nothing comes back; a port on which nobody listens yet answers.
+
+    A host whose own firewall the apply turns off is not judged: that is why nothing comes back.
+    """
+    away = seen.silent | {host.name for host, machine in seen.each() if loses_firewall(host, machine)}
     silent: dict[tuple[str, int, str], list[str]] = {}
     for way in seen.ways:
-        if way.target in seen.silent:
+        if way.target in away:
             continue
         if way.answer == "silent":
             silent.setdefault((way.caller, way.port, way.component), []).append(way.target)
     todo = "open it between these hosts, in the firewall of the host and of the network (ports.yaml has all of them)"
-    lost = _lost_targets(seen.ways, seen.silent)
+    lost = _lost_targets(seen.ways, away)
     for (caller, port, component), targets in sorted(silent.items()):
         left = [target for target in targets if (target, port) not in lost]
         if left:

@@ -29,7 +29,9 @@ class Machine:
 
     `clock_ahead` in seconds before this machine's clock; `memory` in KiB; `cgroup` 1, 2 or 0 (not told);
     `nameservers` None without a resolv.conf; `modules` are those that are missing, or "unknown"; `urls` maps what was
-    asked for to why it did not answer ("" when it did); `own` are the keys of what we have installed.
+    asked for to why it did not answer ("" when it did); `unresolved` are the names of which it was asked and that it
+    does not find; `own` are the keys of what we have installed, and `underway` says that more of ours is there than is
+    recorded: a run is in the middle, or our user-data has made the host.
     """
 
     host: str
@@ -57,6 +59,7 @@ class Machine:
     addresses: frozenset[str] = frozenset()
     nameservers: tuple[str, ...] | None = None
     resolves_itself: bool | None = None
+    unresolved: tuple[str, ...] = ()
     urls: Mapping[str, str] = field(default_factory=dict)
     generation: str = ""
     underway: bool = False
@@ -77,8 +80,9 @@ def inquiry(tree: RenderedTree, host: Host, skip: Collection[str] = ()) -> bytes
         *(f"folder\t{path}" for path in wants.room(host)),
         *(f"module\t{name}" for name in wants.modules(host)),
         *(f"service\t{name}" for name in (*wants.TIME_SERVICES, *wants.FIREWALLS)),
+        *(f"name\t{name}" for name in wants.names(host) if "names" not in skip),
         *(f"remains\t{pattern}" for pattern in wants.remains(tree, host)),
-        *(f"url\t{url}" for url in wants.urls(tree, host) if "mirror" not in skip),
+        *(f"url\t{url}" for url in (*wants.urls(tree, host), *wants.sources(host)) if "mirror" not in skip),
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -95,7 +99,7 @@ def machine_from(host: str, lines: Lines, *, asked: float, now: float) -> Machin
 
 
 _TEXTS = {"arch", "hostname", "kernel", "machine-id", "product-uuid", "selinux", "timezone", "generation", "cpus"}
-_LISTS = {"swap", "readonly", "missing", "active", "address", "nameserver", "own", "remains"}
+_LISTS = {"swap", "readonly", "missing", "active", "address", "nameserver", "unresolved", "own", "remains"}
 _FLAGS = {"ufw", "resolver", "underway"}
 
 
@@ -163,6 +167,7 @@ def _machine(host: str, lines: Lines, asked: float, now: float) -> Machine:
         addresses=frozenset(lists["address"]),
         nameservers=tuple(lists["nameserver"]) if "resolver" in flags else None,
         resolves_itself=next((answer == "yes" for answer in maps["resolves"].values()), None),
+        unresolved=tuple(lists["unresolved"]),
         urls={url: "" if reason == "-" else reason for url, reason in maps["url"].items()},
         generation=texts.get("generation", ""),
         underway="underway" in flags,

@@ -50,11 +50,11 @@ CHECKS: tuple[Check, ...] = (
     Check("product-uuid", "no two hosts have one product_uuid", checks_between.product_uuid, eased=True),
     Check("hostname", "no two hosts have one host name", checks_between.hostname, eased=True),
     Check("address", "the addresses of the inventory are really on the host", checks_network.address),
-    Check("names", "the host has a name server and finds its own name", checks_network.names),
+    Check("names", "the host has a name server, finds its own name and the API's", checks_network.names),
     Check("ports", "nobody else listens on a port of the table", checks_network.ports),
     Check("remains", "nothing of another Kubernetes is left", checks_system.remains, eased=True),
     Check("reach", "hosts reach each other on the ports that their roles need", checks_network.reach, eased=True),
-    Check("mirror", "where hosts fetch, the servers answer them", checks_network.mirror, eased=True),
+    Check("mirror", "servers of binaries and packages answer hosts that fetch", checks_network.mirror, eased=True),
 )
 
 _ORDER = {check.name: number for number, check in enumerate(CHECKS)}

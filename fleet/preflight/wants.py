@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +23,9 @@ TIME_SERVICES = (
 )  # fmt: skip
 FIREWALLS = ("firewalld.service", "ufw.service", "nftables.service", "iptables.service")
 """Units by which distributions load rules of their own."""
+FIREWALL_OFF = "slipway-firewall-off.service"
+TURNED_OFF = frozenset(FIREWALLS) - {"iptables.service"}
+"""Those that our unit of that name turns off."""
 _GIB = 1024 * 1024
 _ROOM: Mapping[str, tuple[int, int]] = {
     # etcd's quota is 2 GiB by default, and a defragmentation writes the data a second time.
@@ -42,6 +48,13 @@ _OTHERS = (
     "/etc/systemd/system/rke2*.service", "/var/lib/rancher/rke2", "/var/lib/k0s", "/var/snap/microk8s",
 )  # fmt: skip
 CNI = "/etc/cni/net.d/"
+HOSTS = "/etc/slipway/hosts"
+"""Lines that a unit of ours puts into /etc/hosts."""
+PACKAGE_MANAGER = "package-manager"
+_SOURCES = re.compile(r"^(?:URIs: |baseurl=)(.+)$", re.MULTILINE)
+_PROXY = re.compile(r"^(?:Acquire::https?::Proxy |proxy=(?!_none_))", re.MULTILINE)
+_WHERE = re.compile(r"^Where=(.+)$", re.MULTILINE)
+_SERVER = re.compile(r"^\s*server: (\S+)$", re.MULTILINE)
 
 
 def programs(tree: RenderedTree, host: Host) -> tuple[str, ...]:
@@ -63,6 +76,16 @@ def room(host: Host) -> dict[str, tuple[int, int]]:
         if item.kind == "directory" and item.component in _ROOM and not item.path.startswith(("/etc/", "/opt/")):
             found[item.path] = _ROOM[item.component]
     return found
+
+
+def mounts(host: Host) -> tuple[PurePosixPath, ...]:
+    """Return where units of ours mount something on the host: its data disks and the folders on them."""
+    found = (
+        _WHERE.search(item.content.decode())
+        for item in host.items
+        if item.kind == "file" and item.path.endswith(".mount")
+    )
+    return tuple(PurePosixPath(one[1]) for one in found if one)
 
 
 def modules(host: Host) -> tuple[str, ...]:
@@ -93,6 +116,42 @@ def urls(tree: RenderedTree, host: Host) -> tuple[str, ...]:
             parts = urlsplit(artifact.url)
             found.setdefault((parts.scheme, parts.netloc), artifact.url)
     return tuple(sorted(found.values()))
+
+
+def names(host: Host) -> tuple[str, ...]:
+    """Return the names by which the host's own programs enter the API; none that our lines in /etc/hosts will hold."""
+    files = [item for item in host.items if item.kind == "file"]
+    ours = {name for item in files if item.path == HOSTS for name in item.content.decode().split()}
+    found = {
+        urlsplit(server).hostname or ""
+        for item in files
+        if item.path.endswith(".kubeconfig")
+        for server in _SERVER.findall(item.content.decode())
+    }
+    return tuple(sorted(name for name in found - ours if name != "localhost" and not _is_address(name)))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def sources(host: Host) -> tuple[str, ...]:
+    """Return one address for each server of packages that the spec names; none where a proxy stands between."""
+    texts = [item.content.decode() for item in host.items if item.kind == "file" and item.component == PACKAGE_MANAGER]
+    if any(_PROXY.search(text) for text in texts):
+        return ()
+    found = set()
+    for text in texts:
+        for line in _SOURCES.findall(text):
+            for url in map(urlsplit, line.split()):
+                if url.scheme in {"http", "https"}:
+                    # Paths hold variables that only the package manager knows.
+                    found.add(f"{url.scheme}://{url.netloc}/")
+    return tuple(sorted(found))
 
 
 def kubelet_config(host: Host) -> Mapping[str, Any]:

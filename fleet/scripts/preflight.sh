@@ -1,6 +1,6 @@
 # Can this host become part of the cluster? Reads and changes nothing; what cannot be told is left out of the answer.
-# Input: program P | folder P | module M | service U | remains PATTERN | url U
-programs='' folders='' modules='' services='' remains='' urls=''
+# Input: program P | folder P | module M | service U | name N | remains PATTERN | url U
+programs='' folders='' modules='' services='' names='' remains='' urls=''
 asked=$(cat)
 IFS=$NL
 for line in $asked; do
@@ -10,6 +10,7 @@ for line in $asked; do
     folder) folders=$folders$value$NL ;;
     module) modules=$modules$value$NL ;;
     service) services=$services$value$NL ;;
+    name) names=$names$value$NL ;;
     remains) remains=$remains$value$NL ;;
     url) urls=$urls$value$NL ;;
     *) fail "the question is not understood: $line" ;;
@@ -139,6 +140,9 @@ fi
 if [ -n "$hostname" ] && command -v getent >/dev/null; then
     if timeout 10 getent hosts "$hostname" >/dev/null 2>&1; then say resolves "$hostname" yes; else say resolves "$hostname" no; fi
 fi
+if command -v getent >/dev/null; then
+    for name in $names; do timeout 10 getent hosts "$name" >/dev/null 2>&1 || say unresolved "$name"; done
+fi
 for url in $urls; do
     if command -v curl >/dev/null; then
         complaint=$(curl --head --silent --show-error --output /dev/null --connect-timeout 10 --max-time 15 -- "$url" 2>&1 </dev/null)
@@ -155,8 +159,9 @@ for url in $urls; do
     if [ "$status" = 0 ]; then say url "$url" -; else say url "$url" "${complaint:-exit status $status}"; fi
 done
 
-[ ! -e "$STATE/underway" ] || say underway
 say_first generation /var/lib/slipway/generation
+# A run is in the middle, or the host was made by our user-data and no apply has recorded that yet.
+if [ -e "$STATE/underway" ] || { [ -z "$value" ] && [ -e "$STATE/first-boot" ]; }; then say underway; fi
 if [ -r "$STATE/installed" ]; then
     for key in $(cut -f 1 "$STATE/installed"); do say own "$key"; done
 fi

@@ -23,6 +23,10 @@ UNIT = "slipway-hosts-file"
 FRAGMENT = f"{ENV_DIR}/hosts"
 HOSTS = "/etc/hosts"
 
+# Where an image says manage_etc_hosts, cloud-init writes the whole file anew at every boot, in its network stage, whose
+# unit is cloud-init-network.service from 24.3 on. Our lines come after it, or they would be gone until the next apply.
+_AFTER = "local-fs.target cloud-init.service cloud-init-network.service"
+
 
 def _used(system: System) -> bool:
     return bool(system.hosts_file)
@@ -41,7 +45,7 @@ def _everywhere(view: View) -> Iterator[HostItem]:
         # A restart would take the names away in between.
         again="reload",
         description="Slipway's lines in /etc/hosts",
-        unit={"Before": "network-online.target"},
+        unit={"After": _AFTER, "Before": "network-online.target"},
         # To hand the new file to the owner of the old one.
         capabilities="CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",
         writable=("/etc",),

@@ -3,7 +3,7 @@
 # Words: the phases in order. The steps stand in first-boot.pool, first-boot.host and first-boot.join beside this file, a line
 # each, words separated by tabs:
 #   PHASE package NAME | user NAME GROUPS | directory PATH MODE OWNER GROUP | file PATH MODE OWNER GROUP | link PATH TARGET
-#   PHASE fetch PATH MEMBER SHA256 URL | restart UNIT | enable UNIT | start UNIT
+#   PHASE fetch PATH MEMBER SHA256 URL | restart UNIT | reload UNIT | enable UNIT | start UNIT
 #   - absent KEY (a path, unit:NAME, user:NAME, package:NAME: what this host does not have of its pool's)
 set -u
 umask 022
@@ -148,11 +148,13 @@ fetch() {
 
 units() {
     while read -r unit; do
-        [ "$1" != try-restart ] || systemctl --quiet is-active "$unit" </dev/null || continue
+        [ "${1#try-}" = "$1" ] || systemctl --quiet is-active "$unit" </dev/null || continue
         systemctl --quiet "$1" "$unit" </dev/null || fault "systemctl $1 $unit failed; see journalctl -u $unit"
     done <"$HERE/lines"
 }
 
+# By this a preflight before the first apply knows that what it finds here is ours.
+(umask 077 && mkdir -p "$STATE" && : >"$STATE/first-boot") || fault "$STATE cannot be written"
 absent=$NL
 lines_of - absent
 while read -r key; do
@@ -168,6 +170,8 @@ for phase in "$@"; do
     lines_of "$phase" link && links
     lines_of "$phase" fetch && fetches
     lines_of "$phase" restart && units try-restart
+    # A mount that is restarted is unmounted in between.
+    lines_of "$phase" reload && units try-reload-or-restart
     lines_of "$phase" enable && units enable
     lines_of "$phase" start && units start
 done

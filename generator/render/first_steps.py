@@ -34,9 +34,11 @@ SCRIPT = f"{PLACE}/first-boot"
 POOL_STEPS = f"{PLACE}/first-boot.pool"
 HOST_STEPS = f"{PLACE}/first-boot.host"
 BASE = "host-base"
+BASES = frozenset({"package-sources", BASE})
+"""The phases that set up the bare host; packages come from where the first of them says."""
 
 _ORDER = {phase.name: number for number, phase in enumerate(PHASES)}
-_VERBS = ("absent", "package", "user", "directory", "file", "link", "fetch", "restart", "enable", "start")
+_VERBS = ("absent", "package", "user", "directory", "file", "link", "fetch", "restart", "reload", "enable", "start")
 _JOINING = frozenset(phase.name for phase in PHASES if phase.join)
 
 
@@ -104,7 +106,8 @@ def steps(
             lines.add((item.phase, verb, *words))
         if isinstance(item, HostFile) and item.phase == BASE and not is_secret(item):
             # What runs already has read what stood there before: kernel settings, the image's own services.
-            lines |= {(BASE, "restart", unit) for unit in (*item.restarts, *item.reloads) if unit not in ready.later}
+            effects = [("restart", unit) for unit in item.restarts] + [("reload", unit) for unit in item.reloads]
+            lines |= {(BASE, verb, unit) for verb, unit in effects if unit not in ready.later}
     return "".join(
         "\t".join(line) + "\n"
         for line in sorted(lines, key=lambda line: (_ORDER.get(line[0], -1), _VERBS.index(line[1]), line[2:]))

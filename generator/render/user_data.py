@@ -15,6 +15,7 @@ from generator.errors import RenderError
 from generator.formats.cloud_config import FORMS, Form, Part, file_entry, key_text, part_of, sizes, whole, word_list
 from generator.render.first_steps import (
     BASE,
+    BASES,
     HOST_STEPS,
     POOL_STEPS,
     SCRIPT,
@@ -101,7 +102,7 @@ class _PoolPart:
         self.hosts = sorted((host for host in cluster.hosts if host.pool.name == pool.name), key=lambda host: host.name)
         everything = [item for host in self.hosts for item in found.items_of(host).values()]
         self._ready: Readiness = readiness(cluster, lock, everything, later)
-        self._phases = [phase for phase in used_phases(everything) if self._wanted.whole or phase == BASE]
+        self._phases = [phase for phase in used_phases(everything) if self._wanted.whole or phase in BASES]
 
     @cached_property
     def part(self) -> Part:
@@ -154,7 +155,7 @@ class _PoolPart:
         return self._brought(items)
 
     def _brought(self, items: Mapping[str, HostItem]) -> Mapping[str, HostItem]:
-        return {key: items[key] for key in sorted(items) if self._wanted.whole or items[key].phase == BASE}
+        return {key: items[key] for key in sorted(items) if self._wanted.whole or items[key].phase in BASES}
 
 
 def _files(items: Mapping[str, HostItem]) -> str:

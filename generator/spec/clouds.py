@@ -42,24 +42,31 @@ TARGETS: Mapping[str, Target] = {
         Target("nocloud", 0, False, True, "cloud-init, datasource NoCloud: a file, of any size"),
         Target(
             "aws", 16384, False, True,
-            "docs.aws.amazon.com/AWSEC2, instance user data: 16 KB in raw form, before it is base64-encoded",
+            "docs.aws.amazon.com/AWSEC2, instance user data: 16 KB, in raw form, before it is base64-encoded",
         ),
         Target(
-            "azure", 65535, False, True, "learn.microsoft.com, osProfile.customData: at most 65535 bytes when decoded"
+            "azure", 65535, False, True,
+            "learn.microsoft.com, OSProfile.customData: a binary array of at most 65535 bytes",
         ),
         Target(
-            "digitalocean", 65536, False, False, "docs.digitalocean.com/reference/api, user_data: text, at most 64 KiB"
+            "digitalocean", 65536, False, False,
+            "docs.digitalocean.com/reference/api, user_data: plain text, at most 64 KiB",
         ),
         Target(
-            "gcp", 262144, False, False, "cloud.google.com/compute/docs/metadata: a value is text, at most 256 KB"
+            "gcp", 262144, False, False,
+            "cloud.google.com/compute, API v1, metadata items: a value is a string of at most 262144 bytes",
         ),
-        Target("hetzner", 32768, False, False, "docs.hetzner.cloud, user_data: text, limited to 32 KiB"),
         Target(
-            "openstack", 65535, True, True, "docs.openstack.org/nova, user data: base64, restricted to 65535 bytes"
+            "hetzner", 32768, False, False,
+            "docs.hetzner.cloud, create a server, user_data: text, limited to 32 KiB",
+        ),
+        Target(
+            "openstack", 65535, True, True,
+            "docs.openstack.org/nova, user data: must be base64 encoded and is restricted to 65535 bytes",
         ),
         Target(
             "vsphere", 65536, True, True,
-            "guestinfo.userdata (encoding gzip+base64): GUESTMSG_MAX_IN_SIZE, vmware-tanzu/vm-operator issue 138",
+            "guestinfo.userdata (encoding gzip+base64): GUESTMSG_MAX_IN_SIZE of open-vm-tools, vm-operator issue 148",
         ),
     )
 }  # fmt: skip

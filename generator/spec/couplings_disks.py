@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import get_args
 
 from generator.spec.faults import Findings
-from generator.spec.model import Cluster, Host, Pool
+from generator.spec.model import Cluster, ExtraFile, Host, Pool
 from generator.spec.schema import ClusterSpec
 from generator.spec.schema_disks import DiskSpec
 from generator.spec.sections import Held
@@ -38,6 +38,33 @@ def check_disks(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> None
         if written and path not in seen:
             seen.add(path)
             _one_list(_of_pool(spec, host), written, (*path, "disks"), host.pool, cluster, findings)
+    _own_files(cluster, findings)
+
+
+def _own_files(cluster: Cluster, findings: Findings) -> None:
+    """Check that no file of the user's own lies where a disk will be mounted: files come before mounts."""
+    said: set[tuple[Path, str]] = set()
+    for host in cluster.hosts:
+        folders = [
+            folder
+            for disk in host.disks
+            for folder in (disk.mount, *filter(None, map(cluster.directories.of, disk.holds)))
+        ]
+        layers: tuple[tuple[Path, tuple[ExtraFile, ...]], ...] = (
+            (("files",), cluster.files),
+            (("pools", host.pool.name, "files"), host.pool.files),
+            ((*findings.host_paths[host.name], "files"), host.files),
+        )
+        for path, files in layers:
+            for file in files:
+                below = next((one for one in folders if PurePosixPath(file.path).is_relative_to(one)), None)
+                if below is not None and (path, file.path) not in said:
+                    said.add((path, file.path))
+                    what = (
+                        f"{file.path} lies below {below}, where {host.name} mounts a data disk: it would be written "
+                        "first, and a folder that holds something is not mounted over"
+                    )
+                    findings.fault(path, what, "use a path outside of the mount")
 
 
 def _of_pool(spec: ClusterSpec, host: Host) -> list[DiskSpec]:

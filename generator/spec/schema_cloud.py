@@ -35,7 +35,7 @@ class CloudInitSpec(Section):
     )
     brings: Literal["all", "host-base"] = Field(
         "all",
-        description="What user-data brings: all that is no secret, or only the phase host-base, which is smaller.",
+        description="What user-data brings: all that is no secret, or only package-sources and host-base (smaller).",
     )
 
 

@@ -165,6 +165,13 @@ system:
 """
 
 
+def test_lines_in_the_hosts_file_come_after_cloud_init_that_writes_it_anew() -> None:
+    made = cluster(more="system: {hostsFile: {allHosts: true}}")
+    unit = text(shared(hosts_file.COMPONENT, made), "/etc/systemd/system/slipway-hosts-file.service")
+    (after,) = [line for line in unit.splitlines() if line.startswith("After=")]
+    assert {"cloud-init.service", "cloud-init-network.service"} <= set(after.removeprefix("After=").split())
+
+
 @pytest.mark.parametrize("replace", [False, True])
 def test_each_family_takes_its_own_sources_and_every_source_names_its_key(replace: bool) -> None:
     made = load_text(SOURCES % str(replace).lower(), files={"k": KEY})

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
-from fleet.preflight.facts import Disk
+from fleet.preflight import checks_between, checks_kernel, checks_network, wants
+from fleet.preflight.facts import Disk, Machine, inquiry
 from fleet.preflight.finding import Finding, exit_code
 from fleet.preflight.seen import Seen, Way
 from fleet.preflight.table import CHECKS, judged, known_checks
 from fleet.status.listening import PODS, Listening
+from fleet.tree import RenderedTree, load
 from generator.errors import WorkspaceError
+from generator.render.tree import write
 from tests.fleet.preflight_facts import GIB, machine, needed_ways, seen, tree
+from tests.golden.cases import variation_tree
 
 CONTROL, WORKER = "cp-1", "worker-001"
 MIRROR = "https://mirror.example.net/slipway/cni-plugins/v1.8.0/cni-plugins-linux-amd64-v1.8.0.tgz"
@@ -68,6 +72,7 @@ FAULTS: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("address", WORKER, {"addresses": frozenset({"127.0.0.1", "192.168.0.5"})}, "error", "on none of its interfaces"),
     ("names", WORKER, {"nameservers": ()}, "warning", "/etc/resolv.conf names no name server"),
     ("names", WORKER, {"resolves_itself": False}, "warning", "it does not find its own host name"),
+    ("names", WORKER, {"unresolved": ("api.example.net",)}, "error", "it does not find api.example.net, by which"),
     ("ports", WORKER, {"listening": (Listening(10250, "::", "kubelet", 9, "kubelet.service"),)}, "error",
      "port 10250 is taken by kubelet of kubelet.service; kubelet is to have it"),
     ("ports", CONTROL, {"listening": (Listening(8443, "0.0.0.0", "java", 9, "web.service"),)}, "error",
@@ -128,6 +133,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     # A run that was cut off has started it and not written it down yet.
     (WORKER, {"underway": True, "listening": (Listening(10250, "::", "kubelet", 9, "kubelet.service"),),
               "remains": ("/etc/systemd/system/kubelet.service",)}),
+    # Our user-data has made it, and no apply has been there.
+    (CONTROL, {"underway": True, "listening": (Listening(8443, "127.0.0.1", "nginx", 9, "apiserver-balancer.service"),),
+               "remains": ("/etc/systemd/system/kube-apiserver.service",
+                           "/etc/systemd/system/kube-proxy.service", "/etc/systemd/system/kubelet.service")}),
     (CONTROL, {"own": frozenset({"/etc/etcd"}), "remains": ("/var/lib/etcd/member",)}),
     (WORKER, {"own": frozenset({"/etc/systemd/system/kubelet.service"}),
               "remains": ("/etc/systemd/system/kubelet.service",)}),
@@ -266,3 +275,74 @@ def test_an_unknown_check_is_an_error_with_the_nearest() -> None:
 def test_every_check_is_on_the_page() -> None:
     page = (Path(__file__).parents[2] / "docs/preflight.md").read_text()
     assert not [check.name for check in CHECKS if f"`{check.name}`" not in page]
+
+
+VARIATIONS = Path(__file__).parents[1] / "golden/variations"
+
+
+def wanted(name: str, tmp_path: Path) -> RenderedTree:
+    write(variation_tree(name), tmp_path / "rendered")
+    return load(tmp_path / "rendered")
+
+
+def test_a_name_is_asked_for_where_nodes_enter_the_api_by_it(tmp_path: Path) -> None:
+    assert all(wants.names(host) == () for host in tree().hosts.values())
+    host = wanted("balancer-none", tmp_path).hosts["w1"]
+    assert wants.names(host) == ("api.example.net",)
+    line = replace(host.items[0], kind="file", path=wants.HOSTS, content=b"10.0.0.9 api.example.net\n")
+    assert wants.names(replace(host, items=(*host.items, line))) == ()
+
+
+def test_servers_of_packages_are_asked_unless_a_proxy_stands_between(tmp_path: Path) -> None:
+    found = wanted("system-package-sources", tmp_path)
+    assert {wants.sources(host) for host in found.hosts.values()} == {("https://mirror.example.net/",)}
+    assert b"url\thttps://mirror.example.net/\n" in inquiry(found, found.hosts["w1"])
+    assert b"url\t" not in inquiry(found, found.hosts["w1"], {"mirror"})
+    machines = {"w1": Machine(host="w1", urls={"https://mirror.example.net/": "refused"})}
+    (one,) = checks_network.mirror(Seen(found, ("w1",), machines))
+    assert "mirror.example.net does not answer it, from which it is to fetch its packages" in one.text
+    assert {wants.sources(host) for host in wanted("system-proxy", tmp_path).hosts.values()} == {()}
+
+
+def test_room_for_a_folder_is_not_asked_of_the_disk_that_it_leaves(tmp_path: Path) -> None:
+    found = wanted("data-disk", tmp_path)
+    host = found.hosts["w1"]
+    small = {path: Disk(2 * GIB, "/", 10**6) for path in wants.room(host)}
+
+    def text(more: Mapping[str, Disk]) -> list[str]:
+        machines = {"w1": Machine(host="w1", disks={**small, **more})}
+        return [one.text for one in checks_kernel.disk(Seen(found, ("w1",), machines))]
+
+    (one,) = text({})
+    assert one.startswith("/ has little room") and "/opt" in one and "/var/lib/kubelet" not in one
+    mounted = {"/var/lib/containerd": Disk(GIB, "/var/lib/containerd", 10**6)}
+    assert any(one.startswith("/var/lib/containerd has little room: 5.0 GiB are needed") for one in text(mounted))
+
+
+def test_a_firewall_that_the_apply_turns_off_is_not_held_against_anybody(tmp_path: Path) -> None:
+    found = wanted("firewall-off", tmp_path)
+    ways = tuple(Way(caller, "w1", 10250, "kubelet", "silent") for caller in ("cp1", "w2"))
+
+    def checks(unit: str, **more: Any) -> set[tuple[str, str, str]]:
+        machines = {"w1": Machine(host="w1", active=frozenset({unit}), **more)}
+        given = Seen(found, ("w1",), machines, ways=ways)
+        findings = [*checks_kernel.firewall(given), *checks_network.reach(given)]
+        return {(one.severity, one.text.split(":")[0], one.todo.split(":")[0]) for one in findings}
+
+    active = "a firewall of the distribution is active"
+    assert checks("firewalld.service") == {("warning", active, "nothing")}
+    for others in (checks("iptables.service"), checks("firewalld.service", generation="1")):
+        assert {severity for severity, _, _ in others} == {"warning", "error"} and len(others) == 2
+
+
+def test_a_time_zone_that_the_apply_sets_is_left_to_it(tmp_path: Path) -> None:
+    found = wanted("system-name-and-zone", tmp_path)
+    hosts = ("cp1", "w1")
+    machines = {
+        name: Machine(host=name, timezone=zone) for name, zone in zip(hosts, ("UTC", "Asia/Tokyo"), strict=True)
+    }
+    (one,) = checks_between.timezone(Seen(found, hosts, machines))
+    assert one.todo == "nothing: the apply sets it"
+    machines = {name: replace(machine, generation="1") for name, machine in machines.items()}
+    (one,) = checks_between.timezone(Seen(found, hosts, machines))
+    assert "set-timezone" in one.todo

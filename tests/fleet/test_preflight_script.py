@@ -68,6 +68,7 @@ case $url in *good*) exit 0 ;; esac
 echo "curl: (6) Could not resolve host" >&2
 exit 6
 """
+GETENT = "#!/bin/sh\ncase $2 in known.*) ;; *) exit 2 ;; esac\n"
 
 
 @pytest.fixture
@@ -79,7 +80,11 @@ def root(tmp_path: Path) -> Path:
     (folder / "etc/localtime").symlink_to("/usr/share/zoneinfo/Europe/Berlin")
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in (("systemctl", SYSTEMCTL), ("curl", CURL), ("getent", "#!/bin/sh\nexit 2\n")):
+    for name, text in (
+        ("systemctl", SYSTEMCTL),
+        ("curl", CURL),
+        ("getent", GETENT),
+    ):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     return folder
@@ -105,6 +110,7 @@ def answer(lines: Sequence[str]) -> Machine:
 def test_what_a_host_tells(shell: str, root: Path) -> None:
     question = inquiry(tree(), tree().hosts[HOST]).decode().splitlines()
     question += ["url\thttp://good.example.net/x", "program\tno-such-program", "program\tsort"]
+    question += ["name\tapi.example.net", "name\tknown.example.net"]
     found = answer(asked(shell, root, question))
     assert (found.os_id, found.os_version, found.hostname, found.kernel) == (
         "ubuntu",
@@ -120,6 +126,7 @@ def test_what_a_host_tells(shell: str, root: Path) -> None:
     assert found.modules == {"br_netfilter": "missing"}
     assert found.addresses == {"10.0.1.1", "fd00::2"}
     assert found.nameservers == ("10.0.0.53",) and found.resolves_itself is False
+    assert found.unresolved == ("api.example.net",)
     assert found.urls["http://good.example.net/x"] == ""
     assert {why for url, why in found.urls.items() if "good" not in url} == {"curl: (6) Could not resolve host"}
     assert found.generation == "abc" and found.settled and found.underway
@@ -139,6 +146,18 @@ def test_a_host_that_tells_nothing_has_no_facts(shell: str, tmp_path: Path) -> N
     assert found.modules == {"overlay": "unknown"} and found.timezone == "UTC"
     assert (found.cpus, found.memory, found.cgroup, found.swaps, found.addresses) == (None, None, 0, (), frozenset())
     assert not found.settled and found.nameservers is None and found.disks == {}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_our_user_data_put_there_is_ours_until_an_apply_records_it(shell: str, tmp_path: Path) -> None:
+    state = tmp_path / "bare/var/lib/slipway"
+    state.mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    assert not answer(asked(shell, tmp_path / "bare", [])).underway
+    (state / "first-boot").touch()
+    assert answer(asked(shell, tmp_path / "bare", [])).underway
+    (state / "generation").write_text("1\n")
+    assert not answer(asked(shell, tmp_path / "bare", [])).underway
 
 
 def test_a_container_does_not_tell_the_number_of_its_machine(root: Path) -> None:

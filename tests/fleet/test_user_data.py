@@ -14,7 +14,7 @@ from fleet import tokens
 from fleet.csr import listed_nodes
 from fleet.kube import Ref
 from fleet.tree import RenderedTree, load
-from fleet.user_data import JOIN_STEPS, join_part, joining_phase, rendered_parts
+from fleet.user_data import JOIN_STEPS, join_part, joining_phase, rehearsed, rendered_parts, user_data
 from generator.errors import RefusedError, StaleTreeError
 from generator.formats.cloud_config import Part
 from generator.render.tree import write
@@ -81,6 +81,12 @@ def test_the_part_holds_a_token_of_its_own_and_starts_what_waited(tree: Rendered
     assert all(path.startswith("/run/") for path in written)
     service = written["/run/systemd/system/slipway-join.service"]["content"]
     assert "ExecStart=/bin/rm -f /run/slipway/bootstrap-kubelet.kubeconfig" in service
+
+
+def test_what_is_rehearsed_is_as_long_as_what_a_token_makes_of_it(tree: RenderedTree) -> None:
+    host = tree.hosts["w1"]
+    real = user_data(tree, host, part_for(tree, FakeApi(dict(listed_nodes(tree.path)))))
+    assert len(rehearsed(tree, host)) == len(real)
 
 
 def test_a_run_deletes_its_own_tokens_and_not_that_of_a_host_that_boots(tree: RenderedTree) -> None:

@@ -19,7 +19,7 @@ from generator.render.user_data import form_for, size_lines
 from generator.spec.clouds import TARGETS
 from generator.spec.model import ExtraFile, Source
 from generator.spec.sections import CloudInit
-from tests.golden.cases import cluster, cluster_tree
+from tests.golden.cases import cluster, cluster_tree, variation
 from tests.render.user_data_of import case, landed, locked, parts, tree_of, with_user_data
 
 CASES = ("minimal", "ha", "host-override", "pool-override", "registry-credentials", "kube-proxy-certificate",
@@ -92,12 +92,13 @@ def test_one_flag_changes_the_parts_of_pools_and_one_hosts_flag_that_host_alone(
 @pytest.mark.parametrize(
     ("lock", "enabled", "started"),
     [
-        # Programs are pushed later: only nginx of the distribution and a script of ours can run.
-        (False, {"apiserver-balancer.service", "bridge-routes.service", "kube-proxy.path", "etcd.service"},
-         {"apiserver-balancer.service", "bridge-routes.service"}),
+        # Programs are pushed later: only nginx of the distribution and scripts of ours can run.
+        (False, {"apiserver-balancer.service", "bridge-routes.service", "kube-proxy.path", "etcd.service",
+                 "slipway-swap-off.service"},
+         {"apiserver-balancer.service", "bridge-routes.service", "slipway-swap-off.service"}),
         (True, {"apiserver-balancer.service", "bridge-routes.service", "kube-proxy.path", "etcd.service",
-                "containerd.service"},
-         {"apiserver-balancer.service", "bridge-routes.service", "containerd.service"}),
+                "containerd.service", "slipway-swap-off.service"},
+         {"apiserver-balancer.service", "bridge-routes.service", "containerd.service", "slipway-swap-off.service"}),
     ],
 )  # fmt: skip
 def test_a_unit_runs_only_where_nothing_of_it_is_missing(lock: bool, enabled: set[str], started: set[str]) -> None:
@@ -118,6 +119,13 @@ def test_hosts_fetch_only_where_the_spec_says_so() -> None:
     assert kubelet[1:3] == ("-", "ab" * 32) and kubelet[3].startswith("https://")
 
 
+def test_a_mount_is_reloaded_and_never_restarted() -> None:
+    model = case("data-disk")
+    there = landed(tree_of(model), model, "w1")
+    assert ("var-lib-kubelet.mount",) in there.steps["reload"]
+    assert not [unit for (unit,) in there.steps["restart"] if unit.endswith(".mount")]
+
+
 def test_a_host_without_an_item_of_its_pool_says_so() -> None:
     model = case("minimal")
     own = replace(model.hosts[0].pool.components.get("kubelet") or _override(), flags={"v": 4})
@@ -136,6 +144,24 @@ def test_only_the_base_on_request() -> None:
     assert "/etc/sysctl.d/90-slipway.conf" in there.files and "/etc/systemd/system/kubelet.service" not in there.files
     assert there.config["runcmd"] == [["sh", "/run/slipway/first-boot", "host-base"]]
     assert "users" not in there.config
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "path"),
+    [
+        ("system-package-sources", "cp1", "/etc/slipway/apt/slipway-base.sources"),
+        ("system-package-sources", "w1", "/etc/slipway/yum.repos.d/slipway-base-el9.repo"),
+        ("system-proxy", "w1", "/etc/slipway/dnf.conf"),
+    ],
+)
+def test_the_base_has_the_sources_of_its_packages_before_them(name: str, host: str, path: str) -> None:
+    model = with_user_data(variation(name), CloudInit(("aws",), (), False))
+    there = landed(tree_of(model), model, host)
+    assert path in there.files
+    assert there.config["runcmd"] == [["sh", "/run/slipway/first-boot", "package-sources", "host-base"]]
+    assert "/etc/systemd/system/kubelet.service" not in there.files
+    if host == "w1":
+        assert ("slipway-dnf-conf.service",) in there.steps["start"]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,7 @@ def test_the_first_steps_are_done_in_the_order_of_an_apply(tmp_path: Path) -> No
             "host-base package socat", "host-base package kmod", "host-base user etcd -",
             "host-base user kube-apiserver kube-sa", "host-base directory /srv/a 0750 etcd etcd",
             "host-base restart systemd-sysctl.service", "host-base restart chrony.service",
+            "host-base reload data.mount",
             "runtime link /usr/local/bin/x /opt/x/1/x", "runtime enable x.service", "runtime start x.service",
         ),
         own=lines("runtime directory /srv/own 0700 root root"),
@@ -158,6 +159,7 @@ def test_the_first_steps_are_done_in_the_order_of_an_apply(tmp_path: Path) -> No
     assert (sandbox.root / "srv/a").stat().st_mode & 0o777 == 0o750 and (sandbox.root / "srv/own").is_dir()
     assert os.readlink(sandbox.root / "usr/local/bin/x") == "/opt/x/1/x"
     order = ["apt-get", "systemd-sysusers", f"chown -- etcd:etcd {sandbox.root}/srv/a", "try-restart systemd-sysctl",
+             "try-reload-or-restart data.mount",
              "enable x.service", "start x.service", "start kubelet.service"]  # fmt: skip
     places = [next(at for at, line in enumerate(sandbox.told) if word in line) for word in order]
     assert places == sorted(places)
@@ -203,7 +205,7 @@ def test_a_binary_is_proved_before_it_is_in_place(tmp_path: Path) -> None:
     for path in ("opt/kubelet/1/kubelet", "opt/x/1/kubelet"):
         assert (sandbox.root / path).read_text() == "program\n" and os.access(sandbox.root / path, os.X_OK)
     assert not (sandbox.root / "opt/bad/1/kubelet").exists()
-    assert [path.name for path in (sandbox.root / "var/lib/slipway").iterdir()] == []
+    assert [path.name for path in (sandbox.root / "var/lib/slipway").iterdir()] == ["first-boot"]
 
 
 def test_a_joining_hosts_user_data_is_good_and_its_units_too(tmp_path: Path) -> None:
