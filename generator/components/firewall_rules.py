@@ -45,6 +45,8 @@ def rules_text(cluster: Cluster) -> str:
         'iifname "lo" accept',
         f"icmp type {{ {_ICMP} }} accept",
         f"icmpv6 type {{ {_ICMPV6} }} accept",
+        # No reply to conntrack: the answer to a broadcast comes from the server's address (RFC 2131, 4.1).
+        'udp sport 67 udp dport 68 accept comment "DHCP"',
         'ip6 saddr fe80::/10 udp dport 546 accept comment "DHCPv6"',
         *_ssh(cluster, cluster.ssh.port).lines(),
         f'include "{PORTS}"',

@@ -39,7 +39,7 @@ def rules_of(made: Cluster, host: Host) -> list[str]:
     own = of_host(COMPONENT, made, host.name)
     frame = [line.strip() for line in text(shared(COMPONENT, made), RULES).splitlines()]
     more = text(of_pool(COMPONENT, made, host.pool.name), PORTS) + (text(own, OWN) if OWN in own else "")
-    return [line for line in [*frame, *more.splitlines()] if " dport " in line and "ip6 saddr fe80" not in line]
+    return [line for line in [*frame, *more.splitlines()] if " dport " in line and "DHCP" not in line]
 
 
 class Rules:

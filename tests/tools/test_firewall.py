@@ -203,6 +203,101 @@ def test_packets_get_in_as_the_rules_say(machine: Machine) -> None:
     assert lines[-1] == "3306 open"
 
 
+HEAR = """
+import socket, sys
+heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+heard.bind(("", 68))
+heard.settimeout(10)
+print("up", flush=True)
+print(heard.recvfrom(99)[0].decode())
+"""
+SAY = """
+import socket, sys
+for word, port in (("stranger", 1067), ("server", 67)):
+    said = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    said.bind(("10.77.0.1", port))
+    said.sendto(word.encode(), ("10.0.1.1", 68))
+"""
+
+
+def test_a_lease_can_be_renewed_where_its_server_answers_a_broadcast(machine: Machine) -> None:
+    machine.put(cluster(more=MANAGED), "worker1")
+    for name, text in (("hear.py", HEAR), ("say.py", SAY)):
+        (machine.folder / name).write_text(text)
+    done = machine.run(
+        f"""
+        unshare --net sleep 30 >/dev/null & caller=$!
+        sleep 0.3
+        ip link add host0 type veth peer name far0 netns $caller
+        ip address add 10.0.1.1/8 dev host0; ip link set host0 up
+        far="nsenter --net=/proc/$caller/ns/net"
+        $far ip address add 10.77.0.1/8 dev far0; $far ip link set far0 up
+        verb load
+        mkfifo {machine.folder}/up
+        python3 {machine.folder}/hear.py >{machine.folder}/up & hears=$!
+        {{ read -r _; $far python3 {machine.folder}/say.py; cat; }} <{machine.folder}/up
+        wait $hears; kill $caller
+        """
+    )
+    assert done.returncode == 0 and done.stdout == "server\n", done.stderr
+
+
+OFF_SYSTEMCTL = """#!/bin/sh
+echo "$*" >>"$0.log"
+case $* in
+'is-enabled nftables.service') cat "${0%/*}/enabled" ;;
+'is-active nftables.service') echo active ;;
+show*) echo '{ path=/usr/sbin/nft ; argv[]=/usr/sbin/nft -f FOLDER/etc/nftables.conf ; ignore_errors=no ; }' ;;
+*disable*) grep . FOLDER/run/nftables.service.d/slipway.conf >>"$0.log"; echo disabled >"${0%/*}/enabled" ;;
+*is-active*) exit 3 ;;
+esac
+"""
+SAVED = """flush ruleset
+include "FOLDER/etc/more*.nft"
+table inet filter { chain input { type filter hook input priority 0; policy drop; tcp dport 22 accept; }; }
+table ip kube-proxy {
+    chain mine {
+    }
+}
+table filter {
+    chain INPUT {
+        type filter hook input priority 0;
+    }
+}
+table ip nat {
+    chain POSTROUTING {
+        type nat hook postrouting priority 100;
+    }
+}
+"""
+
+
+def test_nftables_service_stops_without_taking_the_tables_of_others_away(machine: Machine) -> None:
+    folder = machine.folder
+    script = Path(firewall.__file__).with_name("firewall-off.sh").read_text()
+    (folder / "off").write_text(script.replace("/run/systemd/system", str(folder / "run")))
+    (folder / "bin/systemctl").write_text(OFF_SYSTEMCTL.replace("FOLDER", str(folder)))
+    (folder / "bin/enabled").write_text("enabled\n")
+    (folder / "etc/nftables.conf").write_text(SAVED.replace("FOLDER", str(folder)))
+    (folder / "etc/more-1.nft").write_text("add table ip6 extra {\n    chain one {\n    }\n}\n")
+    done = machine.run(
+        f"""
+        nft -f {folder}/etc/nftables.conf
+        nft add table ip other; nft add chain ip other theirs
+        nft add chain ip nat KUBE-SERVICES
+        sh {folder}/off; nft list tables
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    left = {line for line in done.stdout.splitlines() if line.startswith("table ")}
+    assert left == {"table ip kube-proxy", "table ip nat", "table ip other"}, done.stdout
+    assert "ip nat of nftables.service is left until the next boot: others write into it (KUBE-SERVICES)" in done.stdout
+    told = machine.told()
+    at = told.index("--quiet disable --now nftables.service")
+    assert told[at - 1] == "daemon-reload" and told[at + 1 : at + 3] == ["[Service]", "ExecStop="]
+    assert "daemon-reload" in told[at:] and not list((folder / "run").iterdir())
+
+
 @pytest.mark.parametrize("name", ["firewall.sh", "firewall-off.sh", "data-disk.sh"])
 def test_shellcheck_finds_nothing(name: str) -> None:
     judge = shutil.which("shellcheck")
