@@ -203,6 +203,34 @@ def test_packets_get_in_as_the_rules_say(machine: Machine) -> None:
     assert lines[-1] == "3306 open"
 
 
+VIP = """
+firewall: {mode: managed, operators: [10.1.0.0/24]}
+api: {vip: {address: 10.0.0.100, role: ROLE, virtualRouterId: 7, priorities: {ONE: 9, TWO: 8}, port: 9443}}
+"""
+BESIDE = {
+    "control-plane": (VIP.replace("ROLE", "control-plane").replace("ONE: 9, TWO: 8", "cp1: 3, cp2: 2, cp3: 1"), "cp1"),
+    "load-balancer": (VIP.replace("ROLE", "load-balancer").replace("ONE", "lb1").replace("TWO", "lb2"), "lb1"),
+}
+
+
+@pytest.mark.parametrize("role", BESIDE)
+def test_a_way_into_the_api_that_left_the_spec_is_open_until_its_file_goes(machine: Machine, role: str) -> None:
+    more, host = BESIDE[role]
+    front = {"pools": "front: {roles: [load-balancer]}", "hosts": "lb[1:2]: {pool: front, address: '10.0.2.[1:2]'}"}
+    machine.put(cluster(more=more, **(front if role == "load-balancer" else {})), host)
+    peers = "10.0.2.1" if role == "load-balancer" else "10.0.0.1"
+    assert machine.run("verb load; nft list table inet slipway").returncode == 0
+    # What was on the host before lies there until the end of the run, also where the host has another role now.
+    machine.put(cluster(more=VIP.splitlines()[1]), "cp1")
+    ask = "verb load; nft list chain inet slipway input"
+    during = machine.run(ask).stdout
+    assert "tcp dport 9443 accept" in during and f"l4proto 112 ip saddr {{ {peers}" in during.replace("vrrp", "112")
+    for left in (machine.folder / "etc").glob("way-in-endpoint-*"):
+        left.unlink()
+    after = machine.run(ask).stdout
+    assert "9443" not in after and "endpoint-vip" not in after and "tcp dport 6443 accept" in after
+
+
 HEAR = """
 import socket, sys
 heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
