@@ -60,10 +60,11 @@ class Machine:
         return subprocess.run(words, env={"PATH": path}, capture_output=True, text=True, timeout=60)
 
     def told(self) -> list[str]:
+        """Return what systemctl was told to do, without what it was asked."""
         log = self.folder / "bin/systemctl.log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
-        return lines
+        return [line for line in lines if not line.startswith("is-")]
 
 
 @pytest.fixture
@@ -138,6 +139,16 @@ def test_rules_that_nobody_confirms_give_way_to_those_before(machine: Machine) -
     assert "dport 9200" in new and "dport 9100" not in new
     assert "dport 9100" in back and "dport 9200" not in back and "policy drop" in back
     assert machine.told() == [f"--no-block restart {timer}"]
+
+
+def test_rules_are_proved_again_when_the_firewall_has_been_out_of_the_spec(machine: Machine) -> None:
+    machine.put(cluster(more=MANAGED), "worker1")
+    assert machine.run("verb load; verb confirm; verb remove; verb load").returncode == 0
+    assert machine.told()[-1].endswith("stop slipway-firewall-restore.timer")
+    systemctl = machine.folder / "bin/systemctl"
+    systemctl.write_text(SYSTEMCTL + "[ $1 != is-enabled ] || echo disabled\n")
+    assert machine.run("verb load; verb confirm; verb remove; verb load").returncode == 0
+    assert machine.told()[-1].endswith("restart slipway-firewall-restore.timer")
 
 
 def test_what_is_not_loaded_is_not_confirmed(machine: Machine) -> None:
