@@ -128,11 +128,21 @@ def inotify(seen: Seen) -> Iterator[Finding]:
                 yield Finding(host.name, text, todo, str(machine.inotify[name]), "warning")
 
 
+_DOMAINS = {"haproxy": "haproxy_t", "keepalived": "keepalived_t", "nginx": "httpd_t"}
+"""Domains into which the policy of the Red Hat family puts programs; they may call and bind a few known ports alone."""
+
+
 def selinux(seen: Seen) -> Iterator[Finding]:
-    """Find SELinux where it enforces: containers need its policy."""
+    """Find SELinux where it enforces: containers need its policy, and balancers may not call API servers by it."""
     for host, machine in seen.each():
-        if host.node and machine.selinux == "enforcing" and not machine.settled:
-            todo = "install container-selinux, and look at `ausearch -m avc` when a pod may not do something"
+        bound = [domain for name, domain in _DOMAINS.items() if f"package:{name}" in host.by_key]
+        if (host.node or bound) and machine.selinux == "enforcing" and not machine.settled:
+            todo = "look at `ausearch -m avc` when something may not be done"
+            if bound:
+                each = " and ".join(f"`semanage permissive -a {domain}`" for domain in bound)
+                todo = f"let the way into the API work by {each}, or say system.selinux: permissive; {todo}"
+            if host.node:
+                todo = f"install container-selinux; {todo}"
             yield Finding(host.name, "SELinux is enforcing", todo, severity="warning")
 
 

@@ -62,11 +62,18 @@ against() {
     table=$(probed PTTYPE)
     [ -z "$table" ] || echo "it has a partition table ($table)"
     kind=$(probed TYPE)
+    beginning=$(blockdev --getsize64 "$disk")
+    [ "$beginning" -le 4194304 ] || beginning=4194304
     if [ -n "$kind" ]; then
         label=$(probed LABEL)
         echo "it holds $kind${label:+ with the label $label}"
-    elif [ -n "$(wipefs --no-act "$disk")" ]; then
+    elif ! signatures=$(wipefs --no-act "$disk"); then
+        echo "wipefs cannot read it"
+    elif [ -n "$signatures" ]; then
         echo "wipefs finds a signature on it"
+    elif [ "$(head -c 4194304 "$disk" | wc -c)" -ne "$beginning" ]; then
+        # A disk that fails shows nothing either, and may hold everything.
+        echo "its first 4 MiB cannot be read; see the kernel's messages in \`dmesg\`"
     elif [ "$(head -c 4194304 "$disk" | tr -d '\000' | wc -c)" -gt 0 ]; then
         echo "its first 4 MiB are not empty, so somebody may use it without a file system"
     fi

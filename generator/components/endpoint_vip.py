@@ -143,7 +143,10 @@ def _keepalived(cluster: Cluster, vip: Vip, host: Host) -> str:
         f"    unicast_src_ip {_own_address(vip, host)}",
         *_block("unicast_peer", peers),
         *_block("authentication", _AUTHENTICATION if vip.has_password else ()),
-        *_block("virtual_ipaddress", [f"{vip.address}/{vip.prefix_length}"]),
+        # One address and no network: with the prefix of the spec the kernel would call others by it (IPv6, where the
+        # newest address of a network is taken, or an IPv4 prefix that the interface has not), and etcd refuses members
+        # that call by an address outside of their certificates. As /128 keepalived also marks it as deprecated.
+        *_block("virtual_ipaddress", [f"{vip.address}/{32 if vip.family == 4 else 128}"]),
         *_block("track_script", ["endpoint_balancer"]),
         "}",
     ]

@@ -80,6 +80,9 @@ class FirewallComponent:
             return
         text = rules.ports_text(view.cluster, view.pool)
         yield HostFile(rules.PORTS, text, NAME, PHASE, mode=0o600, reloads=(UNIT,))
+        # Nothing reloads for them: then what left the spec would be shut at the beginning of a run and not at its end.
+        for path, way in rules.ways(view.cluster, view.pool).items():
+            yield HostFile(path, way, NAME, PHASE, mode=0o600)
         # On nodes of this mode kube-proxy's own needs have brought it.
         if not (view.pool.is_node and view.cluster.network.proxy_mode == "nftables"):
             yield HostPackage("nftables", NAME)
@@ -179,13 +182,14 @@ def _off_unit() -> Mapping[str, Mapping[str, Any]]:
             "RemainAfterExit": True,
             "WorkingDirectory": "/",
             "ExecStart": f"/bin/sh {OFF_SCRIPT}",
-            "CapabilityBoundingSet": "",
+            # It takes tables away by name, in the network of the host.
+            "CapabilityBoundingSet": "CAP_NET_ADMIN",
             "NoNewPrivileges": True,
             "ProtectHome": True,
             "PrivateTmp": True,
-            "PrivateNetwork": True,
             "ProtectKernelTunables": True,
             "ProtectKernelModules": True,
+            "RestrictAddressFamilies": "AF_UNIX AF_NETLINK",
             "RestrictNamespaces": True,
             "LockPersonality": True,
             "RestrictRealtime": True,

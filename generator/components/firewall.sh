@@ -72,6 +72,8 @@ restore() {
 
 remove() {
     rm -f "$loaded"
+    # Who takes the firewall out of the spec may come back to it by another way: then it is to be proved again.
+    [ "$(systemctl is-enabled slipway-firewall.service 2>/dev/null)" != disabled ] || rm -f "$kept/confirmed"
     # shellcheck disable=SC2086 # two words
     ! nft list table $table >/dev/null 2>&1 || nft delete table $table
 }

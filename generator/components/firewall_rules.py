@@ -8,7 +8,8 @@ pass every table, so ours can close a port and cannot open one that another tabl
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from generator.formats.nft import Accept, AddressSet, block
 from generator.spec.layout import ENV_DIR
@@ -24,6 +25,9 @@ OWN = f"{ENV_DIR}/firewall-own.nft"
 
 # A pattern may match nothing: only some hosts have ports of their own.
 _OWN_PATTERN = f"{ENV_DIR}/firewall-own*.nft"
+# Not among firewall*.nft, of which a rule set is known as confirmed: one of these goes when nothing is loaded.
+_WAY = f"{ENV_DIR}/way-in-"
+_WAYS = frozenset({"kube-apiserver", "endpoint-balancer", "endpoint-vip"})
 
 _PROTOCOLS = {"tcp": ("tcp",), "udp": ("udp",), "any": ("tcp", "udp", "sctp")}
 _NUMBERS = {"ipip": 4, "gre": 47, "esp": 50, VRRP: 112}
@@ -45,10 +49,13 @@ def rules_text(cluster: Cluster) -> str:
         'iifname "lo" accept',
         f"icmp type {{ {_ICMP} }} accept",
         f"icmpv6 type {{ {_ICMPV6} }} accept",
+        # No reply to conntrack: the answer to a broadcast comes from the server's address (RFC 2131, 4.1).
+        'udp sport 67 udp dport 68 accept comment "DHCP"',
         'ip6 saddr fe80::/10 udp dport 546 accept comment "DHCPv6"',
         *_ssh(cluster, cluster.ssh.port).lines(),
         f'include "{PORTS}"',
         f'include "{_OWN_PATTERN}"',
+        f'include "{_WAY}*.nft"',
         'counter comment "dropped"',
     ]
     table = [f'include "{ADDRESSES}"']
@@ -87,6 +94,27 @@ def ports_text(cluster: Cluster, pool: Pool) -> str:
             match = f"meta l4proto {_NUMBERS[name]}"
             rules.append(Accept((match,), f"{name} between nodes", (_nodes(cluster),)))
     return "".join(f"{line}\n" for rule in rules for line in rule.lines())
+
+
+def ways(cluster: Cluster, pool: Pool) -> Mapping[str, str]:
+    """Return a file for each port by which others enter the API, with a rule that its ports' file has as well.
+
+    Rules are loaded early in a run, so a port that leaves the spec would be shut while others still enter by it: nodes
+    by a virtual address, until it is their turn. Of two hosts with that address each would miss the other and take it.
+    What left the spec goes after the last gate, so these keep the old port open until then. They name no set, since a
+    set may leave with them.
+    """
+    groups = {"control-plane": cluster.control_plane, "load-balancer": cluster.with_role("load-balancer")}
+    found = {}
+    for one in listeners(cluster, pool):
+        if one.component in _WAYS:
+            known = [group for name, group in groups.items() if name in one.callers]
+            literal = replace(
+                _rule(cluster, one), sets=(), ranges=tuple(address for group in known for address in _addresses(group))
+            )
+            text = "".join(f"{line}\n" for line in literal.lines())
+            found[f"{_WAY}{one.component}{f'-{one.port}' if one.port else ''}.nft"] = text
+    return found
 
 
 def own_text(cluster: Cluster, host: Host) -> str:

@@ -111,6 +111,12 @@ def _outside(cluster: Cluster) -> Iterator[str]:
                 yield f"{address} of {host.name}, which is to carry the virtual address, lies outside of {vip.network}"
 
 
+def _no_network(cluster: Cluster) -> Iterator[str]:
+    vip = cluster.api.vip
+    if vip is not None and vip.network.num_addresses == 1:
+        yield f"{vip.address} has no prefix, so nobody can say whether it lies in the network of the hosts"
+
+
 def _without_priority(cluster: Cluster) -> Iterator[str]:
     vip = cluster.api.vip
     missing = [host for host in cluster.vip_hosts if vip is not None and host.name not in vip.priorities]
@@ -210,6 +216,7 @@ RULES: tuple[Rule, ...] = (
     Rule(_VIP, _in_a_range, _FREE),
     Rule(_VIP, _other_family, "use an address of the family of their own, or give them a secondaryAddress"),
     Rule(_VIP, _outside, "let hosts of that network carry it, or correct address and prefix"),
+    Rule(_VIP, _no_network, "write it with the prefix of their network, such as /24", warns=True),
     Rule(_PRIORITIES, _without_priority, "write a priority for each host that carries it"),
     Rule(_PRIORITIES, _strange_priority, "take it out, or correct the name"),
     Rule(_PRIORITIES, _equal_priorities, "give each host one of its own"),

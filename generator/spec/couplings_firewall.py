@@ -26,7 +26,7 @@ def check_firewall(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> N
                 what = f"is not used: firewall.mode is {firewall.mode}"
                 findings.warn(("firewall", key), what, "use mode: managed, or take it out")
         return
-    if not firewall.operators:
+    if not firewall.operators and ("firewall", "operators", 0) not in findings.document.lines:
         what = "is managed, and firewall.operators names nobody: sshd would be closed, and you locked out"
         findings.fault(
             ("firewall", "mode"), what, "write the ranges from which you enter, like operators: [10.1.0.0/24]"
@@ -51,6 +51,18 @@ def check_operators(cluster: Cluster, findings: Findings) -> None:
     said: set[object] = set()
     for host in cluster.hosts:
         _enters(host, families, said, findings)
+        _sshd_is_listed(cluster, host, said, findings)
+
+
+def _sshd_is_listed(cluster: Cluster, host: Host, said: set[object], findings: Findings) -> None:
+    """Refuse a listener on a port at which only this host's sshd listens: it would open that beside the operators."""
+    for one in host.pool.listeners:
+        if one.protocol == "tcp" and one.port == host.ssh.port != cluster.ssh.port and one.port not in said:
+            said.add(one.port)
+            places: list[Path] = [("pools", host.pool.name, "listeners"), ("listeners",)]
+            at = next((place for place in places if place in findings.document.lines), ("listeners",))
+            what = f"{one.port} is the port of sshd of {host.name}"
+            findings.fault(at, what, "name who may reach sshd in firewall.operators")
 
 
 def _enters(host: Host, families: set[int], said: set[object], findings: Findings) -> None:

@@ -61,7 +61,7 @@ class VipSpec(Section):
     """A virtual address that moves between hosts: haproxy takes its connections, keepalived says who has it."""
 
     address: AddressWithPrefix = Field(
-        description="The virtual address, with its prefix length where that is not /32 or /128: 10.0.0.100/24."
+        description="The virtual address, with the prefix of the hosts' network by which it is checked: 10.0.0.100/24."
     )
     role: Literal["load-balancer", "control-plane"] = Field(description="Role of the hosts that carry it.")
     interface: InterfaceName | None = Field(

@@ -76,7 +76,7 @@ def test_ipv6_goes_by_version_3_which_has_no_password() -> None:
     item = all_of(VIP, ipv6_cluster(), "cp2")[endpoint_vip.CONFIG]
     assert isinstance(item, HostFile) and isinstance(item.content, str)
     assert "version 3" in item.content and "authentication" not in item.content
-    assert "unicast_src_ip fd00::2" in item.content and "fd00::100/64" in item.content
+    assert "unicast_src_ip fd00::2" in item.content and "fd00::100/128" in item.content
     assert text(all_of(VIP, ipv6_cluster(), "cp2"), "/etc/slipway/endpoint-vip.env") == "SLIPWAY_NODE_IP=fd00::2\n"
 
 

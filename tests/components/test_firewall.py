@@ -7,7 +7,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
 
-from generator.components.firewall import COMPONENT, HOLDING_UNIT, OFF_UNIT, PROVING_SECONDS, RESTORE_TIMER, UNIT
+from generator.components.firewall import (
+    COMPONENT,
+    HOLDING_UNIT,
+    OFF_UNIT,
+    PROVING_SECONDS,
+    RESTORE_TIMER,
+    SCRIPT,
+    UNIT,
+)
 from generator.components.firewall_rules import ADDRESSES, NODES, OWN, PORTS, RULES
 from generator.components.items import HostFile, HostPackage, HostUnit
 from generator.spec.model import Cluster, Host
@@ -39,7 +47,7 @@ def rules_of(made: Cluster, host: Host) -> list[str]:
     own = of_host(COMPONENT, made, host.name)
     frame = [line.strip() for line in text(shared(COMPONENT, made), RULES).splitlines()]
     more = text(of_pool(COMPONENT, made, host.pool.name), PORTS) + (text(own, OWN) if OWN in own else "")
-    return [line for line in [*frame, *more.splitlines()] if " dport " in line and "ip6 saddr fe80" not in line]
+    return [line for line in [*frame, *more.splitlines()] if " dport " in line and "DHCP" not in line]
 
 
 class Rules:
@@ -188,6 +196,15 @@ def test_nothing_restarts_and_new_rules_are_loaded_by_a_reload() -> None:
             if isinstance(item, HostFile):
                 assert item.restarts == (), path
                 assert not path.endswith(".nft") or (item.reloads, item.mode) == ((UNIT,), 0o600)
+
+
+def test_ways_into_the_api_are_shut_after_the_last_gate_and_at_no_reload() -> None:
+    items = of_pool(COMPONENT, managed(), "control")
+    way = items["/etc/slipway/way-in-kube-apiserver-6443.nft"]
+    assert isinstance(way, HostFile) and not way.reloads and not way.restarts
+    assert way.content in text(items, PORTS)
+    # What a rule set is known by as confirmed does not change when the file goes.
+    assert "cat /etc/slipway/firewall*.nft" in text(shared(COMPONENT, managed()), SCRIPT)
 
 
 def test_the_package_of_nft_is_named_once_where_kube_proxy_needs_it_too() -> None:

@@ -99,6 +99,11 @@ def test_a_planted_fault_is_found_by_its_check_alone(
     assert not judged(seen({host: change}), skip={check})
 
 
+def test_selinux_that_enforces_names_what_the_balancer_of_the_host_needs() -> None:
+    (one,) = found(seen({WORKER: {"selinux": "enforcing"}}))
+    assert "`semanage permissive -a httpd_t`" in one.todo and "haproxy_t" not in one.todo
+
+
 @pytest.mark.parametrize(
     ("check", "field", "severity", "words"),
     [

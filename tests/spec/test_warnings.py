@@ -80,6 +80,7 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"runtime": {"cgroupDriver": "cgroupfs"}}, "cgroupfs"),
         ({"pools": {**spec()["pools"], "spare": {"roles": ["worker"]}}}, "pool spare has no host"),
         ({"hosts": {"cp1": spec()["hosts"]["cp1"]}}, "no pod of yours will run"),
+        ({"api": {"vip": _ONE_CARRIER}}, "has no prefix, so nobody can say whether it lies in the network"),
         ({"api": {"vip": _ONE_CARRIER}}, "only cp1 carries the virtual address, so it ends with that host"),
         (
             {"api": {"nodesUse": "endpoint", "endpoint": {"host": "api.example.net"}}},

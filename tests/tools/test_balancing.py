@@ -21,7 +21,7 @@ from generator.components.view import Component
 from generator.spec.layout import SYSTEMD_DIR
 from generator.spec.model import Cluster
 from tests.components.balancing import MODES, cluster_of, ipv6_cluster
-from tests.components.clusters import all_of
+from tests.components.clusters import all_of, cluster
 from tests.components.sample import text_of
 from tests.tools.test_node_tools import program, run
 from tests.tools.test_units import root_with
@@ -152,7 +152,7 @@ for one in lb1 lb2; do
     $inside keepalived $options --pid $one/pid --vrrp_pid $one/vrrp.pid >$one/log 2>&1 & eval "keepalived_$one=$!"
 done
 trap 'kill $keepalived_lb1 $keepalived_lb2 $lb1 $lb2 2>/dev/null' EXIT
-holds() { nsenter --target $1 --net ip -o address show dev node0 | grep -q 10.0.3.100/24; }
+holds() { nsenter --target $1 --net ip -o address show dev node0 | grep -q 10.0.3.100/32; }
 waits() { for _ in $(seq 100); do if holds $2 && ! holds $3; then echo $1; return; fi; sleep 0.1; done; exit 1; }
 waits first $lb1 $lb2
 rm lb1.healthy
@@ -178,6 +178,35 @@ def test_the_address_moves_between_two_keepalived_when_a_check_fails_and_not_bac
     done = in_namespace(_TWO_HOSTS, tmp_path)
     logs = "".join((tmp_path / name / "log").read_text() for name in ("lb1", "lb2"))
     assert done.stdout.split() == ["first", "second", "stays", "back"], done.stdout + done.stderr + logs
+
+
+_SOURCES = """
+set -eu
+# The hosts' network is wider than the spec has it.
+ip address delete 10.0.0.2/24 dev node0
+ip address add 10.0.0.2/16 dev node0
+keepalived --vrrp --dont-fork --log-console --no-syslog --use-file keepalived.conf --pid pid --vrrp_pid vrrp >log 2>&1 &
+trap "kill $!" EXIT
+for _ in $(seq 100); do ip -o address show dev node0 | grep -q ADDRESS/ && break; sleep 0.1; done
+ip -o address show dev node0 | grep -q ADDRESS/
+for to in fd00::9 10.0.0.9; do ip route get $to | grep -o "src [^ ]*"; done
+"""
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_host_that_has_the_virtual_address_goes_on_calling_others_by_its_own(family: int, tmp_path: Path) -> None:
+    """Else etcd would refuse a member, whose certificate names the address of its host."""
+    program("keepalived")
+    vip = "{address: 10.0.0.100/24, role: control-plane, virtualRouterId: 7, priorities: {cp1: 9, cp2: 8, cp3: 7}}"
+    made = ipv6_cluster() if family == 6 else cluster(more=f"api: {{vip: {vip}}}")
+    assert made.api.vip is not None
+    written(endpoint_vip.COMPONENT, made, "cp2", tmp_path)
+    assert keepalived_says(tmp_path) == ""
+    config = tmp_path / "keepalived.conf"
+    config.write_text(config.read_text().replace("user nobody", "user root"))
+    done = in_namespace(_SOURCES.replace("ADDRESS", made.api.vip.address), tmp_path)
+    logged = (tmp_path / "log").read_text()
+    assert done.stdout.split() == ["src", "fd00::2", "src", "10.0.0.2"], done.stderr + logged
 
 
 def test_the_interface_with_the_hosts_own_address_is_found(tmp_path: Path) -> None:

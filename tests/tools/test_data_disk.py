@@ -186,6 +186,17 @@ def lvm_crc(data: bytes) -> int:
     return crc
 
 
+@pytest.mark.parametrize("left", [0, 2 * 1024**2])
+def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(disk: LoopDisk, left: int) -> None:
+    # What a loop device reads behind the end of its file is an error, as on a disk that fails.
+    with disk.image.open("r+b") as file:
+        file.truncate(left)
+    run("blockdev", "--flushbufs", disk.device)
+    done = disk.prepare("ext4")
+    assert done.returncode != 0 and "cannot be read" in done.stderr, done.stdout + done.stderr
+    assert disk.image.stat().st_size == left and not disk.mark.exists()
+
+
 def test_a_disk_in_use_is_refused_and_untouched(disk: LoopDisk) -> None:
     elsewhere = disk.folder / "elsewhere"
     elsewhere.mkdir()

@@ -60,10 +60,11 @@ class Machine:
         return subprocess.run(words, env={"PATH": path}, capture_output=True, text=True, timeout=60)
 
     def told(self) -> list[str]:
+        """Return what systemctl was told to do, without what it was asked."""
         log = self.folder / "bin/systemctl.log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
-        return lines
+        return [line for line in lines if not line.startswith("is-")]
 
 
 @pytest.fixture
@@ -140,6 +141,16 @@ def test_rules_that_nobody_confirms_give_way_to_those_before(machine: Machine) -
     assert machine.told() == [f"--no-block restart {timer}"]
 
 
+def test_rules_are_proved_again_when_the_firewall_has_been_out_of_the_spec(machine: Machine) -> None:
+    machine.put(cluster(more=MANAGED), "worker1")
+    assert machine.run("verb load; verb confirm; verb remove; verb load").returncode == 0
+    assert machine.told()[-1].endswith("stop slipway-firewall-restore.timer")
+    systemctl = machine.folder / "bin/systemctl"
+    systemctl.write_text(SYSTEMCTL + "[ $1 != is-enabled ] || echo disabled\n")
+    assert machine.run("verb load; verb confirm; verb remove; verb load").returncode == 0
+    assert machine.told()[-1].endswith("restart slipway-firewall-restore.timer")
+
+
 def test_what_is_not_loaded_is_not_confirmed(machine: Machine) -> None:
     machine.put(cluster(more=MANAGED), "worker1")
     done = machine.run("verb confirm")
@@ -201,6 +212,129 @@ def test_packets_get_in_as_the_rules_say(machine: Machine) -> None:
         "10.77.0.1": ["30080"],
     }
     assert lines[-1] == "3306 open"
+
+
+VIP = """
+firewall: {mode: managed, operators: [10.1.0.0/24]}
+api: {vip: {address: 10.0.0.100, role: ROLE, virtualRouterId: 7, priorities: {ONE: 9, TWO: 8}, port: 9443}}
+"""
+BESIDE = {
+    "control-plane": (VIP.replace("ROLE", "control-plane").replace("ONE: 9, TWO: 8", "cp1: 3, cp2: 2, cp3: 1"), "cp1"),
+    "load-balancer": (VIP.replace("ROLE", "load-balancer").replace("ONE", "lb1").replace("TWO", "lb2"), "lb1"),
+}
+
+
+@pytest.mark.parametrize("role", BESIDE)
+def test_a_way_into_the_api_that_left_the_spec_is_open_until_its_file_goes(machine: Machine, role: str) -> None:
+    more, host = BESIDE[role]
+    front = {"pools": "front: {roles: [load-balancer]}", "hosts": "lb[1:2]: {pool: front, address: '10.0.2.[1:2]'}"}
+    machine.put(cluster(more=more, **(front if role == "load-balancer" else {})), host)
+    peers = "10.0.2.1" if role == "load-balancer" else "10.0.0.1"
+    assert machine.run("verb load; nft list table inet slipway").returncode == 0
+    # What was on the host before lies there until the end of the run, also where the host has another role now.
+    machine.put(cluster(more=VIP.splitlines()[1]), "cp1")
+    ask = "verb load; nft list chain inet slipway input"
+    during = machine.run(ask).stdout
+    assert "tcp dport 9443 accept" in during and f"l4proto 112 ip saddr {{ {peers}" in during.replace("vrrp", "112")
+    for left in (machine.folder / "etc").glob("way-in-endpoint-*"):
+        left.unlink()
+    after = machine.run(ask).stdout
+    assert "9443" not in after and "endpoint-vip" not in after and "tcp dport 6443 accept" in after
+
+
+HEAR = """
+import socket, sys
+heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+heard.bind(("", 68))
+heard.settimeout(10)
+print("up", flush=True)
+print(heard.recvfrom(99)[0].decode())
+"""
+SAY = """
+import socket, sys
+for word, port in (("stranger", 1067), ("server", 67)):
+    said = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    said.bind(("10.77.0.1", port))
+    said.sendto(word.encode(), ("10.0.1.1", 68))
+"""
+
+
+def test_a_lease_can_be_renewed_where_its_server_answers_a_broadcast(machine: Machine) -> None:
+    machine.put(cluster(more=MANAGED), "worker1")
+    for name, text in (("hear.py", HEAR), ("say.py", SAY)):
+        (machine.folder / name).write_text(text)
+    done = machine.run(
+        f"""
+        unshare --net sleep 30 >/dev/null & caller=$!
+        sleep 0.3
+        ip link add host0 type veth peer name far0 netns $caller
+        ip address add 10.0.1.1/8 dev host0; ip link set host0 up
+        far="nsenter --net=/proc/$caller/ns/net"
+        $far ip address add 10.77.0.1/8 dev far0; $far ip link set far0 up
+        verb load
+        mkfifo {machine.folder}/up
+        python3 {machine.folder}/hear.py >{machine.folder}/up & hears=$!
+        {{ read -r _; $far python3 {machine.folder}/say.py; cat; }} <{machine.folder}/up
+        wait $hears; kill $caller
+        """
+    )
+    assert done.returncode == 0 and done.stdout == "server\n", done.stderr
+
+
+OFF_SYSTEMCTL = """#!/bin/sh
+echo "$*" >>"$0.log"
+case $* in
+'is-enabled nftables.service') cat "${0%/*}/enabled" ;;
+'is-active nftables.service') echo active ;;
+show*) echo '{ path=/usr/sbin/nft ; argv[]=/usr/sbin/nft -f FOLDER/etc/nftables.conf ; ignore_errors=no ; }' ;;
+*disable*) grep . FOLDER/run/nftables.service.d/slipway.conf >>"$0.log"; echo disabled >"${0%/*}/enabled" ;;
+*is-active*) exit 3 ;;
+esac
+"""
+SAVED = """flush ruleset
+include "FOLDER/etc/more*.nft"
+table inet filter { chain input { type filter hook input priority 0; policy drop; tcp dport 22 accept; }; }
+table ip kube-proxy {
+    chain mine {
+    }
+}
+table filter {
+    chain INPUT {
+        type filter hook input priority 0;
+    }
+}
+table ip nat {
+    chain POSTROUTING {
+        type nat hook postrouting priority 100;
+    }
+}
+"""
+
+
+def test_nftables_service_stops_without_taking_the_tables_of_others_away(machine: Machine) -> None:
+    folder = machine.folder
+    script = Path(firewall.__file__).with_name("firewall-off.sh").read_text()
+    (folder / "off").write_text(script.replace("/run/systemd/system", str(folder / "run")))
+    (folder / "bin/systemctl").write_text(OFF_SYSTEMCTL.replace("FOLDER", str(folder)))
+    (folder / "bin/enabled").write_text("enabled\n")
+    (folder / "etc/nftables.conf").write_text(SAVED.replace("FOLDER", str(folder)))
+    (folder / "etc/more-1.nft").write_text("add table ip6 extra {\n    chain one {\n    }\n}\n")
+    done = machine.run(
+        f"""
+        nft -f {folder}/etc/nftables.conf
+        nft add table ip other; nft add chain ip other theirs
+        nft add chain ip nat KUBE-SERVICES
+        sh {folder}/off; nft list tables
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    left = {line for line in done.stdout.splitlines() if line.startswith("table ")}
+    assert left == {"table ip kube-proxy", "table ip nat", "table ip other"}, done.stdout
+    assert "ip nat of nftables.service is left until the next boot: others write into it (KUBE-SERVICES)" in done.stdout
+    told = machine.told()
+    at = told.index("--quiet disable --now nftables.service")
+    assert told[at - 1] == "daemon-reload" and told[at + 1 : at + 3] == ["[Service]", "ExecStop="]
+    assert "daemon-reload" in told[at:] and not list((folder / "run").iterdir())
 
 
 @pytest.mark.parametrize("name", ["firewall.sh", "firewall-off.sh", "data-disk.sh"])
