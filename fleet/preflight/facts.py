@@ -29,7 +29,8 @@ class Machine:
 
     `clock_ahead` in seconds before this machine's clock; `memory` in KiB; `cgroup` 1, 2 or 0 (not told);
     `nameservers` None without a resolv.conf; `modules` are those that are missing, or "unknown"; `urls` maps what was
-    asked for to why it did not answer ("" when it did); `own` are the keys of what we have installed.
+    asked for to why it did not answer ("" when it did); `own` are the keys of what we have installed; `gpus` counts
+    the cards, None where nobody asked, and `gpu_driver` is what their driver says of itself, "" where none is loaded.
     """
 
     host: str
@@ -63,6 +64,8 @@ class Machine:
     own: frozenset[str] = frozenset()
     remains: tuple[str, ...] = ()
     listening: tuple[Listening, ...] = ()
+    gpus: int | None = None
+    gpu_driver: str = ""
 
     @property
     def settled(self) -> bool:
@@ -79,6 +82,7 @@ def inquiry(tree: RenderedTree, host: Host, skip: Collection[str] = ()) -> bytes
         *(f"service\t{name}" for name in (*wants.TIME_SERVICES, *wants.FIREWALLS)),
         *(f"remains\t{pattern}" for pattern in wants.remains(tree, host)),
         *(f"url\t{url}" for url in wants.urls(tree, host) if "mirror" not in skip),
+        *(f"gpu\t{vendor}" for vendor in wants.gpus(host)),
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -94,7 +98,18 @@ def machine_from(host: str, lines: Lines, *, asked: float, now: float) -> Machin
         raise HostError(f"{host}: preflight: the answer is not understood ({error}); look at the host", host) from None
 
 
-_TEXTS = {"arch", "hostname", "kernel", "machine-id", "product-uuid", "selinux", "timezone", "generation", "cpus"}
+_TEXTS = {
+    "arch",
+    "hostname",
+    "kernel",
+    "machine-id",
+    "product-uuid",
+    "selinux",
+    "timezone",
+    "generation",
+    "cpus",
+    "gpu-driver",
+}
 _LISTS = {"swap", "readonly", "missing", "active", "address", "nameserver", "own", "remains"}
 _FLAGS = {"ufw", "resolver", "underway"}
 
@@ -123,7 +138,7 @@ def _machine(host: str, lines: Lines, asked: float, now: float) -> Machine:
                 case "slipway":
                     if rest != ["1"]:
                         raise ValueError("another version of the protocol")
-                case "time" | "memory" | "instances" | "watches" | "cgroup":
+                case "time" | "memory" | "instances" | "watches" | "cgroup" | "gpus":
                     numbers[word] = int(rest[0])
                 case "os":
                     system = (rest[0].strip("-"), rest[1].strip("-"))
@@ -169,6 +184,8 @@ def _machine(host: str, lines: Lines, asked: float, now: float) -> Machine:
         own=frozenset(lists["own"]),
         remains=tuple(sorted(set(lists["remains"]))),
         listening=listening_from(sockets),
+        gpus=numbers.get("gpus"),
+        gpu_driver=texts.get("gpu-driver", ""),
     )
 
 

@@ -10,6 +10,7 @@ from generator.spec.couplings_bridge import check_bridge
 from generator.spec.couplings_cloud import check_cloud_init
 from generator.spec.couplings_disks import check_disks
 from generator.spec.couplings_firewall import check_firewall, check_operators
+from generator.spec.couplings_gpu import check_gpus
 from generator.spec.couplings_hosts import check_hosts, check_systems
 from generator.spec.couplings_network import check_network
 from generator.spec.couplings_nodes import check_nodes
@@ -30,6 +31,7 @@ def check_fields(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> Non
     check_nodes(cluster, findings)
     check_firewall(spec, cluster, findings)
     check_disks(spec, cluster, findings)
+    check_gpus(cluster, findings)
     check_cloud_init(spec, cluster, findings)
     if supported:
         check_overrides(cluster, findings)
