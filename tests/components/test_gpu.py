@@ -12,8 +12,9 @@ from generator.components import containerd, gpu
 from generator.components.items import HostFile, HostPackage
 from generator.components.registry import COMPONENTS
 from generator.render.explain import explained
+from generator.render.levels import levels
 from generator.spec.model import Cluster, Taint
-from tests.components.clusters import cluster, of_pool, shared, text
+from tests.components.clusters import NamedMaterial, cluster, of_pool, shared, text
 
 
 def with_gpus(said: str = "", more: str = "", kubernetes: str = "1.32.0") -> Cluster:
@@ -113,3 +114,11 @@ def test_explain_says_that_the_pool_has_decided() -> None:
     (top, pool) = explained(made, "containerd.default_runtime_name", COMPONENTS)
     assert top.endswith("default_runtime_name = runc: component default")
     assert pool.startswith("in pool cards: ") and pool.endswith("default_runtime_name = nvidia: pool cards")
+
+
+def test_a_pool_with_gpus_has_a_folder_of_its_own_for_what_differs() -> None:
+    made = with_gpus()
+    found = levels(made, NamedMaterial(), [containerd.COMPONENT, gpu.COMPONENT])
+    assert containerd.CONFIG in found.pools["containerd", "cards"].items
+    assert containerd.CONFIG not in found.pools["containerd", "workers"].items
+    assert f"/etc/systemd/system/{containerd.UNIT}" not in found.pools["containerd", "cards"].items
