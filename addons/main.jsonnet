@@ -8,7 +8,13 @@ function(cluster) {
       nodes: cluster.nodes,
       anonymousPaths: cluster.anonymousPaths,
     },
+    runtimeClasses: {
+      gpuPools: cluster.gpuPools,
+    },
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
+  // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
+  [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
+    (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
 }

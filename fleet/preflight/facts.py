@@ -31,7 +31,8 @@ class Machine:
     `nameservers` None without a resolv.conf; `modules` are those that are missing, or "unknown"; `urls` maps what was
     asked for to why it did not answer ("" when it did); `unresolved` are the names of which it was asked and that it
     does not find; `own` are the keys of what we have installed, and `underway` says that more of ours is there than is
-    recorded: a run is in the middle, or our user-data has made the host.
+    recorded: a run is in the middle, or our user-data has made the host; `gpus` counts the cards, None where nobody
+    asked, and `gpu_driver` is what their driver says of itself, "" where none is loaded.
     """
 
     host: str
@@ -66,6 +67,8 @@ class Machine:
     own: frozenset[str] = frozenset()
     remains: tuple[str, ...] = ()
     listening: tuple[Listening, ...] = ()
+    gpus: int | None = None
+    gpu_driver: str = ""
 
     @property
     def settled(self) -> bool:
@@ -83,6 +86,7 @@ def inquiry(tree: RenderedTree, host: Host, skip: Collection[str] = ()) -> bytes
         *(f"name\t{name}" for name in wants.names(host) if "names" not in skip),
         *(f"remains\t{pattern}" for pattern in wants.remains(tree, host)),
         *(f"url\t{url}" for url in (*wants.urls(tree, host), *wants.sources(host)) if "mirror" not in skip),
+        *(f"gpu\t{vendor}" for vendor in wants.gpus(host)),
     ]
     return "".join(f"{line}\n" for line in lines).encode()
 
@@ -98,7 +102,18 @@ def machine_from(host: str, lines: Lines, *, asked: float, now: float) -> Machin
         raise HostError(f"{host}: preflight: the answer is not understood ({error}); look at the host", host) from None
 
 
-_TEXTS = {"arch", "hostname", "kernel", "machine-id", "product-uuid", "selinux", "timezone", "generation", "cpus"}
+_TEXTS = {
+    "arch",
+    "hostname",
+    "kernel",
+    "machine-id",
+    "product-uuid",
+    "selinux",
+    "timezone",
+    "generation",
+    "cpus",
+    "gpu-driver",
+}
 _LISTS = {"swap", "readonly", "missing", "active", "address", "nameserver", "unresolved", "own", "remains"}
 _FLAGS = {"ufw", "resolver", "underway"}
 
@@ -127,7 +142,7 @@ def _machine(host: str, lines: Lines, asked: float, now: float) -> Machine:
                 case "slipway":
                     if rest != ["1"]:
                         raise ValueError("another version of the protocol")
-                case "time" | "memory" | "instances" | "watches" | "cgroup":
+                case "time" | "memory" | "instances" | "watches" | "cgroup" | "gpus":
                     numbers[word] = int(rest[0])
                 case "os":
                     system = (rest[0].strip("-"), rest[1].strip("-"))
@@ -174,6 +189,8 @@ def _machine(host: str, lines: Lines, asked: float, now: float) -> Machine:
         own=frozenset(lists["own"]),
         remains=tuple(sorted(set(lists["remains"]))),
         listening=listening_from(sockets),
+        gpus=numbers.get("gpus"),
+        gpu_driver=texts.get("gpu-driver", ""),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from fleet.preflight import checks_between, checks_kernel, checks_network, checks_system
+from fleet.preflight import checks_between, checks_gpu, checks_kernel, checks_network, checks_system
 from fleet.preflight.finding import Finding
 from fleet.preflight.seen import Seen
 from generator.errors import WorkspaceError
@@ -40,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     Check("swap", "swap is off on nodes", checks_kernel.swap, eased=True),
     Check("cgroup", "the kubelet of this Kubernetes starts with the cgroup version", checks_kernel.cgroup),
     Check("modules", "the kernel has overlay, br_netfilter and nf_conntrack", checks_kernel.modules, eased=True),
+    Check("gpu", "hosts of a pool with GPUs have one, and its driver runs", checks_gpu.gpu, eased=True),
     Check("inotify", "there are enough inotify instances and watches", checks_kernel.inotify),
     Check("selinux", "SELinux does not enforce unnoticed", checks_kernel.selinux),
     Check("firewall", "no firewall of the distribution is active", checks_kernel.firewall),

@@ -55,6 +55,9 @@ _SOURCES = re.compile(r"^(?:URIs: |baseurl=)(.+)$", re.MULTILINE)
 _PROXY = re.compile(r"^(?:Acquire::https?::Proxy |proxy=(?!_none_))", re.MULTILINE)
 _WHERE = re.compile(r"^Where=(.+)$", re.MULTILINE)
 _SERVER = re.compile(r"^\s*server: (\S+)$", re.MULTILINE)
+GPU = "gpu"
+"""The component that hosts with GPUs have."""
+GPU_TOOLKIT = "nvidia-container-toolkit"
 
 
 def programs(tree: RenderedTree, host: Host) -> tuple[str, ...]:
@@ -91,6 +94,17 @@ def mounts(host: Host) -> tuple[PurePosixPath, ...]:
 def modules(host: Host) -> tuple[str, ...]:
     """Return the kernel modules without which the host cannot be a node."""
     return MODULES if host.node else ()
+
+
+def gpus(host: Host) -> tuple[str, ...]:
+    """Return the vendors of the GPUs that the host is to have."""
+    return ("nvidia",) if any(item.component == GPU for item in host.items) else ()
+
+
+def gpu_driver_packages(host: Host) -> tuple[str, ...]:
+    """Return the packages that are to bring the driver of its GPUs, none where it comes some other way."""
+    packages = (item.name for item in host.items if item.component == GPU and item.kind == "package")
+    return tuple(name for name in packages if name != GPU_TOOLKIT)
 
 
 def etcd_data(tree: RenderedTree, host: Host) -> str:

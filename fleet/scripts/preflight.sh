@@ -1,6 +1,6 @@
 # Can this host become part of the cluster? Reads and changes nothing; what cannot be told is left out of the answer.
-# Input: program P | folder P | module M | service U | name N | remains PATTERN | url U
-programs='' folders='' modules='' services='' names='' remains='' urls=''
+# Input: program P | folder P | module M | service U | name N | remains PATTERN | url U | gpu VENDOR
+programs='' folders='' modules='' services='' names='' remains='' urls='' gpus=''
 asked=$(cat)
 IFS=$NL
 for line in $asked; do
@@ -13,6 +13,7 @@ for line in $asked; do
     name) names=$names$value$NL ;;
     remains) remains=$remains$value$NL ;;
     url) urls=$urls$value$NL ;;
+    gpu) gpus=$gpus$value$NL ;;
     *) fail "the question is not understood: $line" ;;
     esac
 done
@@ -54,6 +55,23 @@ say_module() {
     *"/$1.ko"*) ;;
     *) say module "$1" missing ;;
     esac
+}
+
+# How many graphics cards of the vendor $1 are on the PCI bus, and what its driver says of itself.
+say_gpu() {
+    [ "$1" = nvidia ] && [ -d "$ROOT/sys/bus/pci/devices" ] || return 0
+    number=0
+    set +f
+    for card in "$ROOT"/sys/bus/pci/devices/*; do
+        if [ ! -r "$card/vendor" ] || [ ! -r "$card/class" ]; then continue; fi
+        read -r maker <"$card/vendor"
+        read -r class <"$card/class"
+        # Base class 03 is display controllers, with those that have no display among them (PCI Code and ID Assignment).
+        case $maker:$class in 0x10de:0x03*) number=$((number + 1)) ;; esac
+    done
+    set -f
+    say gpus "$number"
+    say_first gpu-driver /proc/driver/nvidia/version
 }
 
 say slipway 1
@@ -123,6 +141,8 @@ fi
 filesystems=$(cat "$ROOT/proc/filesystems" 2>/dev/null)
 known_modules=$(cat "$ROOT/lib/modules/$kernel/modules.builtin" "$ROOT/lib/modules/$kernel/modules.dep" 2>/dev/null)
 for name in $modules; do say_module "$name"; done
+
+for vendor in $gpus; do say_gpu "$vendor"; done
 
 # The addresses of the host, from the kernel's own tables.
 last=''

@@ -118,7 +118,11 @@ def _ports(tree: RenderedTree, host: Host, facts: HostFacts) -> Iterator[Finding
         yield Finding("port", text, host.name, ", ".join(detail), "warning" if harmless else "finding")
     units = {unit.name: unit.component for unit in host.units()}
     for one in facts.listening:
-        lines = [port for port in table if port.holds(one.port) and not port.may_be_shut and port.component != "sshd"]
+        lines = [
+            port
+            for port in table
+            if port.holds(one.port) and port.is_tcp and not port.may_be_shut and port.component != "sshd"
+        ]
         if lines and one.unit and units.get(one.unit) not in {port.component for port in lines}:
             text = f"{one.holder} holds port {one.port}, which belongs to {lines[0].component}"
             yield Finding("port", text, host.name, f"pid {one.pid}")

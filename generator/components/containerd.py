@@ -19,8 +19,10 @@ from generator.components.items import (
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.errors import RenderError
+from generator.formats.merge import Layer
 from generator.formats.toml_text import toml_text
 from generator.formats.yaml_text import yaml_text
+from generator.spec.gpu import NVIDIA_RUNTIME
 from generator.spec.layout import CNI_BIN_DIR, CNI_CONF_DIR, CONTAINERD_SOCKET, LINK_DIR, SYSTEMD_DIR, binary_dir
 from generator.spec.model import Cluster, Pool
 from generator.spec.sections import Registry
@@ -61,7 +63,11 @@ class Containerd:
     def settings(self, view: View) -> Settings:
         """Return the flags, the unit, and config.toml in the format of the version."""
         return resolved(
-            view.overrides(NAME), flags={"config": CONFIG}, unit=_unit(view.cluster), config=_config(view.cluster)
+            view.overrides(NAME),
+            flags={"config": CONFIG},
+            unit=_unit(view.cluster),
+            config=_config(view.cluster),
+            table=None if view.pool is None else _gpu_layer(view.cluster, view.pool),
         )
 
     def shared(self, view: View) -> Iterator[HostItem]:
@@ -142,8 +148,7 @@ def _config(cluster: Cluster) -> dict[str, Any]:
     runtime, version = cluster.runtime, cluster.versions.containerd
     runc = {
         "runtime_type": "io.containerd.runc.v2",
-        # The same driver as the kubelet's, or the two account for pods in different trees.
-        "options": {"SystemdCgroup": runtime.cgroup_driver == "systemd"},
+        "options": {"SystemdCgroup": _systemd_cgroup(cluster)},
     }
     containers = {"default_runtime_name": "runc", "runtimes": {"runc": runc}}
     stream = {"stream_server_address": STREAM_ADDRESS, "stream_server_port": STREAM_PORT}
@@ -171,6 +176,28 @@ def _config(cluster: Cluster) -> dict[str, Any]:
             _RUNTIME: {"cni": cni, "containerd": containers},
         }
     return {"version": config_version(version), "root": cluster.directories.containerd, "plugins": plugins}
+
+
+def _gpu_layer(cluster: Cluster, pool: Pool) -> Layer | None:
+    """Return what nodes with GPUs add: a runtime that is runc behind a program which puts the GPUs into the container.
+
+    It is what `nvidia-ctk runtime configure --runtime=containerd` writes; the program finds runc on the PATH.
+    """
+    if pool.gpu is None:
+        return None
+    options = {"BinaryName": "/usr/bin/nvidia-container-runtime", "SystemdCgroup": _systemd_cgroup(cluster)}
+    containers: dict[str, Any] = {
+        "runtimes": {NVIDIA_RUNTIME: {"runtime_type": "io.containerd.runc.v2", "options": options}}
+    }
+    if pool.gpu.default_runtime:
+        containers["default_runtime_name"] = NVIDIA_RUNTIME
+    plugin = _GRPC if config_version(cluster.versions.containerd) == 2 else _RUNTIME
+    return Layer(f"pool {pool.name}", {"config": {"plugins": {plugin: {"containerd": containers}}}})
+
+
+def _systemd_cgroup(cluster: Cluster) -> bool:
+    """Return whether systemd makes the cgroups: as the kubelet does, or the two account for pods in different trees."""
+    return cluster.runtime.cgroup_driver == "systemd"
 
 
 def _unit(cluster: Cluster) -> UnitSections:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from generator.formats.nft import Accept, AddressSet, block
 from generator.spec.layout import ENV_DIR
 from generator.spec.model import Cluster, Host, Pool
-from generator.spec.ports import VRRP, Listener, listeners, node_ports, own_listeners
+from generator.spec.ports import VRRP, Listener, listeners, listens_otherwise, node_ports, own_listeners
 
 TABLE = "inet slipway"
 RULES = f"{ENV_DIR}/firewall.nft"
@@ -118,12 +118,12 @@ def ways(cluster: Cluster, pool: Pool) -> Mapping[str, str]:
 
 
 def own_text(cluster: Cluster, host: Host) -> str:
-    """Return what one host opens beside its pool, for overrides of its own and its own ssh port; "" for nothing.
+    """Return what one host opens beside its pool, for overrides, time that it serves and its ssh port; "" for nothing.
 
     The port that it uses no longer stays open to the same callers; nobody listens there.
     """
     usual = set(listeners(cluster, host.pool))
-    own = [one for one in listeners(cluster, host.pool, host) if one not in usual] if host.components else []
+    own = [one for one in listeners(cluster, host.pool, host) if one not in usual] if listens_otherwise(host) else []
     rules = [_rule(cluster, one) for one in _by_port(own)]
     if host.ssh.port != cluster.ssh.port:
         rules.append(_ssh(cluster, host.ssh.port))

@@ -1,8 +1,9 @@
 """Where apt and dnf get packages from, by which way, and whose keys they trust.
 
 Every source names the key that signs it: Signed-By for apt (apt's sources.list(5)), gpgkey with gpgcheck=1 for dnf
-(dnf.conf(5)). Where the spec's sources stand in for the host's own, those stay as they are and are passed over: apt and
-dnf are told of another folder. All of this is in place before the first package is installed.
+(dnf.conf(5)), or with repo_gpgcheck=1 where the key signs the metadata alone, as NVIDIA's does
+(NVIDIA/nvidia-docker#956). Where the spec's sources stand in for the host's own, those stay as they are and are passed
+over: apt and dnf are told of another folder. All of this is in place before the first package is installed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _apt(sources: list[PackageSource], system: System) -> Iterator[HostItem]:
             "Types: deb",
             f"URIs: {' '.join(source.uris)}",
             f"Suites: {' '.join(source.suites)}",
-            f"Components: {' '.join(source.components)}",
+            *([f"Components: {' '.join(source.components)}"] if source.components else []),
             f"Signed-By: {_key(source)}",
         ]
         yield HostFile(f"{folder}/slipway-{source.name}.sources", "\n".join(lines) + "\n", NAME, PHASE)
@@ -83,7 +84,8 @@ def _dnf(sources: list[PackageSource], system: System) -> Iterator[HostItem]:
             f"name={source.name}",
             f"baseurl={source.uris[0]}",
             "enabled=1",
-            "gpgcheck=1",
+            # Where only the metadata are signed, those vouch for each package by its digest.
+            *(["gpgcheck=1"] if source.signed == "packages" else ["gpgcheck=0", "repo_gpgcheck=1"]),
             f"gpgkey=file://{_key(source)}",
         ]
         if system.proxy and _host_of(source.uris[0]) in system.proxy.no_proxy:

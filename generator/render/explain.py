@@ -133,7 +133,7 @@ def _value(settings: Settings, path: tuple[str, ...]) -> tuple[bool, Any]:
 
 def _overriding_views(cluster: Cluster, material: RequestMaterial, component: Component) -> Iterator[tuple[str, View]]:
     for pool in cluster.pools.values():
-        if component.name in pool.components and component.runs_on(cluster, pool):
+        if (component.name in pool.components or pool.gpu is not None) and component.runs_on(cluster, pool):
             yield f"pool {pool.name}", View(cluster, material, pool)
     for host in cluster.hosts:
         if component.name in host.components and component.runs_on(cluster, host.pool):

@@ -2,8 +2,8 @@
 
 The shared folder follows from defaults, minor and cluster alone. A pool's folder holds what the component says of
 pools, and of the shared items those that differ under the pool's overrides; a host's folder likewise. A component is
-asked again only at levels that override it or have settings of the system of their own, so a thousand hosts without
-such cost one answer.
+asked again only at levels that override it, have settings of the system of their own or GPUs, so a thousand hosts
+without such cost one answer.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class _Evaluation:
         result: dict[str, Items] = {}
         for component in self._running[pool.name]:
             base = shared[component.name]
-            same = component.name not in pool.components and pool.system == self._cluster.system
+            same = component.name not in pool.components and pool.system == self._cluster.system and pool.gpu is None
             mine = base if same else _keyed(where, component, component.shared(view))
             everything = _joined(where, component.name, mine, _keyed(where, component, component.pool(view)))
             folders[component.name] = _difference(base, everything)

@@ -25,6 +25,7 @@ SET_LABEL = "slipway.io/set"
 KIND_ORDER = (
     "CustomResourceDefinition",
     "PriorityClass",
+    "RuntimeClass",
     "Namespace",
     "ServiceAccount",
     "ClusterRole",
@@ -60,6 +61,11 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         "networkPlugin": network.plugin,
         "anonymousPaths": list(cluster.api.anonymous_paths),
         "nodes": {host.node_name: node_line(host) for host in cluster.nodes},
+        "gpuPools": [
+            {"vendor": pool.gpu.vendor, "defaultRuntime": pool.gpu.default_runtime, "taint": pool.gpu.taint}
+            for _, pool in sorted(cluster.pools.items())
+            if pool.gpu is not None
+        ],
     }
 
 

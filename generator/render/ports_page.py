@@ -8,13 +8,15 @@ from typing import Any
 from generator.render.flow import flow
 from generator.render.inventory import HEADER
 from generator.spec.model import Cluster, Host, Pool
-from generator.spec.ports import Listener, listeners, node_ports, own_listeners
+from generator.spec.ports import Listener, listeners, listens_otherwise, node_ports, own_listeners
 
 PORTS_FILE = "ports.yaml"
 
 _WORDS = """\
-# listens: on loopback, on the host's own address, or on any. from: the host itself, hosts with a role, the operator, or
-# anyone. ssh is each host's own ssh port (inventory.yaml). Of a range any port may be open, the others all are.
+# listens: on loopback, on the host's own address, on the virtual address alone, or on any. from: the host itself, hosts
+# with a role (etcd, control-plane, load-balancer), all hosts of the cluster (nodes), pods, the operator, ranges of
+# addresses, or anyone. ssh is each host's own ssh port (inventory.yaml); vrrp is a protocol without ports. Of a range
+# any port may be open, and what the spec lists itself (component yours) need not be; the others all are.
 """
 
 
@@ -32,9 +34,9 @@ def ports_text(cluster: Cluster, pools: Collection[str]) -> str:
 
 
 def own_ports(cluster: Cluster) -> Iterator[tuple[str, bytes]]:
-    """Yield hosts/<host>/ports.yaml for each host whose overrides make it listen otherwise than its pool."""
+    """Yield hosts/<host>/ports.yaml for each host that listens otherwise than its pool, by overrides or for time."""
     for host in cluster.hosts:
-        own = listeners(cluster, host.pool, host) if host.components else ()
+        own = listeners(cluster, host.pool, host) if listens_otherwise(host) else ()
         if own and own != listeners(cluster, host.pool):
             yield f"hosts/{host.name}/{PORTS_FILE}", _own_text(cluster, host, own).encode()
 

@@ -15,6 +15,7 @@ from generator.spec.couplings_bridge import check_bridge
 from generator.spec.couplings_cloud import check_cloud_init
 from generator.spec.couplings_disks import check_disks
 from generator.spec.couplings_firewall import check_firewall, check_operators
+from generator.spec.couplings_gpu import check_gpus
 from generator.spec.couplings_hosts import check_hosts, check_systems
 from generator.spec.couplings_network import check_network
 from generator.spec.couplings_nodes import check_nodes
@@ -52,6 +53,7 @@ GROUPS: tuple[Group, ...] = (
     Group("labels, taints and other settings of nodes", _of_model(check_nodes)),
     Group("who may reach which port", check_firewall),
     Group("data disks", check_disks),
+    Group("GPUs", _of_model(check_gpus)),
     Group("user-data and its logins", check_cloud_init),
     Group("overrides of flags, units and configuration", _of_model(check_overrides), needs="a known version"),
     Group("hosts, addresses, roles, zones, ports", _of_model(check_hosts), needs="every host"),

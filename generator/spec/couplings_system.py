@@ -179,6 +179,7 @@ def check_system(cluster: Cluster, findings: Findings) -> None:
                     told.add((at, what))
                     findings.fault(at, what, rule.todo)
     _foreign_sources(cluster, findings)
+    _askers_shut_out(cluster, findings)
 
 
 def _levels(cluster: Cluster, findings: Findings) -> Iterator[tuple[Path, Level]]:
@@ -219,4 +220,31 @@ def _foreign_sources(cluster: Cluster, findings: Findings) -> None:
                 at,
                 f"{name} is a source for {manager}, and none of {systems} has it",
                 "write the other kind, or move it",
+            )
+
+
+def _askers_shut_out(cluster: Cluster, findings: Findings) -> None:
+    # chrony answers nobody else, and a managed firewall lets in nobody else.
+    for server in cluster.hosts:
+        time = server.system.time
+        if not time.serves or not time.allow:
+            continue
+        ranges = [ipaddress.ip_network(one) for one in time.allow]
+        family = ipaddress.ip_address(server.address).version
+        left_out = []
+        for host in cluster.hosts:
+            asks = host.system.time.mode == "own" and not host.system.time.serves
+            if not asks or server.name not in host.system.time.own:
+                continue
+            own = [one for one in map(ipaddress.ip_address, host.addresses) if one.version == family]
+            if own and not any(one in network for one in own for network in ranges):
+                left_out.append(host.name)
+        if left_out:
+            more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+            path = (*findings.host_paths[server.name], "system")
+            level = Level(cluster, server.pool, server.system, server)
+            findings.fault(
+                _written_at(("time", "allow"), path, level, findings),
+                f"does not hold {', '.join(left_out[:3])}{more}, to whom {server.name} is to give the time",
+                "add the range of these hosts, such as 10.0.0.0/16",
             )

@@ -31,6 +31,7 @@ _SAMPLES = {
     "key": "dedicated",
     "effect": "NoSchedule",
     "role": "control-plane",
+    "vendor": "nvidia",
     "virtualRouterId": "51",
     "priorities": "{cp1: 150}",
     "port": "9100",

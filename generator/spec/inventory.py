@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from generator.spec.cloud_init import cloud_init
 from generator.spec.faults import Findings
+from generator.spec.gpu import Gpu
 from generator.spec.model import ExtraFile, Host, Jump, Override, Pool, Ssh, Taint
+from generator.spec.node_marks import node_taints, role_labels
 from generator.spec.overriding import files, overrides
 from generator.spec.ranges import Pattern, RangeFault, pattern
 from generator.spec.scalars import is_subdomain
@@ -16,7 +18,7 @@ from generator.spec.scalars_network import canonical_address
 from generator.spec.schema import ClusterSpec
 from generator.spec.schema_disks import DiskSpec
 from generator.spec.schema_firewall import ListenerSpec
-from generator.spec.schema_pools import HostSpec, JumpSpec, PoolSpec
+from generator.spec.schema_pools import GpuSpec, HostSpec, JumpSpec, PoolSpec
 from generator.spec.schema_system import SystemSpec
 from generator.spec.sections import Disk, OwnListener
 from generator.spec.sections_system import System
@@ -24,9 +26,6 @@ from generator.spec.structure import suggestion
 from generator.spec.system_layers import serving, system_of
 from generator.spec.yaml_source import Path
 
-CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
-MASTER_LABEL = "node-role.kubernetes.io/master"
-WORKER_LABEL = "node-role.kubernetes.io/worker"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 
@@ -172,27 +171,16 @@ def _pool(
     findings: Findings,
 ) -> Pool:
     roles = frozenset(pool.roles)
-    labels: dict[str, str] = {}
-    if "control-plane" in roles:
-        labels[CONTROL_PLANE_LABEL] = ""
-        if minor < (1, 24):
-            labels[MASTER_LABEL] = ""
-    if "worker" in roles:
-        labels[WORKER_LABEL] = ""
-    if pool.taints is not None:
-        taints = tuple(Taint(taint.key, taint.value, taint.effect) for taint in pool.taints)
-    elif "control-plane" in roles and "worker" not in roles:
-        taints = control_plane_taints(minor)
-    else:
-        taints = ()
+    gpu = _gpu(pool.gpu)
+    written = None if pool.taints is None else [Taint(one.key, one.value, one.effect) for one in pool.taints]
     path: Path = ("pools", name)
     return Pool(
         name=name,
         roles=roles,
         os=pool.os,
         arch=pool.arch,
-        labels=dict(sorted({**labels, **pool.labels}.items())),
-        taints=tuple(sorted(set(taints), key=str)),
+        labels=dict(sorted({**role_labels(roles, minor, gpu), **pool.labels}.items())),
+        taints=tuple(sorted(set(node_taints(roles, minor, written, gpu)), key=str)),
         max_unavailable=pool.max_unavailable,
         components=overrides(pool.components, (*path, "components"), findings),
         files=files(pool.files, (*path, "files"), findings),
@@ -200,7 +188,15 @@ def _pool(
         disks=_disks(pool.disks),
         system=system,
         cloud_init=cloud_init(spec.cloud_init, pool.cloud_init),
+        gpu=gpu,
     )
+
+
+def _gpu(written: GpuSpec | None) -> Gpu | None:
+    if written is None:
+        return None
+    packages = tuple(sorted(set(written.driver_packages)))
+    return Gpu(written.vendor, written.default_runtime, written.taint, packages)
 
 
 def _listeners(shared: list[ListenerSpec], own: list[ListenerSpec]) -> tuple[OwnListener, ...]:
@@ -215,16 +211,6 @@ def _listeners(shared: list[ListenerSpec], own: list[ListenerSpec]) -> tuple[Own
 def _disks(written: list[DiskSpec]) -> tuple[Disk, ...]:
     disks = [Disk(one.device, one.file_system, one.mount, tuple(sorted(set(one.holds)))) for one in written]
     return tuple(sorted(disks, key=lambda disk: disk.mount))
-
-
-def control_plane_taints(minor: tuple[int, int]) -> tuple[Taint, ...]:
-    """Return the taints of control-plane nodes as kubeadm sets them.
-
-    Below 1.24 the key ends in master, in 1.24 both keys are set, from 1.25 on only control-plane (kubernetes pull
-    request 110095 and the release notes of 1.24).
-    """
-    keys = ([MASTER_LABEL] if minor < (1, 25) else []) + ([CONTROL_PLANE_LABEL] if minor >= (1, 24) else [])
-    return tuple(Taint(key, "", "NoSchedule") for key in keys)
 
 
 def hosts(spec: ClusterSpec, found: list[Machine], known_pools: Mapping[str, Pool], findings: Findings) -> list[Host]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from generator.spec.gpu import Gpu
 from generator.spec.sections import (
     Api,
     Artifacts,
@@ -104,7 +105,7 @@ class Ssh:
 class Pool:
     """How its hosts are run; `max_unavailable` as written ("10%" or "1"). `listeners` has the cluster's own too.
 
-    `cloud_init` is None without user-data.
+    `cloud_init` is None without user-data, `gpu` without GPUs.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Pool:
     disks: tuple[Disk, ...] = ()
     system: System = field(default_factory=System)
     cloud_init: CloudInit | None = None
+    gpu: Gpu | None = None
 
     @property
     def is_node(self) -> bool:

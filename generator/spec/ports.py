@@ -21,6 +21,7 @@ KUBELET_HEALTH = 10248
 PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
+TIME = 123
 
 VRRP = "vrrp"
 """The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
@@ -84,7 +85,12 @@ def listeners(cluster: Cluster, pool: Pool, host: Host | None = None) -> tuple[L
     Overrides that move a port or open it to others are followed: bind-address of controller manager and scheduler, and
     the address and port fields of kubelet, kube-proxy and, in 1.20 and 1.21, the scheduler.
     """
-    return tuple(_listeners(cluster, _Overrides(cluster, pool, host), pool))
+    return (*_listeners(cluster, _Overrides(cluster, pool, host), pool), *(_time(host) if host is not None else ()))
+
+
+def listens_otherwise(host: Host) -> bool:
+    """Return whether the ports of a host may be others than those of its pool, so that it must be asked by itself."""
+    return bool(host.components) or host.system.time.serves
 
 
 def meet(one: Listener, other: Listener) -> bool:
@@ -143,6 +149,12 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         peers: Caller = "control-plane" if api.vip is not None and api.vip.role == "control-plane" else "load-balancer"
         purpose = "who carries the virtual address (IP protocol 112)"
         yield Listener(0, "endpoint-vip", purpose, (), ("address",), (peers,), VRRP)
+
+
+def _time(host: Host) -> Iterator[Listener]:
+    """Yield the port of a host that serves time: whom chrony answers stands in its configuration, and here."""
+    if host.system.time.serves:
+        yield Listener(TIME, "time-sync", "time (NTP)", (), ("any",), (), "udp", sources=host.system.time.allow)
 
 
 def _node_listeners(values: _Overrides) -> Iterator[Listener]:

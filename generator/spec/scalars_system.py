@@ -91,6 +91,10 @@ def _apt_word(text: str) -> str:
     raise complaint(f"{text!r} is no suite or component", "write one word, like bookworm or main")
 
 
+def _apt_suite(text: str) -> str:
+    return text if text in {"/", "./"} else _apt_word(text)
+
+
 def _size(text: str) -> str:
     if _SIZE.fullmatch(text):
         return text
@@ -125,6 +129,7 @@ PackageName = Annotated[str, AfterValidator(_package)]
 ModuleName = Annotated[str, AfterValidator(_module)]
 ModuleOptions = Annotated[str, AfterValidator(_module_options)]
 AptWord = Annotated[str, AfterValidator(_apt_word)]
+AptSuite = Annotated[str, AfterValidator(_apt_suite)]
 JournalSize = Annotated[str, AfterValidator(_size)]
 JournalAge = Annotated[str, AfterValidator(_age)]
 HostsRecords = dict[

@@ -9,6 +9,7 @@ from pydantic import Field
 from generator.spec.model import Role
 from generator.spec.scalars import AbsolutePath, DnsLabel, Mode, RelativePath, Texts, Unavailable, UnitName, UserName
 from generator.spec.scalars_network import Endpoint, Port
+from generator.spec.scalars_system import PackageName
 from generator.spec.schema_base import Section
 from generator.spec.schema_cloud import PoolCloudInitSpec
 from generator.spec.schema_disks import DiskSpec
@@ -51,6 +52,19 @@ class TaintSpec(Section):
     key: str = Field(description="Key of the taint, such as dedicated.")
     value: str = Field("", description="Value of the taint; may be empty.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="What the taint does to pods.")
+
+
+class GpuSpec(Section):
+    """GPUs in the hosts of a pool."""
+
+    vendor: Literal["nvidia"] = Field(description="Whose they are; only nvidia is known.")
+    default_runtime: bool = Field(
+        False, description="Whether every container runs under nvidia's runtime, or only pods of RuntimeClass nvidia."
+    )
+    taint: bool = Field(True, description="Whether the nodes carry nvidia.com/gpu:NoSchedule, which keeps others off.")
+    driver_packages: list[PackageName] = Field(
+        [], description="Packages that bring the driver; without, it is there already or comes some other way."
+    )
 
 
 class JumpSpec(Section):
@@ -96,6 +110,7 @@ class PoolSpec(Section):
     listeners: list[ListenerSpec] = Field(
         [], description="Ports of your own on hosts of this pool, beside the cluster's; of one port this line counts."
     )
+    gpu: GpuSpec | None = Field(None, description="GPUs that every host of this pool has; without, nothing is done.")
     disks: list[DiskSpec] = Field([], description="Data disks that every host of this pool has.")
     system: SystemSpec = Field(SystemSpec(), description="What its hosts are set to, over the cluster's.")
     cloud_init: PoolCloudInitSpec | None = Field(

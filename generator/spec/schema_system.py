@@ -13,6 +13,7 @@ from pydantic import Field
 from generator.spec.scalars import DnsLabel, RelativePath
 from generator.spec.scalars_network import Cidr, Endpoint, Url
 from generator.spec.scalars_system import (
+    AptSuite,
     AptWord,
     HostsRecords,
     JournalAge,
@@ -83,14 +84,19 @@ class AptSpec(Section):
     """A source for apt."""
 
     uris: list[Url] = Field(min_length=1, description="Base URLs of the archive.")
-    suites: list[AptWord] = Field(min_length=1, description="Suites, such as bookworm.")
-    components: list[AptWord] = Field(["main"], min_length=1, description="Components.")
+    suites: list[AptSuite] = Field(
+        min_length=1, description="Suites, such as bookworm; one that ends with / is the path of a flat archive."
+    )
+    components: list[AptWord] = Field(["main"], min_length=1, description="Components; a flat archive has none.")
 
 
 class DnfSpec(Section):
     """A source for dnf."""
 
     base_url: Url = Field(alias="baseURL", description="Base URL of the repository; $basearch and the like are kept.")
+    signed: Literal["packages", "metadata"] = Field(
+        "packages", description="What the key signs: each package, or the repository's metadata, which hold their sums."
+    )
 
 
 class PackageSourceSpec(Section):

@@ -62,7 +62,8 @@ class Packages:
 class PackageSource:
     """One source; `family` is that of `Pool.os_family`, `key` the text of the public key.
 
-    `uris` has one entry for dnf; `suites` and `components` are apt's and empty for dnf.
+    `uris` has one entry for dnf; `suites` and `components` are apt's and empty for dnf, `components` also for a flat
+    archive. `signed` is dnf's: "packages", or "metadata" where the key signs only those.
     """
 
     name: str
@@ -71,6 +72,7 @@ class PackageSource:
     suites: tuple[str, ...]
     components: tuple[str, ...]
     key: str
+    signed: str = "packages"
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,9 +139,17 @@ def _sources(
             continue
         if one.apt is not None:
             apt = one.apt
+            flat = [suite for suite in apt.suites if suite.endswith("/")]
+            if flat and (len(flat) < len(apt.suites) or "components" in apt.model_fields_set):
+                # sources.list(5): with an exact path the components must be omitted.
+                what = f"{flat[0]} is the path of a flat archive, which has no other suites and no components"
+                findings.fault((*at, "apt"), what, "take those out, or the / at its end")
+                continue
             found[one.name, "debian"] = PackageSource(
-                one.name, "debian", tuple(apt.uris), tuple(apt.suites), tuple(apt.components), key
+                one.name, "debian", tuple(apt.uris), tuple(apt.suites), () if flat else tuple(apt.components), key
             )
         if one.dnf is not None:
-            found[one.name, "redhat"] = PackageSource(one.name, "redhat", (one.dnf.base_url,), (), (), key)
+            found[one.name, "redhat"] = PackageSource(
+                one.name, "redhat", (one.dnf.base_url,), (), (), key, one.dnf.signed
+            )
     return tuple(found[name] for name in sorted(found))

@@ -81,8 +81,9 @@ def keyed(items: Iterable[HostItem]) -> dict[str, HostItem]:
     return {item_key(item): item for item in items}
 
 
-def shared(component: Component, cluster: Cluster) -> dict[str, HostItem]:
-    return keyed(component.shared(View(cluster, NamedMaterial())))
+def shared(component: Component, cluster: Cluster, pool: str = "") -> dict[str, HostItem]:
+    """Return what is shared, or what one pool has of it where it differs there."""
+    return keyed(component.shared(View(cluster, NamedMaterial(), cluster.pools[pool] if pool else None)))
 
 
 def of_pool(component: Component, cluster: Cluster, name: str) -> dict[str, HostItem]:

@@ -176,6 +176,18 @@ def test_a_host_of_its_own_ways_has_a_file_of_its_own() -> None:
     assert of_host(COMPONENT, made, "worker1") == {}
 
 
+def test_a_host_that_serves_time_lets_in_whom_it_answers() -> None:
+    time = "system: {time: {mode: own, servers: [ntp.example.net], own: [cp1], allow: [10.0.0.0/23]}}\n"
+    made = managed(time)
+    assert text(of_host(COMPONENT, made, "cp1"), OWN) == (
+        'udp dport 123 ip saddr { 10.0.0.0/23 } accept comment "time-sync: time (NTP)"\n'
+    )
+    for host in made.hosts:
+        let_in = {who for who, address in callers(made).items() if Rules(made, host).let_in(address, "udp", 123)}
+        asking = {one.name for one in made.hosts} if host.name == "cp1" else set()
+        assert let_in == asking, host.name
+
+
 def test_a_pod_network_that_tunnels_by_protocol_is_let_in_from_nodes() -> None:
     made = cluster(more="firewall: {mode: managed, operators: [10.1.0.0/24], nodeProtocols: [ipip]}")
     rule = 'meta l4proto 4 ip saddr @nodes4 accept comment "ipip between nodes"'

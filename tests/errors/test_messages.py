@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from generator.spec.operating_systems import ENDED
 from tests.errors.cases import FOLDER, faults, message
 
 ART4_REMOVED = {
@@ -43,3 +44,9 @@ def test_settings_of_an_older_api_server_name_version_and_replacement(what: str,
     assert len(lines) == 1
     assert f" {version} " in lines[0] or f"Kubernetes {version}" in lines[0]
     assert re.search(r"; (take it out|use)\b", lines[0])
+
+
+@pytest.mark.parametrize("system", ENDED)
+def test_every_ended_system_is_refused_with_its_reason_and_the_way_up(system: str) -> None:
+    (line,) = (line for line in message("ended-systems").splitlines() if f": {system} has ended" in line)
+    assert line.endswith(f": {system} has ended: it gets no fixes any more; {ENDED[system]}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleet.ports import table_of
+from fleet.status.listening import missing
 from fleet.tree import load
 from generator.errors import StaleTreeError
 from generator.render.ports_page import own_ports, ports_text
@@ -43,6 +45,20 @@ def test_each_host_has_the_ports_of_its_pool_and_its_own_way_in(tmp_path: Path) 
     assert first[2379].scopes == {"loopback", "address"} and first[2379].callers == {"control-plane", "etcd"}
     assert first[30000].holds(32767) and not first[30000].holds(32768) and first[30000].may_be_shut
     assert not first[2379].may_be_shut
+
+
+def test_a_host_that_serves_time_has_a_table_of_its_own() -> None:
+    time = {"mode": "own", "servers": ["ntp.example.net"], "own": ["n1"], "allow": ["10.0.0.0/24"]}
+    cluster = loaded(
+        pools={"all": {"roles": ["etcd", "control-plane", "worker"]}, "more": {"roles": ["worker"]}},
+        hosts={"n1": {"pool": "all", "address": "10.0.0.1"}, "n2": {"pool": "more", "address": "10.0.0.2"}},
+        system={"time": time},
+    )
+    ((path, content),) = own_ports(cluster)
+    (found,) = (one for one in table_of(yaml.safe_load(content)["ports"], 22) if one.first == 123)
+    assert path == "hosts/n1/ports.yaml" and found.callers == {"10.0.0.0/24"}
+    # It is a line of UDP, so TCP on that port is a stranger's, and a shut one is not missed.
+    assert not found.is_tcp and missing((found,), [], "10.0.0.1") == ()
 
 
 def test_vrrp_is_no_port_that_must_be_open(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ FAULTS: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("cgroup", WORKER, {"cgroup": 1}, "error", "cgroup v1, with which a kubelet of 1.36 does not start"),
     ("modules", WORKER, {"modules": {"br_netfilter": "missing"}}, "error", "its kernel has no br_netfilter"),
     ("modules", WORKER, {"modules": {"overlay": "unknown"}}, "warning", "nothing there tells whether its kernel has"),
+    ("gpu", WORKER, {"gpus": 0}, "error", "no NVIDIA card is on its PCI bus"),
+    ("gpu", WORKER, {"gpus": 2}, "error", "NVIDIA's driver is not loaded"),
     ("selinux", WORKER, {"selinux": "enforcing"}, "warning", "SELinux is enforcing"),
     ("firewall", WORKER, {"active": frozenset({"chronyd.service", "firewalld.service"})}, "warning",
      "a firewall of the distribution is active: firewalld"),
@@ -129,6 +131,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     (WORKER, {"readonly": frozenset({"/sys/fs/cgroup", "/mnt/cdrom"})}),
     (WORKER, {"active": frozenset({"chrony.service", "ufw.service"})}),
     (WORKER, {"clock_ahead": 4.0}),
+    (WORKER, {"gpus": 1, "gpu_driver": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.133.20"}),
     (WORKER, {"timezone": "UTC"}),
     (WORKER, {"resolves_itself": None, "nameservers": None, "addresses": frozenset(), "cpus": None, "memory": None}),
     # Another address than ours, and a port that is none of ours.
@@ -351,3 +354,21 @@ def test_a_time_zone_that_the_apply_sets_is_left_to_it(tmp_path: Path) -> None:
     machines = {name: replace(machine, generation="1") for name, machine in machines.items()}
     (one,) = checks_between.timezone(Seen(found, hosts, machines))
     assert "set-timezone" in one.todo
+
+
+def test_a_driver_that_the_spec_brings_may_be_missing_before_the_first_apply() -> None:
+    plain = tree()
+    host = plain.hosts[WORKER]
+    rule, toolkit, driver = host.items[:3]
+    ours = (
+        replace(rule, kind="file", component=wants.GPU),
+        replace(toolkit, kind="package", name=wants.GPU_TOOLKIT, component=wants.GPU),
+        replace(driver, kind="package", name="nvidia-open", component=wants.GPU),
+    )
+    with_gpus = replace(host, items=(*host.items, *ours))
+    assert wants.gpus(host) == () and wants.gpus(with_gpus) == ("nvidia",)
+    assert wants.gpu_driver_packages(with_gpus) == ("nvidia-open",)
+    named = replace(plain, hosts={**plain.hosts, WORKER: with_gpus})
+    for generation, words in (("", "nothing: the apply installs its packages"), ("abc", "see `dmesg`")):
+        (one,) = found(replace(seen({WORKER: {"gpus": 1, "generation": generation}}), tree=named), "gpu")
+        assert (one.severity, one.detail) == ("warning", "nvidia-open") and words in one.todo

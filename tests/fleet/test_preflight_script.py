@@ -205,3 +205,21 @@ def test_a_check_that_is_left_out_asks_no_server() -> None:
     host = tree().hosts[HOST]
     assert b"url\thttps://mirror.example.net" in inquiry(tree(), host)
     assert b"url\t" not in inquiry(tree(), host, {"mirror"})
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_cards_are_counted_by_maker_and_class_where_the_host_is_to_have_some(shell: str, root: Path) -> None:
+    cards = {"0000:01:00.0": ("0x10de", "0x030200"), "0000:02:00.0": ("0x10de", "0x030000"),
+             "0000:01:00.1": ("0x10de", "0x040300"), "0000:03:00.0": ("0x1002", "0x030000")}  # fmt: skip
+    assert answer(asked(shell, root, ["gpu\tnvidia"])).gpus is None
+    for name, (vendor, kind) in cards.items():
+        card = root / "sys/bus/pci/devices" / name
+        card.mkdir(parents=True)
+        (card / "vendor").write_text(f"{vendor}\n")
+        (card / "class").write_text(f"{kind}\n")
+    (root / "sys/bus/pci/devices/0000:09:00.0").mkdir()
+    found = answer(asked(shell, root, ["gpu\tnvidia"]))
+    assert (found.gpus, found.gpu_driver) == (2, "") and answer(asked(shell, root, [])).gpus is None
+    (root / "proc/driver/nvidia").mkdir(parents=True)
+    (root / "proc/driver/nvidia/version").write_text("NVRM version: NVIDIA 570.133.20\nGCC version: 12\n")
+    assert answer(asked(shell, root, ["gpu\tnvidia"])).gpu_driver == "NVRM version: NVIDIA 570.133.20"

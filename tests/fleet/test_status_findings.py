@@ -155,6 +155,15 @@ def test_listeners_that_should_not_be(tree: RenderedTree, one: Listening, text: 
     assert text in found[0].text
 
 
+def test_a_udp_port_of_ours_is_nobody_elses_tcp_port(tree: RenderedTree) -> None:
+    time = Port(123, 123, "udp", frozenset({"any"}), frozenset({"10.0.0.0/24"}), "time-sync", "time (NTP)")
+    tree = replace(tree, ports={**tree.ports, "n1": (*tree.ports["n1"], time)})
+    assert texts(whole(tree)) == []
+    other = Listening(123, "0.0.0.0", "nc", 4, "session-1.scope")
+    (found,) = findings(whole(tree, {"n1": replace(facts_of(tree, "n1"), listening=(*LISTENING, other))}))
+    assert found.text == "nc of session-1.scope listens on 0.0.0.0:123: the port table does not name it"
+
+
 def test_a_listener_on_another_network_card(tree: RenderedTree) -> None:
     wide = replace(tree.ports["n1"][-1], scopes=frozenset({"loopback", "address"}))
     assert wide.first == 2379

@@ -4,7 +4,8 @@
     clusters/<c>/rendered/                               its whole tree
     variations/<behaviour>/case.yaml                     base (a cluster, minimal if not said), about, and a patch;
                                                          keys: where a rotation stands, the key that leads first
-    variations/<behaviour>/rendered/                     the files that are new or other than the base's
+    variations/<behaviour>/rendered/                     the files that are new or other than the base's; one of which
+                                                         most is as in the base is kept as <file>.diff: what differs
     variations/<behaviour>/vanished.txt                  the files of the base that it has not
 
 Certificates appear as their requests, so that no PEM and no time stands in a golden.
@@ -57,7 +58,8 @@ class Case:
             return cluster_tree(self.name)
         base = cluster_tree(self.base)
         tree = variation_tree(self.name)
-        found = {path: content for path, content in tree.items() if base.get(path) != content}
+        changed = {path: content for path, content in tree.items() if base.get(path) != content}
+        found = dict(_kept(path, content, base.get(path)) for path, content in changed.items())
         vanished = sorted(base.keys() - tree.keys())
         return {**found, VANISHED: "".join(f"{path}\n" for path in vanished).encode()} if vanished else found
 
@@ -65,6 +67,31 @@ class Case:
     def base(self) -> str:
         """The cluster of which this is a variation."""
         return str(_case(self.name).get("base", "minimal"))
+
+
+def _kept(path: str, content: bytes, base: bytes | None) -> tuple[str, bytes]:
+    """Return what a variation keeps of a file: all of it, or its hunks where they are less than half of it."""
+    lines = content.decode().splitlines()
+    if base is not None and len(hunks := _hunks(base.decode().splitlines(), lines)) * 2 < len(lines):
+        return f"{path}.diff", "".join(f"{line}\n" for line in hunks).encode()
+    return path, content
+
+
+def _hunks(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """Return what differs, with a line around it and the last line before it that begins a section.
+
+    There are no numbers of lines, so that a hunk stays as it is when the base changes elsewhere.
+    """
+    lines: list[str] = []
+    for group in difflib.SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(1):
+        above = (line for line in reversed(after[: group[0][3]]) if line[:1] not in {"", " ", "#", "}"})
+        lines.append(f"@@ {next(above, '')}".rstrip())
+        for tag, old, old_end, new, new_end in group:
+            if tag == "equal":
+                lines += [f" {line}" for line in before[old:old_end]]
+            else:
+                lines += [f"-{line}" for line in before[old:old_end]] + [f"+{line}" for line in after[new:new_end]]
+    return lines
 
 
 CASES = [

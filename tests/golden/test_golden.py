@@ -7,7 +7,8 @@ import re
 import pytest
 import yaml
 
-from tests.golden.cases import CASES, CLUSTERS, GOLDEN, Case, differences
+from generator.spec.model import Cluster
+from tests.golden.cases import CASES, CLUSTERS, GOLDEN, VARIATIONS, Case, cluster, differences, variation
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.folder.parent.name}/{case.name}")
@@ -26,6 +27,41 @@ def test_every_variation_changes_something_and_says_what_it_is_about() -> None:
         case = yaml.safe_load((path / "case.yaml").read_text())
         assert set(case) <= {"about", "base", "patch", "keys"} and case["about"].strip(), path.name
         assert any((path / "rendered").rglob("*")) or (path / "vanished.txt").is_file(), path.name
+
+
+def test_every_choice_that_makes_hosts_differ_has_a_variation() -> None:
+    made = {case.name: cluster(case.name) if case.name in CLUSTERS else variation(case.name) for case in CASES}
+    pools = {name: {pool.name: pool for pool in one.pools.values()} for name, one in made.items()}
+    families = {frozenset(_family(pool.os) for pool in found.values()) for found in pools.values()}
+    assert {frozenset({one}) for one in ("debian", "ubuntu", "redhat", "openeuler")} <= families
+    processors = {frozenset(pool.arch for pool in found.values()) for found in pools.values()}
+    assert processors == {frozenset({"amd64"}), frozenset({"arm64"}), frozenset({"amd64", "arm64"})}
+    assert {one.firewall.mode for one in made.values()} == {"keep", "off", "managed"}
+    assert {one.api.balancer for one in made.values()} == {"nginx", "haproxy", "none"}
+    # Who carries the endpoint: nobody, somebody else's address, hosts in front, a virtual address.
+    ends = {
+        (_carriers(one), bool(one.with_role("load-balancer")), bool(one.api.endpoint_host)) for one in made.values()
+    }
+    assert ends >= {
+        ("", False, False), ("", False, True), ("", True, True), ("load-balancer", True, True),
+        ("control-plane", False, True),
+    }  # fmt: skip
+    assert any(pool.gpu is not None for found in pools.values() for pool in found.values())
+
+
+def _carriers(made: Cluster) -> str:
+    return made.api.vip.role if made.api.vip else ""
+
+
+def _family(os: str) -> str:
+    system = os.partition("-")[0]
+    return "redhat" if system in {"rhel", "rocky", "alma"} else system
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_a_variation_can_be_read(name: str) -> None:
+    lines = sum(len(content.splitlines()) for content in Case(name, GOLDEN / "variations" / name).expected().values())
+    assert lines < 900, "let it hold less: fewer hosts, or one behaviour"
 
 
 def test_no_golden_holds_pem() -> None:

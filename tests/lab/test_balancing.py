@@ -13,8 +13,20 @@ import pytest
 
 from tests.lab.cluster_under_test import LabCluster, until
 from tests.lab.load import stored, writing
-from tests.lab.ways import CONTROL, GAP_SECONDS, LOCAL, MODES, NODES, VIP, VIP_PORT, carriers, clean, survives
-from tests.lab.ways import switched, without
+from tests.lab.ways import (
+    CONTROL,
+    GAP_SECONDS,
+    LOCAL,
+    MODES,
+    NODES,
+    VIP,
+    VIP_PORT,
+    carriers,
+    clean,
+    survives,
+    switched,
+    without,
+)
 
 pytestmark = pytest.mark.lab
 

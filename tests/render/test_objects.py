@@ -115,6 +115,22 @@ def test_open_paths_are_granted_to_everyone_and_only_where_the_spec_opens_them()
     assert role["rules"] == [{"nonResourceURLs": ["/livez"], "verbs": ["get"]}]
 
 
+RUNTIMES = "20-runtime-classes"
+
+
+def test_gpus_behind_a_runtime_that_is_not_the_default_have_a_class_for_pods_to_name() -> None:
+    assert RUNTIMES not in _objects(small_cluster())
+    assert RUNTIMES not in _objects(small_cluster(pool=", gpu: {vendor: nvidia, defaultRuntime: true}"))
+    (found,) = _objects(small_cluster(pool=", gpu: {vendor: nvidia}"))[RUNTIMES]
+    assert (found["kind"], found["metadata"]["name"], found["handler"]) == ("RuntimeClass", "nvidia", "nvidia")
+    assert found["scheduling"] == {
+        "nodeSelector": {"nvidia.com/gpu": "true"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    }
+    (free,) = _objects(small_cluster(pool=", gpu: {vendor: nvidia, taint: false}"))[RUNTIMES]
+    assert free["scheduling"] == {"nodeSelector": {"nvidia.com/gpu": "true"}}
+
+
 def test_files_are_one_object_each_labelled_and_indexed_in_the_order_of_kinds() -> None:
     sets = _objects(small_cluster())
     files = dict(object_files(sets))
@@ -131,7 +147,8 @@ def test_files_are_one_object_each_labelled_and_indexed_in_the_order_of_kinds() 
 
 @pytest.mark.parametrize("minor", ["1.25", "1.36"])
 def test_objects_fit_the_schemas_of_the_api(minor: str) -> None:
-    for members in _objects(small_cluster(rest="api: {anonymousPaths: [/livez]}")).values():
+    pool = ", gpu: {vendor: nvidia}"
+    for members in _objects(small_cluster(pool=pool, rest="api: {anonymousPaths: [/livez]}")).values():
         for member in members:
             kubernetes_validate.validate(member, minor, strict=True)
 

@@ -23,7 +23,7 @@ from tests.golden.cases import cluster, cluster_tree, variation
 from tests.render.user_data_of import case, landed, locked, parts, tree_of, with_user_data
 
 CASES = ("minimal", "ha", "host-override", "pool-override", "registry-credentials", "kube-proxy-certificate",
-         "load-balancer-hosts", "separate-etcd", "other-systems")  # fmt: skip
+         "load-balancer-hosts", "separate-etcd", "arch-mixed")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -98,3 +98,15 @@ def test_listeners_of_the_users_own_are_those_of_the_cluster_and_of_the_pool_whi
         (53, "udp", ("anyone",)),
         (9100, "tcp", ("anyone",)),
     ]
+
+
+def test_a_host_that_serves_time_has_its_port_in_the_table_and_no_other_host_has() -> None:
+    time = {"mode": "own", "servers": ["ntp.example.net"], "own": ["h"], "allow": ["10.0.0.0/24", "10.2.0.0/16"]}
+    hosts = {**HOST, "i": {"pool": "workers", "address": "10.0.0.2"}}
+    cluster = loaded(pools={**POOL, "workers": {"roles": ["worker"]}}, hosts=hosts, system={"time": time})
+    found = {host.name: ports.listeners(cluster, host.pool, host) for host in cluster.hosts}
+    (one,) = (one for one in found["h"] if one.port == ports.TIME)
+    assert (one.protocol, one.scopes, one.callers) == ("udp", ("any",), ())
+    assert one.sources == ("10.0.0.0/24", "10.2.0.0/16")
+    assert all(one.port != ports.TIME for one in (*found["i"], *ports.listeners(cluster, cluster.pools["all"])))
+    assert [ports.listens_otherwise(host) for host in cluster.hosts] == [True, False]

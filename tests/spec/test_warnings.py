@@ -126,9 +126,13 @@ DISK = {"device": "/dev/disk/by-id/one", "mount": "/data"}
             "names etcd, but hosts of pool workers have no role that runs it",
         ),
         ({"pools": {**WORKERS, "workers": {"roles": ["worker"], "disks": [{**DISK, "holds": ["kubelet"]}]}}}, ""),
+        (
+            {"pools": {**WORKERS, "workers": {"roles": ["worker"], "os": "rocky-9", "gpu": {"vendor": "nvidia"}}}},
+            "rocky-9 has no package nvidia-container-toolkit, and no package source for dnf is named",
+        ),
     ],
 )
-def test_firewall_and_disks_that_may_not_be_meant(changes: dict[str, Any], text: str) -> None:
+def test_firewall_disks_and_gpus_that_may_not_be_meant(changes: dict[str, Any], text: str) -> None:
     warnings = loaded(**changes).warnings
     assert len(warnings) == (1 if text else 0), warnings
     assert all(text in warning for warning in warnings)

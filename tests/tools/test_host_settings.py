@@ -44,6 +44,8 @@ system:
   packageSources:
   - {name: base, apt: {uris: ["https://mirror.example.net/debian"], suites: [bookworm]}, keyFile: key.asc}
   - {name: el9, dnf: {baseURL: "https://mirror.example.net/el9/$basearch"}, keyFile: key.asc}
+  - {name: flat, apt: {uris: ["https://mirror.example.net/$(ARCH)"], suites: [/]}, keyFile: key.asc}
+  - {name: sums, dnf: {baseURL: "https://mirror.example.net/rpm", signed: metadata}, keyFile: key.asc}
   replacePackageSources: true
   proxy: {http: "http://proxy.example.net:3128", noProxy: [mirror.example.net]}
   hostsFile: {records: {10.0.0.9: [mirror.example.net]}, allHosts: true}
@@ -167,14 +169,15 @@ def test_apt_reads_sources_and_proxy(tmp_path: Path) -> None:
     assert 'acquire::http::proxy "http://proxy.example.net:3128";' in done.stdout.lower()
     sources = tmp_path / "parts"
     sources.mkdir()
-    (sources / "slipway-base.sources").write_text(
-        file("package-manager", "cp1", "/etc/slipway/apt/slipway-base.sources").replace(
-            "/etc/slipway/keys/base.asc", str(tmp_path / "base.asc")
-        )
-    )
+    for name in ("base", "flat"):
+        written = file("package-manager", "cp1", f"/etc/slipway/apt/slipway-{name}.sources")
+        written = written.replace(f"/etc/slipway/keys/{name}.asc", str(tmp_path / "base.asc"))
+        (sources / f"slipway-{name}.sources").write_text(written)
     options = ("-o", f"Dir::Etc::SourceParts={sources}", "-o", "Dir::Etc::SourceList=/dev/null")
     done = run("apt-get", *options, "--print-uris", "update")
     assert "https://mirror.example.net/debian/dists/bookworm/InRelease" in done.stdout, done.stderr
+    arch = run("dpkg", "--print-architecture").stdout.strip()
+    assert f"'https://mirror.example.net/{arch}/InRelease'" in done.stdout, done.stdout
 
 
 def test_dnf_repositories_check_signatures() -> None:
@@ -183,6 +186,8 @@ def test_dnf_repositories_check_signatures() -> None:
     section = parser["slipway-el9"]
     assert (section["gpgcheck"], section["gpgkey"]) == ("1", "file:///etc/slipway/keys/el9.asc")
     assert section["proxy"] == "_none_"
+    parser.read_string(file("package-manager", "w1", "/etc/slipway/yum.repos.d/slipway-sums.repo"))
+    assert (parser["slipway-sums"]["gpgcheck"], parser["slipway-sums"]["repo_gpgcheck"]) == ("0", "1")
 
 
 def text_block(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:

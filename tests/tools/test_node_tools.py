@@ -155,6 +155,25 @@ def test_containerd_reads_its_configuration(tmp_path: Path) -> None:
         assert (plugin["stream_server_address"], plugin["stream_server_port"]) == ("127.0.0.1", "10010")
 
 
+@pytest.mark.parametrize(("default", "runtime"), [("false", "runc"), ("true", "nvidia")])
+def test_containerd_reads_the_runtime_of_nodes_with_gpus(default: str, runtime: str, tmp_path: Path) -> None:
+    binary = program("containerd")
+    version = run(binary, "--version").stdout.split()[2].lstrip("v").split("~")[0]
+    pools = f"cards: {{roles: [worker], gpu: {{vendor: nvidia, defaultRuntime: {default}}}}}"
+    made = cluster("1.30.0", pools=pools, hosts="g1: {pool: cards, address: 10.0.2.1}")
+    made = replace(made, versions=replace(made.versions, containerd=version))
+    path = tmp_path / "config.toml"
+    path.write_text(text(shared(containerd.COMPONENT, made, "cards"), containerd.CONFIG))
+    done = run(binary, "--config", path, "config", "dump")
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    plugins = tomllib.loads(done.stdout)["plugins"]
+    plugin = plugins.get("io.containerd.cri.v1.runtime") or plugins["io.containerd.grpc.v1.cri"]
+    assert plugin["containerd"]["default_runtime_name"] == runtime
+    assert set(plugin["containerd"]["runtimes"]) == {"nvidia", "runc"}
+    options = plugin["containerd"]["runtimes"]["nvidia"]["options"]
+    assert (options["BinaryName"], options["SystemdCgroup"]) == ("/usr/bin/nvidia-container-runtime", True)
+
+
 @pytest.mark.parametrize("component", MINE, ids=lambda component: component.name)
 def test_systemd_finds_nothing_wrong_with_units(component: Component, tmp_path: Path) -> None:
     analyze = program("systemd-analyze")
