@@ -64,21 +64,6 @@ def _nobody_may_ask(level: Level) -> str:
     return "is empty, and chrony answers nobody then" if time.mode == "own" and time.own and not time.allow else ""
 
 
-def _not_answered(level: Level) -> str:
-    time = level.system.time
-    if time.mode != "own" or not time.own or not time.allow:
-        return ""
-    ranges = [ipaddress.ip_network(one) for one in time.allow]
-    for host in [level.host] if level.host else level.cluster.hosts:
-        addresses = [ipaddress.ip_address(one) for one in host.addresses]
-        asks = host.pool.name == level.pool.name and host.name not in time.own
-        if asks and not any(address in one for address in addresses for one in ranges):
-            return (
-                f"holds no range with {host.address}, by which {host.name} asks {time.own[0]}: it would get no answer"
-            )
-    return ""
-
-
 def _server_is_left_out(level: Level) -> str:
     # A host that others ask must itself be one of its own list, or it answers nobody.
     asked = level.cluster.system.time
@@ -153,7 +138,6 @@ FAULTS: tuple[Rule, ...] = (
     Rule(("time", "own"), _no_such_server, "name hosts of this cluster; servers outside go into time.servers"),
     Rule(("time", "own"), _own_unused, "use mode own, or take it out"),
     Rule(("time", "allow"), _nobody_may_ask, "name the ranges of the hosts, such as 10.0.0.0/16"),
-    Rule(("time", "allow"), _not_answered, "add the range of that host"),
     Rule(("time",), _server_is_left_out, "take it off time.own at the top, or give it the same time section"),
     Rule(("selinux",), _selinux, "write it under pools of the Red Hat family or openEuler"),
     Rule(("swap",), _swap, "set failSwapOn: false in the kubelet's config and know what swap does to it, or use off"),

@@ -1,8 +1,9 @@
 """One session for all lab tests: clusters `lab` (three and two hosts, a sixth waits to join), `pair` and `cloud`.
 
-Hosts are made only for clusters that some collected test wants, those of `cloud` when the tests of `lab` are over. Variables for those who work on it:
-SLIPWAY_LAB_KEEP=1 leaves hosts and workspaces as they are and says where; SLIPWAY_LAB_REUSE=<that folder> attaches to
-them, makes nothing and takes nothing down. docs/lab.md tells how the parts fit together.
+Hosts are made only for clusters that some collected test wants, those of `cloud` when the tests of `lab` are over.
+Variables for those who work on it: SLIPWAY_LAB_KEEP=1 leaves hosts and workspaces as they are and says where;
+SLIPWAY_LAB_REUSE=<that folder> attaches to them, makes nothing and takes nothing down. docs/lab.md tells how the parts
+fit together.
 """
 
 from __future__ import annotations

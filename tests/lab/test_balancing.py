@@ -1,7 +1,7 @@
 """Ways into the API on real hosts: each carries traffic, survives a control-plane host, and leaves nothing behind.
 
-Node-local nginx, the default, is what all other modules go through; test_cluster stops a control-plane host under it. What
-is not tried here is in long/test_balancing_long.py.
+Node-local nginx, the default, is what all other modules go through; test_cluster stops a control-plane host under it.
+What is not tried here is in long/test_balancing_long.py.
 """
 
 from __future__ import annotations

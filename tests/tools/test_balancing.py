@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -65,9 +66,16 @@ def certified(folder: Path, *names: str) -> None:
         assert made.returncode == 0, made.stderr
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short name: the path of a socket has at most 97 characters."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(("mode", "host"), CASES)
-def test_haproxy_reads_its_configuration(mode: str, host: str, tmp_path: Path) -> None:
-    haproxy = program("haproxy")
+def test_haproxy_reads_its_configuration(mode: str, host: str, short_path: Path) -> None:
+    haproxy, tmp_path = program("haproxy"), short_path
     certified(tmp_path, "cp1")
     ca = (tmp_path / "ca.crt").read_text()
     made, judged = cluster_of(mode), 0
