@@ -61,7 +61,7 @@ class RebootingHost(LocalHost):
             (self.fake / "bin" / program).write_text(text)
             (self.fake / "bin" / program).chmod(0o755)
         random = self.root / "proc/sys/kernel/random"
-        random.mkdir(parents=True)
+        random.mkdir(parents=True, exist_ok=True)
         (random / "boot_id").write_text("boot-0\n")
         (self.fake / "running").write_text(f"{OLD}\n")
         (self.fake / "next").write_text(f"{OLD}\n")
@@ -69,7 +69,7 @@ class RebootingHost(LocalHost):
 
     def install(self, release: str, *, default: bool = False) -> None:
         """Install a kernel, and let the boot loader start it from now on."""
-        (self.root / "lib/modules" / release).mkdir(parents=True)
+        (self.root / "lib/modules" / release).mkdir(parents=True, exist_ok=True)
         (self.root / "boot").mkdir(exist_ok=True)
         (self.root / "boot" / f"vmlinuz-{release}").touch()
         if default:
@@ -145,6 +145,8 @@ class RebootingApi(Remembering):
 
 class RebootingNodes(Place):
     """Three nodes of a pool that are to run `kernel`; the gate others-here is shut while `others` says why."""
+
+    hosts: RebootingHosts
 
     def __init__(self, folder: Path, monkeypatch: Any) -> None:
         super().__init__(folder)
