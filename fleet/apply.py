@@ -16,6 +16,7 @@ from fleet.gates import kind_of, wait_open
 from fleet.generations import Origin
 from fleet.host_run import ApiOpener, HostRun
 from fleet.host_scripts import run_script
+from fleet.kernel_look import notes_after
 from fleet.outcome import REMOVALS, Outcome
 from fleet.plan import ObjectChange, Plan
 from fleet.plan_text import left_out_words
@@ -80,6 +81,8 @@ class ApplyRun:
                 untouched=list(self.outcome.untouched),
             )
             raise enlarged(error, self.outcome.words) from error.__cause__
+        for note in await notes_after(self.tree, self.plan, self.session):
+            self.reporter.event("note", text=note)
         counts = total(self.done)
         if self.objects:
             counts["objects"] = self.objects

@@ -45,6 +45,10 @@ class ClusterApi(Protocol):
         """Return for every node that the API knows whether it is Ready."""
         ...
 
+    async def node_boot(self, host: str) -> str:
+        """Return the id of the boot that the host's kubelet has reported, "" where it has reported none."""
+        ...
+
     async def bootstrap_kubeconfig(self, phase: Phase, hosts: Sequence[str]) -> bytes:
         """Return a kubeconfig with a token that lives for minutes; it joins the named hosts (phase.join says how)."""
         ...

@@ -130,6 +130,10 @@ class OperatorApi:
         check = nodes.NodeCheck(found.node, found.address)
         return await nodes.node_fault(self.api, check, await self._connect(host), self._signer.ca, self._listed)
 
+    async def node_boot(self, host: str) -> str:
+        """Return the id of the boot that the host's kubelet has reported, "" where it has reported none."""
+        return await nodes.boot_of(self.api, self._tree.hosts[host].node)
+
     async def pending_requests(self) -> tuple[csr.Decision, ...]:
         """Return the serving requests that wait, each with why it is not approved; nothing is written."""
         return await csr.decisions(self.api, self._listed)

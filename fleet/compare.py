@@ -101,6 +101,11 @@ class HostPlan:
         """Whether the host differs from what it is to have."""
         return bool(self.work or self.removals)
 
+    @property
+    def brings_packages(self) -> bool:
+        """Whether packages of the distribution are to be installed, a kernel perhaps among them."""
+        return any(change.kind == "package" for work in self.work.values() for change in work.changes)
+
 
 def has_content(item: Item, state: HostState) -> bool:
     """Return whether a path has its item's content: by digest, or for secrets and binaries by our record."""

@@ -52,9 +52,13 @@ class HostRun:
         # Whatever else is sick on the host: what is asked is whether a unit that runs is hit, and whether what
         # the gate guards still serves here.
         if hits(self.session.states[name], self.plan.hosts[name].work[phase.name]):
-            for entry in self._entries(phase.before, name):
-                if await worth_guarding(entry, await self._host_context(phase, name, patient=False)):
-                    await wait_open(entry, await self._host_context(phase, name), self.reporter)
+            await self.guarded(phase, name)
+
+    async def guarded(self, phase: Phase, name: str) -> None:
+        """Wait for the gates before a phase, save those that guard what does not serve here anyhow."""
+        for entry in self._entries(phase.before, name):
+            if await worth_guarding(entry, await self._host_context(phase, name, patient=False)):
+                await wait_open(entry, await self._host_context(phase, name), self.reporter)
 
     async def change(self, phase: Phase, name: str, *, down: bool) -> None:
         """Do the work of a phase on a host, wait for its gates and record it; `down`: nothing there can get worse.

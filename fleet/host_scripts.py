@@ -20,7 +20,13 @@ _ORDERS = frozenset({"activate", "bootstrap", "journal", "lock", "record", "remo
 """Scripts that carry out an order from standard input: its last line is "end", and without that nothing is begun."""
 WAITING_SECONDS = 900
 """How long a script may take that lets another one end first: after ten minutes it says itself for whom it waits."""
-_LIBRARIES = {"activate": ("packages",), "preflight": ("listeners",), "status": ("listeners",)}
+_LIBRARIES = {
+    "activate": ("packages",),
+    "preflight": ("listeners",),
+    "question": ("kernel",),
+    "reboot": ("kernel",),
+    "status": ("listeners",),
+}
 """Parts that a script has besides the prelude that all share."""
 Lines = tuple[tuple[str, ...], ...]
 

@@ -31,7 +31,7 @@ class Ssh:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How the hosts of a pool are run; `max_unavailable` as written ("1", "10%")."""
+    """How the hosts of a pool are run; `max_unavailable` as written ("1", "10%"), `kernel` as in `Host`."""
 
     name: str
     roles: frozenset[str]
@@ -41,13 +41,15 @@ class Pool:
     max_unavailable: str
     labels: Mapping[str, str]
     taints: tuple[Mapping[str, str], ...]
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
 class Host:
     """One host; `items` in the order of kinds, then keys; `node` is its name in the API ("" where it is no node).
 
-    `secondary` is its address of the other family on a dual-stack host, "" elsewhere.
+    `secondary` is its address of the other family on a dual-stack host, "" elsewhere. `kernel` is the release that is
+    to run there, "newest" for the newest that is installed, "" where that is its own business.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Host:
     ssh: Ssh
     items: tuple[Item, ...]
     secondary: str = ""
+    kernel: str = ""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -122,6 +125,7 @@ def pool_from(name: str, entry: Mapping[str, Any]) -> Pool:
         max_unavailable=str(entry.get("maxUnavailable", "1")),
         labels=dict(entry.get("labels") or {}),
         taints=tuple(dict(taint) for taint in entry.get("taints") or ()),
+        kernel=str(entry.get("kernel", "")),
     )
 
 

@@ -45,6 +45,12 @@ async def ready_nodes(api: Api) -> dict[str, bool]:
     return {str(node["metadata"]["name"]): not not_ready_because(node) for node in await api.list("v1", "Node")}
 
 
+async def boot_of(api: Api, node: str) -> str:
+    """Return the id of the boot from which a node's kubelet has reported last, "" where it has reported none."""
+    live = await api.find(node_ref(node)) or {}
+    return str(live.get("status", {}).get("nodeInfo", {}).get("bootID", ""))
+
+
 async def node_fault(api: Api, check: NodeCheck, opener: TcpOpener, ca: bytes, listed: Mapping[str, str]) -> str:
     """Return why a node is not in service, "" when it is: registered, Ready, serving with a good certificate.
 

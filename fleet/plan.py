@@ -10,6 +10,7 @@ from datetime import datetime
 from fleet.compare import Change, HostPlan, Work, host_plan
 from fleet.connection import printable
 from fleet.folding import folded
+from fleet.kernels import kernel_notes
 from fleet.state import HostState
 from fleet.strangers import Stranger, strangers
 from fleet.tree import Host, RenderedTree
@@ -174,6 +175,8 @@ def _notes(tree: RenderedTree, states: Mapping[str, HostState], hosts: Mapping[s
         unknown = [key for key, record in state.owned.items() if not record.kind]
         if unknown:
             notes.append(f"{name}: records that are not understood: {', '.join(unknown)}")
+    kernels = {name: state.kernel for name, state in states.items() if state.kernel is not None and name in hosts}
+    notes += kernel_notes(tree.hosts, kernels, coming=[name for name, one in hosts.items() if one.brings_packages])
     found: dict[Stranger, list[str]] = {}
     for name, state in sorted(states.items()):
         for stranger in strangers(tree, tree.hosts[name], state):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.host_scripts import Lines
+from fleet.kernels import Kernel
 from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import HostError
 
@@ -74,7 +75,8 @@ class HostState:
     """The answer of one host; `clock_ahead` in seconds before this machine's clock, `certificates` DER by path.
 
     `inside`: paths of what lies in the folders that were asked about.
-    `underway`: a change has begun there and not ended. `held`: keys of binaries that a rollback would need.
+    `underway`: a change has begun there and not ended. `held`: keys of binaries that a rollback would need. `kernel` is
+    None where the host was not asked for it.
     """
 
     host: str
@@ -99,6 +101,7 @@ class HostState:
     underway: bool = False
     held: frozenset[str] = frozenset()
     inside: tuple[str, ...] = ()
+    kernel: Kernel | None = None
 
 
 def formation_paths(phase: Phase) -> tuple[str, str, str]:
@@ -125,6 +128,8 @@ def question(tree: RenderedTree, host: Host, *, deep: bool = False) -> bytes:
     """Return what to ask a host: everything that a plan, a push and the gates need to know, in one exchange."""
     lines = ["deep"] if deep else []
     lines.append(f"staged\t{host.digest}")
+    if host.kernel:
+        lines.append("kernel")
     lines += [f"program\t{program}" for program in PROGRAMS]
     if tree.fetch == "host":
         lines += ["program\tcurl", "program\twget"]
@@ -155,6 +160,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
     """
     facts: dict[str, str] = {}
     os_words: Sequence[str] = ("", "")
+    kernel: Kernel | None = None
     phases: dict[str, str] = {}
     paths: dict[str, PathFacts] = {}
     owned: dict[str, Owned] = {}
@@ -173,6 +179,8 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
                     (facts[word],) = rest
                 case "cordoned" | "underway":
                     facts[word] = "yes"
+                case "kernel":
+                    kernel = Kernel.of(rest)
                 case "os":
                     os_words = (rest[0], rest[1])
                 case "phase":
@@ -221,6 +229,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
             underway="underway" in facts,
             held=frozenset(lists["held"]),
             inside=tuple(lists["inside"]),
+            kernel=kernel,
         )
     except (ValueError, IndexError) as error:
         raise HostError(f"{host}: question: the answer is not understood ({error}); look at the host", host) from None

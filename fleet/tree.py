@@ -97,6 +97,7 @@ def load(rendered_dir: Path) -> RenderedTree:
                 ssh=ssh_from({**base, **(entry.get("ssh") or {})}),
                 items=loader.host(name, pools[entry["pool"]]),
                 secondary=str(entry.get("secondaryAddress", "")),
+                kernel=str(entry.get("kernel", pools[entry["pool"]].kernel)),
             )
             for name, entry in sorted(inventory["hosts"].items())
         }

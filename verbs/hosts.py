@@ -1,4 +1,4 @@
-"""Verbs for the way into hosts: their keys, and the operator's."""
+"""Verbs for hosts as such: their keys and the operator's, and a reboot."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from fleet.authorize import FAILED, WOULD, Outcome
 from fleet.authorize import authorize as authorize_key
 from fleet.host_keys import known_hosts_text, scan
 from fleet.operator_key import operator_key
-from fleet.options import selected
+from fleet.options import Options, selected
+from fleet.reboot import BACK_SECONDS, reboot_plan, reboot_run
+from fleet.reboot_choice import Choice
 from fleet.standing import ssh_fleet
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError
 from verbs import console
-from verbs.rendering import WHICH
-from verbs.running import AS_JSON, LIMIT, words
-from verbs.verb import agreed, verb
+from verbs.rendering import WHICH, require_current
+from verbs.running import AS_JSON, BREAK_LOCK, LIMIT, SKIP, STALE_OK, WAIT, fleet_of, words
+from verbs.verb import agreed, agreed_meanwhile, verb
 from verbs.workspace import place_of
 
 LONGEST = 1024
@@ -130,4 +132,75 @@ def password_from_terminal(prompt: str) -> str:
     return getpass.getpass(prompt)
 
 
-namespace = Collection("hosts", scan_hosts, authorize)
+@verb(
+    name="reboot",
+    help={
+        "cluster": WHICH,
+        "limit": f"{LIMIT}; these are rebooted whatever they run",
+        "all": "every host, whatever it runs; else those that do not run the kernel of system.kernel",
+        "json": "for programs: JSON instead of text; with --dry-run one document, else one JSON line for each event",
+        "skip-unreachable": SKIP,
+        "stale-ok": STALE_OK,
+        "dry-run": "say which hosts would be rebooted and touch none; exit 2 where there are any",
+        "break-lock": BREAK_LOCK,
+        "wait": WAIT,
+        "gate-timeout": "wait at most so many seconds for each health gate; else what each kind of gate takes",
+        "back-within": f"seconds that a host may take to answer from another boot, {BACK_SECONDS:.0f} by default",
+        "yes": "do not ask",
+    },
+)
+def reboot(
+    context: Context,
+    cluster: str | None = None,
+    limit: str | None = None,
+    all: bool = False,
+    json: bool = False,
+    skip_unreachable: bool = False,
+    stale_ok: bool = False,
+    dry_run: bool = False,
+    break_lock: bool = False,
+    wait: int = 0,
+    gate_timeout: int = 0,
+    back_within: int = 0,
+    yes: bool = False,
+) -> int:
+    """Reboot hosts into the kernel that an apply has installed: one at a time, drained, behind the gates of an apply.
+
+    Workers first, then the hosts of etcd and control plane. The first failure ends it; run it again to resume.
+
+    Example: invoke hosts.reboot --cluster prod --limit worker-01
+    """
+    if back_within < 0:
+        raise RefusedError(f"--back-within {back_within}: give the seconds that a host may take to boot, 1 or more")
+    place = place_of(cluster)
+    require_current(place, stale_ok)
+    options = Options(
+        limit=words(limit),
+        skip_unreachable=skip_unreachable,
+        break_lock=break_lock,
+        wait=60.0 * wait,
+        gate_seconds=float(gate_timeout) if gate_timeout else None,
+        stale_ok=stale_ok,
+        dry_run=dry_run,
+        command=" ".join(["invoke", *sys.argv[1:]]),
+    )
+    fleet = fleet_of(place, options, as_json=json)
+    named = all or bool(options.limit)
+    if dry_run:
+        found = asyncio.run(reboot_plan(fleet, named=named))
+        if json:
+            console.raw(dumps(found.document, indent=2) + "\n")
+        else:
+            console.say("\n".join(found.lines))
+        return found.exit_code
+
+    async def agree(found: Choice) -> bool:
+        for line in found.lines:
+            console.tell(line)
+        return yes or await agreed_meanwhile("reboot these?")
+
+    asyncio.run(reboot_run(fleet, agree, named=named, seconds=float(back_within) or BACK_SECONDS))
+    return 0
+
+
+namespace = Collection("hosts", scan_hosts, authorize, reboot)

@@ -1,6 +1,6 @@
 # What do you have? Reads what to look at, changes nothing, answers in one go.
-# Input: deep | path P | secret P | unit U | user U | package P | program P | exists P | certificate P | folder P | staged D
-paths='' secrets=$NL units='' users='' packages='' programs='' existing='' certificates='' folders='' staged='' deep=''
+# Input: deep | kernel | path P | secret P | unit U | user U | package P | program P | exists P | certificate P | folder P | staged D
+paths='' secrets=$NL units='' users='' packages='' programs='' existing='' certificates='' folders='' staged='' deep='' kernel=''
 # `read` takes its input byte by byte, a system call for each; on a host with some hundred records that would be most of
 # the time of an answer. So whole texts are read at once, here and below, and cut into lines and words by the shell.
 asked=$(cat)
@@ -9,6 +9,7 @@ for line in $asked; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
     deep) deep=yes ;;
+    kernel) kernel=yes ;;
     path) paths=$paths.$value$NL ;;
     secret) paths=$paths.$value$NL secrets=$secrets$value$NL ;;
     unit) units=$units$value$NL ;;
@@ -26,6 +27,7 @@ say slipway 1
 say time "$(date +%s)"
 say arch "$(uname -m)"
 say_os
+[ -z "$kernel" ] || say_kernel
 generation=''
 if [ -r "$STATE/generation" ]; then
     IFS= read -r generation <"$STATE/generation" && say generation "$generation"

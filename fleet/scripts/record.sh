@@ -63,7 +63,8 @@ mark)
     sync "$ROOT$2"
     ;;
 cordoned) : >"$STATE/cordoned" ;;
-uncordoned) rm -f "$STATE/cordoned" ;;
+# A reboot that a run has not followed to its end is settled by whoever lets the node go.
+uncordoned) rm -f "$STATE/cordoned" "$STATE/rebooting" ;;
 *) fail "the order is not understood: $1" ;;
 esac
 say end

@@ -8,6 +8,7 @@ from typing import Literal
 
 from fleet.compare import HostPlan
 from fleet.host_gates import preflight_faults, unit_fault
+from fleet.kernels import due
 from fleet.state import HostState, UnitFacts
 from fleet.status.cluster_findings import cluster_findings
 from fleet.status.collect import Status
@@ -59,6 +60,9 @@ def host_findings(status: Status, name: str) -> Iterator[Finding]:
         way = "ahead of" if state.clock_ahead > 0 else "behind"
         text = f"its clock is some seconds {way} this machine's; see that both follow one source"
         yield Finding("clock", text, name, f"{abs(state.clock_ahead):.0f} s", "warning")
+    if state.kernel is not None and (release := due(host, state.kernel)):
+        text = f"kernel {state.kernel.running} runs, {release} is installed and to run; run `invoke hosts.reboot`"
+        yield Finding("kernel", text, name, severity="warning")
     yield from _units(host, facts)
     yield from _ports(tree, host, facts)
     yield from _certificates(status, name, facts)

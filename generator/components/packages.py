@@ -1,7 +1,8 @@
-"""Packages of the distribution: what nodes are glad of, in one table, and what the spec names.
+"""Packages of the distribution: what nodes are glad of, in one table, what the spec names, and another kernel.
 
 What components call by name (conntrack, socat, iptables, nginx, …) they ask for themselves, whatever stands here.
-Slipway turns nothing on that a package brings: whoever needs iscsid starts it, as the docs of his storage say.
+Slipway turns nothing on that a package brings: whoever needs iscsid starts it, as the docs of his storage say. A kernel
+is installed beside the one that runs; only `invoke hosts.reboot` changes to it (F39).
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ def base(os: str, family: str, proxy_mode: str) -> tuple[str, ...]:
 
 
 def _used(system: System) -> bool:
-    return system.packages != Packages()
+    return system.packages != Packages() or bool(system.kernel.packages)
 
 
 def _of_pool(view: View) -> Iterator[HostItem]:
     assert view.pool is not None
     packages = view.system.packages
-    names = set(packages.extra)
+    names = {*packages.extra, *view.system.kernel.packages}
     if packages.base and view.pool.is_node:
         names |= set(base(view.pool.os, view.pool.os_family, view.cluster.network.proxy_mode))
     for name in sorted(names):

@@ -45,6 +45,8 @@ def _pool(pool: Pool, components: tuple[str, ...]) -> dict[str, Any]:
         "labels": dict(sorted(pool.labels.items())),
         "taints": [_taint(taint.key, taint.value, taint.effect) for taint in pool.taints],
     }
+    if pool.system.kernel.wanted:
+        entry["kernel"] = pool.system.kernel.wanted
     return {key: value for key, value in entry.items() if value not in ({}, [])}
 
 
@@ -62,6 +64,8 @@ def _host(host: Host, usual: Ssh) -> dict[str, Any]:
         entry["zone"] = host.zone
     if host.labels:
         entry["labels"] = dict(sorted(host.labels.items()))
+    if host.system.kernel.wanted != host.pool.system.kernel.wanted:
+        entry["kernel"] = host.system.kernel.wanted
     own, base = _ssh(host.ssh), _ssh(usual)
     different = {key: value for key, value in own.items() if value != base[key]}
     if different:

@@ -6,6 +6,7 @@ A fault stands where the value was written, which may be a weaker level than the
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from generator.spec.yaml_source import Path
 _LONGEST_HOST_NAME = 64
 # OpenSSH 8.0; Include came with 8.2 (its release notes). Where sshd could and sshd_config does not, the host says so.
 _WITHOUT_SSH_DROP_INS = ("rhel-8", "rocky-8", "alma-8")
+# How distributions end a kernel's release and the name of its package.
+_ARCH_WORDS = {"amd64": "amd64|x86_64", "arm64": "arm64|aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,14 @@ def _proxy_out(level: Level) -> str:
     return ""
 
 
+def _kernel_of_another_arch(level: Level) -> str:
+    foreign = "|".join(words for arch, words in _ARCH_WORDS.items() if arch != level.pool.arch)
+    for name in (*level.system.kernel.packages, level.system.kernel.release):
+        if re.search(rf"(?<![A-Za-z0-9])({foreign})(?![A-Za-z0-9])", name):
+            return f"{name} is no kernel for {level.pool.arch}, which the hosts of pool {level.pool.name} are"
+    return ""
+
+
 FAULTS: tuple[Rule, ...] = (
     Rule(("time", "servers"), _nobody_serves, "name the servers to ask, such as those of your network"),
     Rule(("time", "own"), _nobody_owns, "name two or three hosts that serve the others, or use mode client"),
@@ -147,6 +158,7 @@ FAULTS: tuple[Rule, ...] = (
         ("replacePackageSources",), _nothing_instead, "add a source for its family, or say true under other pools alone"
     ),
     Rule(("hostsFile", "records"), _records, "take the record out, or allHosts"),
+    Rule(("kernel",), _kernel_of_another_arch, "write kernels under the pools that they are for"),
     Rule(("proxy", "noProxy"), _proxy_out, "name the proxy under http or https, or take it out"),
 )
 

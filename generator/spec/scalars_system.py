@@ -15,6 +15,7 @@ from generator.spec.scalars import complaint, is_subdomain
 from generator.spec.scalars_network import Address
 
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
+_RELEASE = re.compile(r"[0-9][A-Za-z0-9._+~-]{0,63}")
 _MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _OPTION = re.compile(r"[A-Za-z0-9_]+(=[A-Za-z0-9_.,:/+-]*)?")
 _APT_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._/-]{0,127}")
@@ -72,6 +73,12 @@ def _package(text: str) -> str:
     raise complaint(f"{text!r} is not the name of a package", "write the distribution's name, without a version")
 
 
+def _release(text: str) -> str:
+    if _RELEASE.fullmatch(text):
+        return text
+    raise complaint(f"{text!r} is not the release of a kernel", "write it as `uname -r` does, like 6.1.0-39-amd64")
+
+
 def _module(text: str) -> str:
     if _MODULE.fullmatch(text):
         return text
@@ -126,6 +133,7 @@ Swap = Annotated[Literal["off", "keep"], BeforeValidator(_swap, json_schema_inpu
 ProxyUrl = Annotated[str, AfterValidator(_proxy_url)]
 NoProxy = Annotated[str, AfterValidator(_no_proxy)]
 PackageName = Annotated[str, AfterValidator(_package)]
+KernelRelease = Annotated[str, AfterValidator(_release)]
 ModuleName = Annotated[str, AfterValidator(_module)]
 ModuleOptions = Annotated[str, AfterValidator(_module_options)]
 AptWord = Annotated[str, AfterValidator(_apt_word)]

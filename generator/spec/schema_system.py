@@ -18,6 +18,7 @@ from generator.spec.scalars_system import (
     HostsRecords,
     JournalAge,
     JournalSize,
+    KernelRelease,
     ModuleName,
     ModuleOptions,
     NoProxy,
@@ -78,6 +79,17 @@ class PackagesSpec(Section):
         False, description="Whether nodes get what storage and people at night need: NFS, iSCSI, tools."
     )
     extra: list[PackageName] | None = Field([], description="Further packages, by the distribution's names.")
+
+
+class KernelSpec(Section):
+    """Another kernel. An apply installs it and never reboots; hosts.reboot does, one drained host at a time."""
+
+    packages: list[PackageName] | None = Field(
+        [], description="Packages that bring it, each with its release in its name, such as linux-image-6.1.0-39-amd64."
+    )
+    release: KernelRelease | None = Field(
+        None, description="What uname -r is to say; the newest installed kernel where only packages are named."
+    )
 
 
 class AptSpec(Section):
@@ -145,6 +157,9 @@ class SystemSpec(Section):
     limits: LimitsSpec | None = Field(LimitsSpec(), description="Limits of units and logins that state none.")
     ssh: HardeningSpec | None = Field(HardeningSpec(), description="What sshd accepts.")
     packages: PackagesSpec | None = Field(PackagesSpec(), description="Packages of the distribution.")
+    kernel: KernelSpec | None = Field(
+        KernelSpec(), description="Another kernel, which an apply installs and `invoke hosts.reboot` brings to run."
+    )
     package_sources: list[PackageSourceSpec] | None = Field([], description="Where packages come from.")
     replace_package_sources: bool | None = Field(
         False, description="Whether packageSources stand in for the host's own, which stay and are passed over."

@@ -12,6 +12,9 @@ from typing import Any
 from generator.formats.merge import Origin
 from generator.formats.merge import Path as MergePath
 
+NEWEST_KERNEL = "newest"
+"""Stands in inventory.yaml for a release: the newest kernel that is installed on the host."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimeSync:
@@ -56,6 +59,19 @@ class Packages:
 
     base: bool = False
     extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Another kernel than the host came with: packages that bring it, and its release as `uname -r` says it, or ""."""
+
+    packages: tuple[str, ...] = ()
+    release: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """What is to run: a release, NEWEST_KERNEL, or "" where that is the host's own business."""
+        return self.release or (NEWEST_KERNEL if self.packages else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +127,7 @@ class System:
     limits: Limits = Limits()
     ssh: Hardening = Hardening()
     packages: Packages = Packages()
+    kernel: Kernel = Kernel()
     package_sources: tuple[PackageSource, ...] = ()
     replace_package_sources: bool = False
     proxy: Proxy = Proxy()

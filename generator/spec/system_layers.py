@@ -17,6 +17,7 @@ from generator.spec.sections_system import (
     Hardening,
     HostsFile,
     Journald,
+    Kernel,
     Limits,
     Packages,
     PackageSource,
@@ -63,6 +64,9 @@ def system_of(layers: Layers, findings: Findings, *, is_node: bool = True) -> Sy
         if ssh
         else Hardening(),
         packages=Packages(bool(packages.base), tuple(sorted(set(packages.extra or ())))) if packages else Packages(),
+        kernel=Kernel(tuple(sorted(set(spec.kernel.packages or ()))), spec.kernel.release or "")
+        if spec.kernel
+        else Kernel(),
         package_sources=_sources(
             spec.package_sources or [], result.origins[("packageSources",)].layer, layers, findings
         )

@@ -15,6 +15,7 @@ from generator.components import (
 )
 from generator.components.items import HostFile, HostLink, HostPackage, HostUnit
 from generator.components.registry import COMPONENTS
+from generator.render.inventory import inventory_text
 from generator.render.levels import levels
 from generator.spec import load_text
 from generator.spec.model import Cluster
@@ -265,3 +266,18 @@ def test_modules_are_loaded_on_the_day_that_they_come() -> None:
 def test_packages_are_items_of_their_own_name() -> None:
     items = of_pool(packages.COMPONENT, cluster(more="system: {packages: {extra: [lvm2]}}"), "workers")
     assert [item.name for item in items.values() if isinstance(item, HostPackage)] == ["lvm2"]
+
+
+def test_a_kernel_comes_as_a_package_and_a_host_may_go_without() -> None:
+    kernel = "kernel: {packages: [linux-image-6.1.0-39-amd64], release: 6.1.0-39-amd64}"
+    made = cluster(
+        pools=f"new: {{roles: [worker], os: debian-12, system: {{{kernel}}}}}",
+        hosts="""\
+            new[1:2]: {pool: new, address: '10.0.5.[1:2]'}
+            odd1: {pool: new, address: 10.0.5.9, system: {kernel: null}}""",
+    )
+    assert "package:linux-image-6.1.0-39-amd64" in items_of(made, "new1")
+    assert "package:linux-image-6.1.0-39-amd64" not in items_of(made, "odd1")
+    lines = {line.split(":")[0].strip(): line for line in inventory_text(made, {"new": ("packages",)}).splitlines()}
+    assert lines["new"].endswith("kernel: 6.1.0-39-amd64}") and "kernel" not in lines["new1"]
+    assert lines["odd1"].endswith("kernel: ''}"), "its own business"

@@ -74,6 +74,9 @@ class Remembering:
     async def ready_nodes(self) -> Mapping[str, bool]:
         return {"n1": True}
 
+    async def node_boot(self, host: str) -> str:
+        return ""
+
     async def bootstrap_kubeconfig(self, phase: Phase, hosts: Sequence[str]) -> bytes:
         self.asked.append(f"token for {' '.join(hosts)}")
         return b"kind: Config\n"

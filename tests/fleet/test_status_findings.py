@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fleet.kernels import Kernel
 from fleet.plan import make_plan
 from fleet.ports import Port
 from fleet.state import HostState, Owned, PathFacts, UnitFacts
@@ -237,6 +238,19 @@ def test_drift_debts_and_runs_that_were_cut_off(tree: RenderedTree) -> None:
         "n3: a restart of idle.service is still owed from a run that was cut off; run `invoke apply`",
         "n3: a run has cordoned its node and not come to its end; run `invoke apply`",
     ]
+
+
+def test_another_kernel_than_the_installed_one_is_a_warning(tree: RenderedTree) -> None:
+    tree = replace(tree, hosts={name: replace(host, kernel="newest") for name, host in tree.hosts.items()})
+    hosts = {
+        "n1": facts_of(tree, "n1", kernel=Kernel("6.1.0-9-amd64", "boot", ("6.1.0-9-amd64", "6.1.0-39-amd64"))),
+        "n2": facts_of(tree, "n2", kernel=Kernel("6.1.0-39-amd64", "boot", ("6.1.0-9-amd64", "6.1.0-39-amd64"))),
+    }
+    found = findings(whole(tree, hosts))
+    assert [(one.kind, one.host, one.severity, one.text) for one in found if one.kind == "kernel"] == [
+        ("kernel", "n1", "warning",
+         "kernel 6.1.0-9-amd64 runs, 6.1.0-39-amd64 is installed and to run; run `invoke hosts.reboot`"),
+    ]  # fmt: skip
 
 
 def test_bare_unreachable_and_wrong_hosts(tree: RenderedTree) -> None:

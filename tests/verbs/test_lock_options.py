@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import verbs.hosts
 import verbs.rollback
 import verbs.rotation
 import verbs.running
@@ -17,7 +18,7 @@ from generator.errors import RefusedError
 from tests.verbs.arguments import arguments_of
 from verbs.offering import collection
 
-VERBS = ("apply", "rollback", "secrets.rewrite", "secrets.encryption")
+VERBS = ("apply", "rollback", "hosts.reboot", "secrets.rewrite", "secrets.encryption")
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -38,10 +39,10 @@ def test_they_reach_the_run_in_seconds(name: str, monkeypatch: pytest.MonkeyPatc
         return step.fleet()
 
     place = SimpleNamespace(cluster="demo", inputs=tmp_path, root=tmp_path, rendered=tmp_path)
-    for room in (verbs.running, verbs.rollback, verbs.rotation):
+    for room in (verbs.running, verbs.rollback, verbs.rotation, verbs.hosts):
         monkeypatch.setattr(room, "fleet_of", fleet_of)
         monkeypatch.setattr(room, "place_of", lambda _: place)
-    for room in (verbs.running, verbs.rotation):
+    for room in (verbs.running, verbs.rotation, verbs.hosts):
         monkeypatch.setattr(room, "require_current", lambda *_, **__: None)
     inputs = SimpleNamespace(rotation=lambda _: SimpleNamespace(step="leading"))
     monkeypatch.setattr(verbs.rotation, "Inputs", lambda *_: inputs)
