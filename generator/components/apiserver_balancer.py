@@ -1,6 +1,8 @@
 """The API server balancer: each node's own way to all API servers, nginx or haproxy on loopback.
 
-One unit, whichever of the two it runs: a change from one to the other is one restart and never two programs at a port.
+One unit at a port, whichever of the two it runs: a change from one to the other is one restart and never two programs
+there. Another port is another unit, which stands beside the old one until the end of the run, since the kubelets of all
+nodes go by the old port until their own turn comes.
 """
 
 from __future__ import annotations
@@ -17,14 +19,10 @@ from generator.components.numbers import checked_numbers
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.formats.units import unit_text
-from generator.spec.layout import APISERVER_BALANCER_DIR, SYSTEMD_DIR
+from generator.spec.layout import SYSTEMD_DIR
 from generator.spec.model import Cluster, Pool
 
 NAME = "apiserver-balancer"
-UNIT = f"{NAME}.service"
-CONFIG_DIR = APISERVER_BALANCER_DIR
-CONFIG = f"{CONFIG_DIR}/nginx.conf"
-HAPROXY_CONFIG = f"{CONFIG_DIR}/haproxy.cfg"
 DESCRIPTION = "The node's way to all API servers"
 ALL, OWN_FIRST = "api_servers", "own_first"
 
@@ -67,36 +65,37 @@ class ApiserverBalancer:
     def shared(self, view: View) -> Iterator[HostItem]:
         """Yield user, configuration with all API servers, and unit."""
         cluster, settings, phase = view.cluster, self.settings(view), _phase(view.cluster)
+        name, folder, unit = cluster.api.balancer_name, _folder(cluster), _unit_name(cluster)
         yield from system_user(NAME, component=NAME, title="Kubernetes API balancer", home=f"/run/{NAME}")
-        yield HostDirectory(CONFIG_DIR, NAME, phase)
+        yield HostDirectory(folder, NAME, phase)
         if cluster.api.balancer == "haproxy":
-            text = haproxy.main_text(cluster, NAME, CONFIG_DIR, settings.config)
-            yield HostFile(HAPROXY_CONFIG, text, NAME, phase, reloads=(UNIT,))
-            yield HostFile(f"{CONFIG_DIR}/ca.crt", view.material.certificate("ca"), NAME, phase, reloads=(UNIT,))
+            text = haproxy.main_text(cluster, name, folder, settings.config)
+            yield HostFile(f"{folder}/haproxy.cfg", text, NAME, phase, reloads=(unit,))
+            yield HostFile(f"{folder}/ca.crt", view.material.certificate("ca"), NAME, phase, reloads=(unit,))
         else:
-            yield HostFile(
-                CONFIG, nginx.main_text(cluster, NAME, CONFIG_DIR, settings.config), NAME, phase, reloads=(UNIT,)
-            )
-        yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", unit_text(settings.unit), NAME, phase, restarts=(UNIT,))
-        yield HostUnit(UNIT, NAME, phase)
+            text = nginx.main_text(cluster, name, folder, settings.config)
+            yield HostFile(f"{folder}/nginx.conf", text, NAME, phase, reloads=(unit,))
+        yield HostFile(f"{SYSTEMD_DIR}/{unit}", unit_text(settings.unit), NAME, phase, restarts=(unit,))
+        yield HostUnit(unit, NAME, phase)
 
     def pool(self, view: View) -> Iterator[HostItem]:
         """Yield packages and module by os, and to which API servers it leads by role."""
         assert view.pool is not None
         family, api, phase = view.pool.os_family, view.cluster.api, _phase(view.cluster)
+        folder, unit = _folder(view.cluster), _unit_name(view.cluster)
         leads_to = OWN_FIRST if "control-plane" in view.pool.roles else ALL
         if api.balancer == "haproxy":
             yield HostPackage(haproxy.PACKAGE, NAME)
             text = haproxy.frontend_text("node", f"127.0.0.1:{api.balancer_port}", leads_to)
-            yield HostFile(f"{CONFIG_DIR}/listen.cfg", text, NAME, phase, reloads=(UNIT,))
+            yield HostFile(f"{folder}/listen.cfg", text, NAME, phase, reloads=(unit,))
             return
         for package in nginx.PACKAGES[family]:
             yield HostPackage(package, NAME)
         # nginx cannot load a module while it runs.
         module = f"load_module {nginx.MODULE[family]};\n"
-        yield HostFile(f"{CONFIG_DIR}/modules.conf", module, NAME, phase, restarts=(UNIT,))
+        yield HostFile(f"{folder}/modules.conf", module, NAME, phase, restarts=(unit,))
         server = nginx.server_text(api.balancer_port, leads_to)
-        yield HostFile(f"{CONFIG_DIR}/server.conf", server, NAME, phase, reloads=(UNIT,))
+        yield HostFile(f"{folder}/server.conf", server, NAME, phase, reloads=(unit,))
 
     def host(self, view: View) -> Iterator[HostItem]:
         """Yield on a control-plane host its own order of API servers: itself, and the others while it is down."""
@@ -104,14 +103,23 @@ class ApiserverBalancer:
         if "control-plane" not in view.host.pool.roles:
             return
         cluster, numbers = view.cluster, self.settings(view).config
+        folder = _folder(cluster)
         # The program finds both by a pattern, since only control-plane hosts have such a file.
         if cluster.api.balancer == "haproxy":
-            path = f"{CONFIG_DIR}/own.cfg"
-            text = haproxy.backend_text(OWN_FIRST, cluster, CONFIG_DIR, numbers, view.host)
+            path = f"{folder}/own.cfg"
+            text = haproxy.backend_text(OWN_FIRST, cluster, folder, numbers, view.host)
         else:
-            path = f"{CONFIG_DIR}/upstream-own.conf"
+            path = f"{folder}/upstream-own.conf"
             text = nginx.upstream_text(OWN_FIRST, cluster, numbers, view.host)
-        yield HostFile(path, text, NAME, _phase(cluster), reloads=(UNIT,))
+        yield HostFile(path, text, NAME, _phase(cluster), reloads=(_unit_name(cluster),))
+
+
+def _folder(cluster: Cluster) -> str:
+    return f"/etc/{cluster.api.balancer_name}"
+
+
+def _unit_name(cluster: Cluster) -> str:
+    return f"{cluster.api.balancer_name}.service"
 
 
 def _phase(cluster: Cluster) -> str:
@@ -120,10 +128,10 @@ def _phase(cluster: Cluster) -> str:
 
 
 def _unit(cluster: Cluster) -> UnitSections:
-    low_port = cluster.api.balancer_port < 1024
+    name, folder, low_port = cluster.api.balancer_name, _folder(cluster), cluster.api.balancer_port < 1024
     if cluster.api.balancer == "haproxy":
-        return haproxy.unit(NAME, DESCRIPTION, CONFIG_DIR, low_port=low_port)
-    return nginx.unit(NAME, DESCRIPTION, CONFIG, low_port=low_port)
+        return haproxy.unit(name, NAME, DESCRIPTION, folder, low_port=low_port)
+    return nginx.unit(name, NAME, DESCRIPTION, f"{folder}/nginx.conf", low_port=low_port)
 
 
 COMPONENT = ApiserverBalancer()

@@ -16,7 +16,12 @@ from generator.components.numbers import checked_numbers
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.formats.units import unit_text
-from generator.spec.layout import ENDPOINT_BALANCER_DIR, ENDPOINT_HEALTH_SOCKET, SYSTEMD_DIR
+from generator.spec.layout import (
+    ENDPOINT_BALANCER_DIR,
+    ENDPOINT_HEALTH_SOCKET,
+    SYSTEMD_DIR,
+    apiserver_balancer,
+)
 from generator.spec.model import Cluster, Pool
 
 NAME = "endpoint-balancer"
@@ -47,7 +52,7 @@ class EndpointBalancer:
     def settings(self, view: View) -> Settings:
         """Return the unit and the numbers of haproxy.cfg; raises RenderError for a number that is not there."""
         low_port = view.cluster.api.front_port < 1024
-        unit = haproxy.unit(NAME, "The endpoint in front of all API servers", CONFIG_DIR, low_port=low_port)
+        unit = haproxy.unit(NAME, NAME, "The endpoint in front of all API servers", CONFIG_DIR, low_port=low_port)
         settings = resolved(view.overrides(NAME), unit=unit, config=dict(haproxy.NUMBERS))
         return checked_numbers(view.cluster, NAME, settings, haproxy.NUMBERS)
 
@@ -69,14 +74,13 @@ class EndpointBalancer:
         yield HostUnit(UNIT, NAME, phase)
 
     def pool(self, view: View) -> Iterator[HostItem]:
-        """Yield the package and, on hosts that are no nodes, that a node's balancer left over there ends first."""
+        """Yield the package, and that a node's own balancer that had the port ends first."""
         assert view.pool is not None
         yield HostPackage(haproxy.PACKAGE, NAME)
-        if not view.pool.is_node:
-            # A host that was a node has it until the end of the run, perhaps at the same port.
-            text = unit_text(
-                {"Unit": {"Conflicts": "apiserver-balancer.service", "After": "apiserver-balancer.service"}}
-            )
+        if not view.pool.is_node or not view.cluster.api.vip_shares_port:
+            # It may be there until the end of a run: the host was a node, or nodes had their balancer at this port.
+            former = f"{apiserver_balancer(view.cluster.api.front_port)}.service"
+            text = unit_text({"Unit": {"Conflicts": former, "After": former}})
             yield HostFile(ALONE, text, NAME, _phase(view.cluster), restarts=(UNIT,))
 
     def host(self, view: View) -> Iterator[HostItem]:

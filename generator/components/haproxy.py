@@ -59,7 +59,7 @@ def check_note(cluster: Cluster) -> str:
 def main_text(cluster: Cluster, name: str, folder: str, numbers: Mapping[str, Any]) -> str:
     """Return the sections global and defaults, and the backend with every API server.
 
-    `name` is that of the component, `folder` where its files and its copy of the CA lie.
+    `name` is that of its folder below /run, `folder` where its files and its copy of the CA lie.
     """
     return f"""\
 # The way to the Kubernetes API: TCP is passed on, TLS ends at the API server.
@@ -115,8 +115,8 @@ def frontend_text(name: str, bind: str, backend: str) -> str:
     return f"frontend {name}\n    bind {bind}\n    default_backend {backend}\n"
 
 
-def unit(name: str, description: str, folder: str, *, low_port: bool) -> UnitSections:
-    """Return the unit of a haproxy of ours, which runs as the user of the component's name and reads *.cfg of a folder.
+def unit(name: str, user: str, description: str, folder: str, *, low_port: bool) -> UnitSections:
+    """Return the unit of a haproxy of ours, which reads *.cfg of a folder; `name` is that of its folder below /run.
 
     -Ws is haproxy's master with systemd's notification; on SIGUSR2 it reads its files anew and lets old workers end.
     """
@@ -131,8 +131,8 @@ def unit(name: str, description: str, folder: str, *, low_port: bool) -> UnitSec
         },
         "Service": {
             "Type": "notify",
-            "User": name,
-            "Group": name,
+            "User": user,
+            "Group": user,
             "RuntimeDirectory": name,
             "WorkingDirectory": f"/run/{name}",
             "ExecStartPre": check,

@@ -30,6 +30,7 @@ from generator.spec.layout import (
     PKI_DIR,
     SERVICE_ACCOUNT_GROUP,
     SYSTEMD_DIR,
+    apiserver_balancer,
     env_file,
     service_account_files,
 )
@@ -176,11 +177,14 @@ def _seconds_to_stop(flags: Mapping[str, Any]) -> int:
 
 def _unit(cluster: Cluster, seconds_to_stop: int) -> UnitSections:
     written = [HOME, *([cluster.directories.audit_log] if cluster.audit.enabled else [])]
+    # A balancer that had the port on loopback ends in the same step; it may be there until the end of a run.
+    former = f"{apiserver_balancer(cluster.api.port)}.service" if cluster.api.bind == "any" else ""
     return daemon_unit(
         NAME,
         description="Kubernetes API server",
         documentation="https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/",
-        after=("etcd.service",),
+        after=("etcd.service", *([former] if former else [])),
+        unit={"Conflicts": former} if former else None,
         mounts=written,
         writable=written,
         working_directory=HOME,

@@ -30,7 +30,7 @@ NUMBERS: Mapping[str, Any] = {
 
 
 def main_text(cluster: Cluster, name: str, folder: str, numbers: Mapping[str, Any]) -> str:
-    """Return nginx.conf, with every API server; `name` is that of the component, `folder` where its files lie."""
+    """Return nginx.conf, with every API server; `name` is that of its folder below /run, `folder` has its files."""
     upstream = upstream_text("api_servers", cluster, numbers)
     indented = "".join(f"    {line}\n" if line else "\n" for line in upstream.splitlines())
     return f"""\
@@ -76,8 +76,8 @@ def server_text(port: int, upstream: str) -> str:
     return f"listen 127.0.0.1:{port} so_keepalive=on;\nproxy_pass {upstream};\n"
 
 
-def unit(name: str, description: str, config: str, *, low_port: bool) -> UnitSections:
-    """Return the unit of an nginx of ours, which runs as the user of the component's name."""
+def unit(name: str, user: str, description: str, config: str, *, low_port: bool) -> UnitSections:
+    """Return the unit of an nginx of ours; `name` is that of its folder below /run."""
     command = f"{PROGRAM} -c {config}"
     return {
         "Unit": {
@@ -88,8 +88,8 @@ def unit(name: str, description: str, config: str, *, low_port: bool) -> UnitSec
             "StartLimitIntervalSec": 0,
         },
         "Service": {
-            "User": name,
-            "Group": name,
+            "User": user,
+            "Group": user,
             "RuntimeDirectory": name,
             "WorkingDirectory": f"/run/{name}",
             "ExecStartPre": f"{command} -t -q",

@@ -21,7 +21,6 @@ from generator.pki.request import (
     split_sans,
 )
 from generator.spec.layout import (
-    APISERVER_BALANCER_DIR,
     CA_CERT,
     ENDPOINT_BALANCER_DIR,
     ETCD_PKI_DIR,
@@ -82,7 +81,7 @@ def _authorities(cluster: Cluster) -> Iterator[Request]:
 def _checked_by_balancers(cluster: Cluster) -> Iterator[Place]:
     # haproxy checks the certificate of each API server before it sends anybody there.
     if cluster.api.balancer == "haproxy":
-        yield Place(f"{APISERVER_BALANCER_DIR}/ca.crt", "control-plane, worker")
+        yield Place(f"/etc/{cluster.api.balancer_name}/ca.crt", "control-plane, worker")
     if any(cluster.carries_endpoint(host.pool) for host in cluster.hosts):
         role = "load-balancer" if cluster.api.vip is None else cluster.api.vip.role
         yield Place(f"{ENDPOINT_BALANCER_DIR}/ca.crt", role)

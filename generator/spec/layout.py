@@ -20,7 +20,17 @@ SIGNING_CERT = f"{PKI_DIR}/signing.crt"
 FRONT_PROXY_CA_CERT = f"{PKI_DIR}/front-proxy-ca.crt"
 ETCD_PKI_DIR = "/etc/etcd/pki"
 
-APISERVER_BALANCER_DIR = "/etc/apiserver-balancer"
+_USUAL_BALANCER_PORT = 8443
+
+
+def apiserver_balancer(port: int) -> str:
+    """Return the name of a node's own balancer at a port: of its unit, and of its folders below /etc and /run.
+
+    Another port is another unit, so that kubelets keep the way that they know while the new one comes up beside it.
+    """
+    return "apiserver-balancer" if port == _USUAL_BALANCER_PORT else f"apiserver-balancer-{port}"
+
+
 ENDPOINT_BALANCER_DIR = "/etc/endpoint-balancer"
 ENDPOINT_HEALTH_SOCKET = "/run/endpoint-balancer/health.sock"
 """Where the balancer of the endpoint says, to its own host alone, whether it is of use."""

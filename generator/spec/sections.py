@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from generator.spec.layout import apiserver_balancer
+
 Held = Literal["etcd", "etcd-wal", "kubelet", "containerd", "pod-logs"]
 """A folder of ours that can lie on a data disk."""
 
@@ -114,6 +116,11 @@ class Api:
     nodes_use: str
     bind: str
     vip: Vip | None
+
+    @property
+    def balancer_name(self) -> str:
+        """The name of each node's own balancer, which holds its port."""
+        return apiserver_balancer(self.balancer_port)
 
     @property
     def balancer_shares_port(self) -> bool:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from generator.components.apiserver_balancer import COMPONENT, CONFIG, HAPROXY_CONFIG, UNIT
+from generator.components.apiserver_balancer import COMPONENT
 from generator.components.items import HostFile, HostItem, HostPackage
 from generator.errors import RenderError
 from tests.components.balancing import cluster_of
 from tests.components.clusters import all_of, cluster, of_host, of_pool, shared, text
 
 FOLDER = "/etc/apiserver-balancer"
+CONFIG, HAPROXY_CONFIG = f"{FOLDER}/nginx.conf", f"{FOLDER}/haproxy.cfg"
+UNIT = "apiserver-balancer.service"
 RED_HAT = {
     "pools": "red: {roles: [worker], os: rocky-9, arch: amd64}",
     "hosts": "red1: {pool: red, address: 10.0.3.1}",
@@ -40,7 +42,27 @@ def test_nodes_listen_on_loopback() -> None:
     assert text(of_pool(COMPONENT, made, "workers"), f"{FOLDER}/server.conf").startswith("listen 127.0.0.1:8443 ")
     assert "CAP_NET_BIND_SERVICE" not in text(shared(COMPONENT, made), f"/etc/systemd/system/{UNIT}")
     low = cluster(more="api: {balancerPort: 443}")
-    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in text(shared(COMPONENT, low), f"/etc/systemd/system/{UNIT}")
+    unit = "/etc/systemd/system/apiserver-balancer-443.service"
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in text(shared(COMPONENT, low), unit)
+
+
+@pytest.mark.parametrize("balancer", ["nginx", "haproxy"])
+def test_another_port_is_another_unit_that_shares_nothing_with_the_old_one_but_the_user(balancer: str) -> None:
+    here, there = (
+        set(all_of(COMPONENT, cluster(more=f"api: {{balancer: {balancer}, balancerPort: {port}}}"), "cp1"))
+        for port in (8443, 9443)
+    )
+    shared_keys = here & there
+    assert "unit:apiserver-balancer-9443.service" in there and f"unit:{UNIT}" in here
+    assert {key for key in shared_keys if not key.startswith("package:")} == {
+        "user:apiserver-balancer",
+        "/etc/sysusers.d/slipway-apiserver-balancer.conf",
+    }
+    unit = text(
+        shared(COMPONENT, cluster(more="api: {balancerPort: 9443}")),
+        "/etc/systemd/system/apiserver-balancer-9443.service",
+    )
+    assert "User=apiserver-balancer\n" in unit and "RuntimeDirectory=apiserver-balancer-9443\n" in unit
 
 
 def test_module_and_packages_follow_the_os() -> None:

@@ -33,8 +33,21 @@ def test_a_virtual_address_comes_and_goes_without_a_change_of_the_balancer() -> 
 
 def test_a_host_that_is_no_node_ends_a_nodes_balancer_first() -> None:
     front = all_of(BALANCER, cluster_of("hosts-in-front"), "lb1")
-    assert "Conflicts=apiserver-balancer.service" in text(front, endpoint_balancer.ALONE)
-    assert endpoint_balancer.ALONE not in all_of(BALANCER, cluster_of("vip-on-control-plane"), "cp1")
+    assert "Conflicts=apiserver-balancer-6443.service" in text(front, endpoint_balancer.ALONE)
+    beside = all_of(BALANCER, cluster_of("vip-on-control-plane"), "cp1")
+    assert "Conflicts=apiserver-balancer-9443.service" in text(beside, endpoint_balancer.ALONE)
+    # One that binds the virtual address alone leaves the port on loopback to whom it belongs.
+    assert endpoint_balancer.ALONE not in all_of(BALANCER, cluster_of("vip-on-the-api-port"), "cp1")
+
+
+def test_an_api_server_that_takes_every_address_ends_a_balancer_at_its_port_and_no_other() -> None:
+    path = "/etc/systemd/system/kube-apiserver.service"
+    unit = text(all_of(kube_apiserver.COMPONENT, cluster_of("nginx"), "cp1"), path)
+    assert "Conflicts=apiserver-balancer-6443.service" in unit
+    after = next(line for line in unit.splitlines() if line.startswith("After="))
+    assert "apiserver-balancer-6443.service" in after.split()
+    beside = text(all_of(kube_apiserver.COMPONENT, cluster_of("nginx-on-the-api-port"), "cp1"), path)
+    assert "apiserver-balancer" not in beside
 
 
 def test_it_listens_everywhere_or_on_the_virtual_address_beside_an_api_server() -> None:

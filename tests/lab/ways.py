@@ -83,10 +83,15 @@ def leftovers(lab: LabCluster, host: str, values: dict[str, Any]) -> str:
         script.append(f"ls -d /etc/{name} /run/{name} /etc/systemd/system/{name}.service* /etc/slipway/{name}.env")
         script.append(f"systemctl is-active --quiet {name} && echo {name} runs; id -u {name} && echo {name} is a user")
     script += [f"pgrep -l -x {program}" for program in programs]
+    # Another port of the balancer is another unit with folders of its own.
+    port = values.get("balancerPort", 8443)
+    wanted = "apiserver-balancer" if port == 8443 else f"apiserver-balancer-{port}"
+    script.append("ls -d /etc/apiserver-balancer* /run/apiserver-balancer* | grep -vE " + f"'/{wanted}$'")
+    script.append(f"ls /etc/systemd/system | grep apiserver-balancer | grep -vxF {wanted}.service")
     if local == "haproxy":
-        script.append("ls /etc/apiserver-balancer/*.conf")
+        script.append(f"ls /etc/{wanted}/*.conf")
     if local == "nginx":
-        script.append("ls /etc/apiserver-balancer/*.cfg /etc/apiserver-balancer/ca.crt")
+        script.append(f"ls /etc/{wanted}/*.cfg /etc/{wanted}/ca.crt")
     return lab.sh(host, "\n".join([*script, "true"]))
 
 

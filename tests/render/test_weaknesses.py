@@ -383,19 +383,21 @@ def every_node_balances_over_all_api_servers_on_loopback(one: RenderedCluster) -
     servers = [f" {one.hosts[name].address}:{api.port} " for name in one.with_role("control-plane")]
     for host in one.with_role("control-plane", "worker"):
         if api.balancer == "none":
-            assert api.nodes_use == "endpoint" and "unit:apiserver-balancer.service" not in one.items[host]
+            assert api.nodes_use == "endpoint" and not [
+                key for key in one.items[host] if key.startswith("unit:apiserver-balancer")
+            ]
             continue
         config, listen, bind, rule = {
             "nginx": ("nginx.conf", "server.conf", "listen ", "least_conn;"),
             "haproxy": ("haproxy.cfg", "listen.cfg", "bind ", "balance leastconn"),
         }[api.balancer]
-        text = one.text(host, f"/etc/apiserver-balancer/{config}")
+        text = one.text(host, f"/etc/{api.balancer_name}/{config}")
         assert rule in text and all(server in text for server in servers)
-        listens = one.text(host, f"/etc/apiserver-balancer/{listen}")
+        listens = one.text(host, f"/etc/{api.balancer_name}/{listen}")
         assert listens.count(bind) == 1 and f"{bind}127.0.0.1:{api.balancer_port}" in listens
 
 
-_HAPROXY = re.compile("/etc/(apiserver|endpoint)-balancer/.*\\.cfg")
+_HAPROXY = re.compile("/etc/(apiserver|endpoint)-balancer(-[0-9]+)?/.*\\.cfg")
 _FRONT = "/etc/endpoint-balancer/haproxy.cfg"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import ssl
@@ -39,10 +40,11 @@ def written(component: Component, made: Cluster, host: str, folder: Path) -> Pat
     if pool is None or not component.runs_on(made, pool):
         return None
     for path, item in all_of(component, made, host).items():
-        if isinstance(item, HostFile) and path.startswith(f"/etc/{component.name}/"):
+        name = Path(path).parent.name
+        if isinstance(item, HostFile) and re.fullmatch(rf"/etc/{component.name}(-[0-9]+)?/[^/]+", path):
             text = text_of(item).replace("{{secret:vrrp/password}}", "abcd1234")
-            for old in (f"/etc/{component.name}", f"/run/{component.name}"):
-                text = text.replace(old, str(folder))
+            for old in (f"/etc/{name}/", f"/run/{name}/"):
+                text = text.replace(old, f"{folder}/")
             (folder / Path(path).name).write_text(text)
     return folder
 
