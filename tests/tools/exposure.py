@@ -29,6 +29,7 @@ SYSTEMD = 252
 _HEAD = ("Unit", "Exposure", "Debian 12's own unit", "Its exposure", "What it must be able to do")
 _OVERALL = re.compile(r"Overall exposure level for (\S+): ([0-9.]+)")
 _DISK = re.compile(r"slipway-disk-.*?(-folders)?\.service")
+_PORT = re.compile(r"^(apiserver-balancer)-[0-9]+\.service$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,14 @@ ROWS: Mapping[str, Row] = {
     "slipway-firewall-confirm.service": Row(_FIREWALL, (_NFT,)),
     "slipway-firewall-off.service": Row("stop and mask other firewalls through systemd", (_NFT,)),
     "slipway-firewall-restore.service": Row(_FIREWALL, (_NFT,)),
+    "slipway-firewall-rules.service": Row(_FIREWALL, (_NFT,)),
     "slipway-host-name.service": Row("set the host's name"),
     "slipway-hosts-file.service": Row(_SETTING),
     "slipway-kernel-modules.service": Row("load modules"),
     "slipway-selinux.service": Row("set the mode of SELinux"),
     "slipway-ssh-hardening.service": Row("try and reload sshd, read the login's keys"),
     "slipway-ssh-hardening-confirm.service": Row("stop a timer"),
+    "slipway-ssh-hardening-drop-in.service": Row("take a file away and reload sshd"),
     "slipway-ssh-hardening-restore.service": Row("take a file away and reload sshd"),
     "slipway-swap-off.service": Row("swapoff, mask a target"),
     "slipway-time-zone.service": Row("two files below /etc"),
@@ -106,7 +109,7 @@ def exposures() -> dict[str, float]:
     found: dict[str, float] = {}
     for units in _rounds(rendered()):
         for unit, level in measured(units).items():
-            name = _DISK.sub(r"slipway-disk-…\1.service", unit)
+            name = _PORT.sub(r"\1.service", _DISK.sub(r"slipway-disk-…\1.service", unit))
             found[name] = max(found.get(name, 0.0), level)
     if (DISTRIBUTION / CHRONY).is_file():
         found[CHRONY] = measured({CHRONY: (DISTRIBUTION / CHRONY).read_text(), **_chrony_drop_in()})[CHRONY]

@@ -16,8 +16,10 @@ pytestmark = [
 ]
 
 _SECURITY = re.compile(r"[+~]deb12u.*")
+# etcd-server is not among the programs that the tests install: it would start a member on this machine.
 _SHIPPED = sorted(
-    {shipped for row in exposure.ROWS.values() for shipped in row.shipped}, key=lambda shipped: shipped.unit
+    {shipped for row in exposure.ROWS.values() for shipped in row.shipped if "etcd" not in shipped.package},
+    key=lambda shipped: shipped.unit,
 )
 
 
