@@ -76,7 +76,7 @@ def damaged(rng: random.Random) -> str:
     spec = copy.deepcopy(rng.choice((FULL, FULL, PLAIN)))
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         rng.choice((revalued, revalued, revalued, lost, renamed, elsewhere))(spec, rng)
-    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(spec, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return scrawled(text, rng) if rng.random() < 0.2 else text
 
 

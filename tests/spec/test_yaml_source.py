@@ -3,6 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.errors import SpecError
+from generator.spec import yaml_source
+from generator.spec.example import full_example
 from generator.spec.yaml_source import path_text, read_document
 
 
@@ -84,3 +86,17 @@ def test_any_bytes_are_a_value_or_a_clear_fault(content: bytes) -> None:
 def test_path_text() -> None:
     assert path_text(("pools", "w", "taints", 0, "key")) == "pools.w.taints[0].key"
     assert path_text(("sysctl", "vm.max")) == 'sysctl."vm.max"'
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 100_000, "- " * 100_000 + "x"])
+def test_what_is_nested_deeply_is_a_fault_and_not_the_end_of_the_process(text: str) -> None:
+    with pytest.raises(SpecError, match="is nested too deeply"):
+        read_document(text, "f")
+
+
+def test_both_readers_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = full_example("prod") + "\n# ünïcode: {a: 'b''c', d: \"e\\n\", f: >-\n"
+    fast = read_document(text, "f")
+    assert yaml_source._Fast is not None
+    monkeypatch.setattr(yaml_source, "_Fast", None)
+    assert read_document(text, "f") == fast
