@@ -54,6 +54,7 @@ _PACKAGES = (
     "keepalived",
     "libnginx-mod-stream",
     "libseccomp2",
+    "nftables",
     "nginx-light",
     "socat",
 )

@@ -55,6 +55,8 @@ for line in $order; do
         if [ -z "$kept" ]; then
             keep_copy "$key"
             take_away "$key" || kept='it cannot be deleted'
+            # The folder of drop-ins came with the first of them.
+            case $key in /etc/systemd/system/*.d/*) rmdir --ignore-fail-on-non-empty -- "${full%/*}" 2>/dev/null ;; esac
         fi
         case $key in /etc/systemd/system/* | /etc/systemd/system.conf.d/*) reload=yes ;; esac
         ;;

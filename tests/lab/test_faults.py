@@ -136,6 +136,7 @@ def test_a_push_that_breaks_in_mid_artifact_is_sent_again(lab: LabCluster, worke
     assert lab.sh(worker, f"systemctl is-active {KUBELET}").strip() == "active"
 
 
+@pytest.mark.lab_long
 def test_a_host_that_hangs_for_a_while_is_waited_for_and_one_that_hangs_for_ever_is_given_up(
     lab: LabCluster, worker: str
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_wrong_clock_is_named_before_anything_changes(lab: LabCluster, worker:
     assert lab.unit_starts([*lab.control, worker]) == before
 
 
+@pytest.mark.lab_long
 def test_a_host_at_the_end_of_a_slow_line_gets_what_all_get(lab: LabCluster, worker: str) -> None:
     program = lab.sh(worker, "readlink -f /usr/local/bin/kubelet").strip()
     lab.sh(worker, f"mv {program} /var/tmp/kubelet")

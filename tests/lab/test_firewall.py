@@ -100,6 +100,7 @@ def test_rules_that_shut_the_operator_out_are_taken_back_by_the_hosts(firewalled
     apply(lab)
 
 
+@pytest.mark.lab_long
 def test_confirmed_rules_are_there_after_a_boot_without_anybody(firewalled: LabCluster) -> None:
     lab = firewalled
     before = lab.sh("w2", "nft -s list table inet slipway")

@@ -52,7 +52,8 @@ def there(lab: LabCluster, host: str, path: str, text: str = "planted\n", mode: 
     try:
         yield
     finally:
-        lab.sh(host, f"rm -f {path}")
+        # With the folders that came with it.
+        lab.sh(host, f"rm -f {path}; rmdir -p --ignore-fail-on-non-empty {path.rpartition('/')[0]}")
 
 
 @contextmanager

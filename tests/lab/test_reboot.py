@@ -136,6 +136,7 @@ def test_a_worker_goes_down_drained_and_comes_back_into_service(lab: LabCluster)
     assert lab.invoke("plan").returncode == 0
 
 
+@pytest.mark.lab_long
 def test_a_control_plane_host_goes_down_and_no_acknowledged_write_is_lost(lab: LabCluster) -> None:
     before = {host: boot_of(lab, host) for host in CONTROL}
     with writing(lab, through="w1") as seen:

@@ -93,7 +93,10 @@ def test_a_flag_rolls_host_by_host_and_no_acknowledged_write_is_lost(
 
 @pytest.mark.parametrize(
     ("component", "phase", "name"),
-    [("kube-apiserver", "control-plane", "audit-log-format"), ("etcd", "etcd", "auto-compaction-mode")],
+    [
+        ("kube-apiserver", "control-plane", "audit-log-format"),
+        pytest.param("etcd", "etcd", "auto-compaction-mode", marks=pytest.mark.lab_long),
+    ],
 )
 def test_a_bad_flag_stops_at_the_first_host_and_the_mended_spec_goes_in(
     lab: LabCluster, component: str, phase: str, name: str
