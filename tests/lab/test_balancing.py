@@ -44,7 +44,7 @@ def the_default_afterwards(lab: LabCluster) -> Iterator[None]:
 
 
 def test_haproxy_on_each_node_survives_a_control_plane_host_and_shares_the_port(lab: LabCluster) -> None:
-    survives(lab, BALANCED)
+    survives(lab, *MODES[BALANCED])
 
 
 def test_from_node_local_to_the_virtual_address_no_acknowledged_write_is_lost(lab: LabCluster) -> None:

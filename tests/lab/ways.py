@@ -15,6 +15,8 @@ from tests.lab.test_drift import apply
 CONTROL = ("cp1", "cp2", "cp3")
 NODES = (*CONTROL, "w1", "w2")
 VIP, VIP_PORT = str(NETWORK[200]), 9443
+EXTERNAL, EXTERNAL_PORT = "w3", 9443
+"""A host that belongs to no cluster, with a balancer of somebody else's."""
 LOCAL = "127.0.0.1:8443"
 PRIORITIES = {"cp1": 100, "cp2": 120, "cp3": 150}
 ADDRESS = {
@@ -95,14 +97,16 @@ def leftovers(lab: LabCluster, host: str, values: dict[str, Any]) -> str:
     return lab.sh(host, "\n".join([*script, "true"]))
 
 
-def survives(lab: LabCluster, mode: str) -> None:
-    """Change to a mode, and lose no write while a control-plane host is away; nothing of other modes is on a host."""
-    values, way = MODES[mode]
+def survives(lab: LabCluster, values: dict[str, Any], way: str) -> None:
+    """Change to a mode, and lose no write while a control-plane host is away; nothing of other modes is on a host.
+
+    `way` is where a client on a node enters.
+    """
     switched(lab, values)
     until(lambda: lab.all_ready(NODES), 120)
     clean(lab, values)
     for host in NODES:
-        server = "127.0.0.1:" if way.startswith("127.") or "balancer" not in values else f"{VIP}:"
+        server = LOCAL if values.get("nodesUse", "balancer") == "balancer" and not way.startswith("127.") else way
         assert f"server: https://{server}" in lab.sh(host, "cat /etc/kubernetes/kubelet.kubeconfig")
     with writing(lab, through="w1", ways=[way]) as seen, without(lab, "cp3"):
         time.sleep(20)
