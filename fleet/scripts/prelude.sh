@@ -180,6 +180,9 @@ set_out() {
                 mv -f -- "$STATE/previous/$generation/.$part.new" "$STATE/previous/$generation/$part" ||
                 fail "the present generation cannot be kept for a rollback"
         done
+        # What is ours now and was not when the host first set out has come by a run that was broken off.
+        had=$NL$(cut -f 1 "$STATE/previous/$generation/installed" 2>/dev/null)$NL
+        has=$NL$(cut -f 1 "$STATE/installed" 2>/dev/null)$NL
     fi
     [ -n "$2" ] || return 0
     # Coming back from the middle of a change is one too, until it has ended.
@@ -194,6 +197,8 @@ keep_copy() {
     [ -n "$generation" ] && [ "$generation" != "$digest" ] && { [ -f "$ROOT$1" ] || [ -L "$ROOT$1" ]; } || return 0
     old=$STATE/previous/$generation/files$1
     if [ ! -e "$old" ] && [ ! -L "$old" ]; then
+        # What a run that was broken off has put there is nothing of the generation that is kept.
+        case $has in *"$NL$1$NL"*) case $had in *"$NL$1$NL"*) ;; *) return 0 ;; esac ;; esac
         # Under another name first: a kill must leave no half copy that passes for the whole one.
         copy=$(sibling "$old")
         rm -f -- "$copy"

@@ -201,3 +201,24 @@ def test_an_attempt_that_began_before_new_files_is_made_anew(place: Place) -> No
     (host.fake / "units/idle.service").write_text("activating\n")
     place.run(apply_run)
     assert host.log == ["restart idle.service"]
+
+
+def test_what_came_by_a_run_that_was_broken_off_is_not_kept_as_if_it_had_always_been_there(place: Place) -> None:
+    host = place.hosts["n1"]
+    place.run(apply_run)
+    new = {"path": "/etc/idle/new.conf", "kind": "file", "mode": "0644", "owner": "root", "group": "root"}
+    (host.root / "etc/idle/found.conf").write_text("somebody else's\n")
+    for name in ("new.conf", "found.conf"):
+        place.items.append({**new, "path": f"/etc/idle/{name}", "phase": "runtime", "restarts": ["idle.service"]})
+    # Both ways off the first generation end with a unit that does not start.
+    (host.fake / "broken.idle.service").touch()
+    for text in ("first\n", "second\n"):
+        place.contents["/etc/idle/new.conf"] = place.contents["/etc/idle/found.conf"] = text
+        with pytest.raises(FleetError):
+            place.run(apply_run)
+        assert (host.root / "etc/idle/new.conf").read_text() == text
+    (host.fake / "broken.idle.service").unlink()
+    del place.items[-2:], place.contents["/etc/idle/new.conf"], place.contents["/etc/idle/found.conf"]
+    place.run(apply_run)
+    assert not (host.root / "etc/idle/new.conf").exists()
+    assert (host.root / "etc/idle/found.conf").read_text() == "somebody else's\n"

@@ -65,7 +65,8 @@ def test_ports_are_open_by_role_and_a_foreign_one_is_closed(firewalled: LabClust
     lab = firewalled
     for host in HOSTS:
         assert "inet slipway" in tables(lab, host), host
-        lab.sh(host, f"systemd-run --quiet --unit=foreign busybox nc -lk -p {FOREIGN} -e /bin/true")
+        listen = f"TCP-LISTEN:{FOREIGN},fork,reuseaddr"
+        lab.sh(host, f"systemd-run --quiet --collect --unit=foreign socat {listen} EXEC:/bin/true")
     try:
         for host in HOSTS:
             caller = "w1" if host != "w1" else "w2"
@@ -93,8 +94,10 @@ def test_rules_that_shut_the_operator_out_are_taken_back_by_the_hosts(firewalled
     done = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
     assert done.returncode != 0
     assert "no new SSH connection gets in" in done.stdout + done.stderr
-    until(lambda: lab.try_sh("w1", "systemctl is-active slipway-firewall").returncode != 0, 120)
+    # Nobody gets in, this test included, until the host has put back what was confirmed last.
+    until(lambda: lab.try_sh("w1", "true").returncode == 0, 180)
     assert time.monotonic() - began < 240
+    assert lab.try_sh("w1", "systemctl is-active slipway-firewall").stdout.strip() == "inactive"
     assert lab.sh("w1", "nft -s list table inet slipway") == before
     rendered(lab, managed(f"{lab_side(lab)}/32"))
     apply(lab)
