@@ -59,13 +59,20 @@ def test_other_units_are_stopped_as_ever(tmp_path: Path) -> None:
     assert "disable idle.service" in host.log
 
 
-def test_the_service_before_a_mount_tells_why_it_failed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "first",
+    [
+        "data.mount\tstart\tAssertion failed on job for data.mount.",
+        "slipway-disk-data-folders.service\tstart\tA dependency job for slipway-disk-data-folders.service failed.",
+    ],
+)
+def test_the_service_before_a_mount_tells_why_it_failed(tmp_path: Path, first: str) -> None:
     tree = write_tree(tmp_path, hosts={"n1": {"pool": "workers", "address": "10.0.0.1"}})
 
     class Failing(Told):
         async def run(self, argv: object, stdin: Input = b"", *, timeout: float = 60) -> Result:
             words = (
-                "failed\tdata.mount\tstart\tAssertion failed on job for data.mount.\n"
+                f"failed\t{first}\n"
                 "failed\tslipway-disk-data.service\tstart\tJob for slipway-disk-data.service failed.\nend\n"
             )
             return Result(3, words.encode() if "journalctl" not in str(argv) else b"it holds ext4\n", b"")

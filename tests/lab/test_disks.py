@@ -27,7 +27,7 @@ mkdir -p {DEVICE.rpartition("/")[0]}
 ln -sfn /dev/loop$loop {DEVICE}
 """
 TAKE_AWAY = f"""
-systemctl stop lab\\\\x2ddata.mount 2>/dev/null
+systemctl is-active --quiet lab\\\\x2ddata.mount && systemctl stop lab\\\\x2ddata.mount
 losetup --detach $(readlink -f {DEVICE})
 rm -f {DEVICE} /var/lib/lab-disk.img
 """
@@ -47,7 +47,8 @@ def no_disk(spec: dict[str, Any]) -> None:
 def with_device(lab: LabCluster) -> Iterator[LabCluster]:
     lab.sh(HOST, MAKE)
     yield lab
-    lab.try_sh(HOST, "systemctl stop var-log-pods.mount")
+    # Also of a mount that is not there a stop would end the kubelet, which requires it.
+    lab.try_sh(HOST, "systemctl is-active --quiet var-log-pods.mount && systemctl stop var-log-pods.mount")
     lab.try_sh(HOST, TAKE_AWAY)
     rendered(lab, no_disk)
     apply(lab)

@@ -50,7 +50,7 @@ def tables(lab: LabCluster, host: str) -> str:
     return lab.sh(host, "nft list tables")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def firewalled(lab: LabCluster) -> Any:
     rendered(lab, managed(f"{lab_side(lab)}/32"))
     apply(lab)
