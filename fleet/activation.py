@@ -93,7 +93,7 @@ async def activate(
 
 
 def _says_little(failed: Sequence[str]) -> bool:
-    return failed[0].endswith(".mount") or failed[2:3] != [] and "dependency job" in failed[2]
+    return failed[0].endswith(".mount") or (failed[2:3] != [] and "dependency job" in failed[2])
 
 
 async def record_phases(connection: Connection, host: Host, phases: Sequence[str]) -> None:
