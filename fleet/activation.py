@@ -71,12 +71,14 @@ async def activate(
         timeout=WAITING_SECONDS,
         accept=(0, 3),
     )
-    # A mount that does not come up has its reason in the service before it, which says it in its journal; so has
-    # whatever else systemd did not even try ("A dependency job for … failed").
-    failed = sorted((rest for word, *rest in lines if word == "failed"), key=_says_little)
-    for rest in failed[:1]:
+    # A mount that does not come up has its reason in the service before it, which says it in its journal.
+    failed = sorted((rest for word, *rest in lines if word == "failed"), key=lambda rest: rest[0].endswith(".mount"))
+    if failed:
+        # So has whatever else systemd did not even try.
+        told = [(rest, await journal_of(connection, rest[0])) for rest in failed]
+        tried = [one for one in told if not one[1].rstrip(".\n").endswith("failed with result 'dependency'")]
+        rest, journal = (tried or told)[0]
         unit, verb, reason = rest[0], rest[1], " ".join(rest[2:]).rstrip(".")
-        journal = await journal_of(connection, unit)
         tail = f"; its last lines:\n{journal}" if journal else ""
         why = f" ({reason})" if reason else ""
         raise GateError(
@@ -90,10 +92,6 @@ async def activate(
         tuple((_DONE[word], rest[0]) for word, *rest in lines if word in _DONE),
         tuple((rest[0], rest[1]) for word, *rest in lines if word == "kept"),
     )
-
-
-def _says_little(failed: Sequence[str]) -> bool:
-    return failed[0].endswith(".mount") or (failed[2:3] != [] and "dependency job" in failed[2])
 
 
 async def record_phases(connection: Connection, host: Host, phases: Sequence[str]) -> None:

@@ -26,8 +26,16 @@ losetup /dev/loop$loop /var/lib/lab-disk.img
 mkdir -p {DEVICE.rpartition("/")[0]}
 ln -sfn /dev/loop$loop {DEVICE}
 """
+# The way that the message tells. Also of a mount that is not there a stop would end the kubelet, which requires it.
+UNMOUNT = r"""
+if mountpoint -q /lab-data; then
+    systemctl stop kubelet
+    systemctl stop var-log-pods.mount 'lab\x2ddata.mount'
+fi
+rm -f /etc/systemd/system/var-log-pods.mount '/etc/systemd/system/lab\x2ddata.mount'
+systemctl daemon-reload
+"""
 TAKE_AWAY = f"""
-systemctl is-active --quiet lab\\\\x2ddata.mount && systemctl stop lab\\\\x2ddata.mount
 losetup --detach $(readlink -f {DEVICE})
 rm -f {DEVICE} /var/lib/lab-disk.img
 """
@@ -47,8 +55,7 @@ def no_disk(spec: dict[str, Any]) -> None:
 def with_device(lab: LabCluster) -> Iterator[LabCluster]:
     lab.sh(HOST, MAKE)
     yield lab
-    # Also of a mount that is not there a stop would end the kubelet, which requires it.
-    lab.try_sh(HOST, "systemctl is-active --quiet var-log-pods.mount && systemctl stop var-log-pods.mount")
+    lab.try_sh(HOST, UNMOUNT)
     lab.try_sh(HOST, TAKE_AWAY)
     rendered(lab, no_disk)
     apply(lab)
@@ -69,6 +76,7 @@ def test_a_disk_that_holds_something_is_refused_and_untouched(with_device: LabCl
 def test_an_empty_disk_is_mounted_and_stays_when_it_leaves_the_spec(with_device: LabCluster) -> None:
     lab = with_device
     # A node that runs has logs already, which a bind would hide: it is refused, and the way of the message works.
+    lab.sh(HOST, "mkdir -p /var/log/pods && echo a line >/var/log/pods/planted")
     rendered(lab, disk)
     done = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
     assert done.returncode != 0 and "/var/log/pods holds something" in done.stdout + done.stderr
@@ -84,6 +92,7 @@ def test_an_empty_disk_is_mounted_and_stays_when_it_leaves_the_spec(with_device:
     done = lab.invoke("apply", "--yes", "--source", str(lab.artifacts))
     assert done.returncode != 0 and "an apply unmounts no data disk" in done.stdout + done.stderr
     assert lab.sh(HOST, "findmnt -no FSTYPE /lab-data").strip() == "ext4"
-    lab.sh(HOST, r"systemctl stop kubelet; systemctl stop var-log-pods.mount 'lab\x2ddata.mount'")
+    lab.sh(HOST, UNMOUNT)
     apply(lab)
+    assert lab.sh(HOST, "systemctl is-active kubelet").strip() == "active"
     assert lab.try_sh(HOST, "mountpoint /lab-data").returncode != 0

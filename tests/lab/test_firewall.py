@@ -112,4 +112,4 @@ def test_confirmed_rules_are_there_after_a_boot_without_anybody(firewalled: LabC
     until(lambda: lab.try_sh("w2", "systemctl is-active slipway-firewall").returncode == 0, 120)
     time.sleep(100)
     assert lab.sh("w2", "nft -s list table inet slipway") == before
-    until(lambda: lab.all_ready(["w2"]), 120)
+    until(lambda: lab.all_ready(HOSTS), 120)
