@@ -34,7 +34,7 @@ for line in $order; do
         unit=${key#unit:}
         # What is mounted may be in use, and may be the only copy: that it left the spec is no reason to take it away.
         case $unit in
-        *.mount) [ "$(systemctl is-active "$unit" 2>/dev/null)" != active ] || fail "$unit left the spec and is mounted: an apply unmounts no data disk. Put it back into the spec, or stop what uses it, move its data, \`systemctl stop '$unit'\`, delete /etc/systemd/system/$unit (what needs its folder would mount it again), \`systemctl daemon-reload\`, and run again" ;;
+        *.mount) [ "$(systemctl is-active "$unit" 2>/dev/null)" != active ] || fail "$unit left the spec and is mounted: an apply unmounts no data disk. Put it back into the spec, or stop what uses it, move its data, \`systemctl disable --now '$unit'\`, delete /etc/systemd/system/$unit (what needs its folder would mount it again), \`systemctl daemon-reload\`, and run again" ;;
         esac
         systemctl --quiet --now disable "$unit" 1>&2 || systemctl --quiet stop "$unit" 1>&2
         # Its files may go only when it has stopped; the records stay, so that the next run tries again.

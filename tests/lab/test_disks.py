@@ -28,10 +28,9 @@ ln -sfn /dev/loop$loop {DEVICE}
 """
 # The way that the message tells. Also of a mount that is not there a stop would end the kubelet, which requires it.
 UNMOUNT = r"""
-if mountpoint -q /lab-data; then
-    systemctl stop kubelet
-    systemctl stop var-log-pods.mount 'lab\x2ddata.mount'
-fi
+if mountpoint -q /lab-data; then systemctl stop kubelet; fi
+systemctl disable var-log-pods.mount 'lab\x2ddata.mount'
+if mountpoint -q /lab-data; then systemctl stop var-log-pods.mount 'lab\x2ddata.mount'; fi
 rm -f /etc/systemd/system/var-log-pods.mount '/etc/systemd/system/lab\x2ddata.mount'
 systemctl daemon-reload
 """
