@@ -86,6 +86,7 @@ def test_ports_are_open_by_role_and_a_foreign_one_is_closed(firewalled: LabClust
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.lab_long
 def test_rules_that_shut_the_operator_out_are_taken_back_by_the_hosts(firewalled: LabCluster) -> None:
     lab = firewalled
     before = lab.sh("w1", "nft -s list table inet slipway")

@@ -148,7 +148,8 @@ def test_keepalived_reads_its_configuration(mode: str, tmp_path: Path) -> None:
 _TWO_HOSTS = """
 set -eu
 ip link add lb1 type veth peer name lb2
-for one in lb1 lb2; do unshare --net sleep 60 & eval "$one=$!"; done
+for one in lb1 lb2; do unshare --net sleep 180 & eval "$one=$!"; done
+holds() { nsenter --target $1 --net ip -o address show dev node0 | grep -q 10.0.3.100/32; }
 sleep 0.3
 for one in lb1 lb2; do
     eval "ns=\\$$one"
@@ -160,10 +161,11 @@ for one in lb1 lb2; do
     $inside ip link set node0 up
     options="--vrrp --dont-fork --log-console --no-syslog --use-file $one/keepalived.conf"
     $inside keepalived $options --pid $one/pid --vrrp_pid $one/vrrp.pid >$one/log 2>&1 & eval "keepalived_$one=$!"
+    # The other one starts when this one has it: nobody takes it back from whoever was quicker.
+    [ $one = lb2 ] || for _ in $(seq 300); do ! holds $lb1 || break; sleep 0.1; done
 done
 trap 'kill $keepalived_lb1 $keepalived_lb2 $lb1 $lb2 2>/dev/null' EXIT
-holds() { nsenter --target $1 --net ip -o address show dev node0 | grep -q 10.0.3.100/32; }
-waits() { for _ in $(seq 100); do if holds $2 && ! holds $3; then echo $1; return; fi; sleep 0.1; done; exit 1; }
+waits() { for _ in $(seq 300); do if holds $2 && ! holds $3; then echo $1; return; fi; sleep 0.1; done; exit 1; }
 waits first $lb1 $lb2
 rm lb1.healthy
 waits second $lb2 $lb1
