@@ -43,7 +43,6 @@ def the_default_afterwards(lab: LabCluster) -> Iterator[None]:
     assert lab.all_ready()
 
 
-@pytest.mark.lab_long
 def test_haproxy_on_each_node_survives_a_control_plane_host_and_shares_the_port(lab: LabCluster) -> None:
     survives(lab, *MODES[BALANCED])
 
