@@ -118,4 +118,5 @@ def survives(lab: LabCluster, values: dict[str, Any], way: str) -> None:
 
 def clean(lab: LabCluster, values: dict[str, Any]) -> None:
     """Check that no host has anything of a mode that the spec does not ask for."""
-    assert {host: found for host in NODES if (found := leftovers(lab, host, values))} == {}
+    found = {host: left for host in NODES if (left := leftovers(lab, host, values))}
+    assert not found, found
