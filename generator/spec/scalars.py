@@ -8,6 +8,7 @@ scalars_network.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -30,6 +31,17 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|target|timer|path|moun
 def complaint(what: str, todo: str) -> PydanticCustomError:
     """Return the error that a check raises: what is wrong with a value, and what to do about it."""
     return PydanticCustomError("slipway", "{what}; {todo}", {"what": what, "todo": todo})
+
+
+def matching(pattern: re.Pattern[str], what: str, todo: str) -> Callable[[str], str]:
+    """Return a check that a text matches a pattern as a whole; its complaint is `'<text>' <what>; <todo>`."""
+
+    def check(text: str) -> str:
+        if pattern.fullmatch(text):
+            return text
+        raise complaint(f"{text!r} {what}", todo)
+
+    return check
 
 
 def is_subdomain(text: str) -> bool:
@@ -64,12 +76,9 @@ def _version_or_none(text: str) -> str:
     return text if text == "none" else _version(text)
 
 
-def _days(text: str) -> str:
-    if _DURATION.fullmatch(text):
-        return text
-    raise complaint(
-        f"{text!r} is not a validity", "write a number with d (days), w (weeks) or y (365 days), like 10y or 90d"
-    )
+_days = matching(
+    _DURATION, "is not a validity", "write a number with d (days), w (weeks) or y (365 days), like 10y or 90d"
+)
 
 
 def days(text: str) -> int:
@@ -103,12 +112,11 @@ def _stable_device(text: str) -> str:
     raise complaint(f"{text!r} {what}", todo)
 
 
-def _plain_line(text: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 .,:()/_+-]{0,79}", text):
-        return text
-    raise complaint(
-        f"{text!r} is not a short plain text", "write up to 80 letters, digits, spaces and . , : ( ) / _ + -"
-    )
+_plain_line = matching(
+    re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,:()/_+-]{0,79}"),
+    "is not a short plain text",
+    "write up to 80 letters, digits, spaces and . , : ( ) / _ + -",
+)
 
 
 def _mode(text: str) -> str:
@@ -117,18 +125,12 @@ def _mode(text: str) -> str:
     raise complaint(f"{text!r} is not a file mode", 'write octal digits in quotes, like "0644"')
 
 
-def _user(text: str) -> str:
-    if _USER.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not a user or group name", "write a name as it stands in passwd or group")
+_user = matching(_USER, "is not a user or group name", "write a name as it stands in passwd or group")
 
 
-def _unit(text: str) -> str:
-    if _UNIT.fullmatch(text):
-        return text
-    raise complaint(
-        f"{text!r} is not a systemd unit", "name a unit with its suffix, like kubelet.service; commands are not run"
-    )
+_unit = matching(
+    _UNIT, "is not a systemd unit", "name a unit with its suffix, like kubelet.service; commands are not run"
+)
 
 
 def _pinned_image(text: str) -> str:

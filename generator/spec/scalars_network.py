@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from generator.spec.scalars import complaint, is_subdomain, listed
+from generator.spec.scalars import complaint, is_subdomain, listed, matching
 
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
@@ -46,10 +46,7 @@ def _address_with_prefix(text: str) -> str:
     return f"{found}/{int(prefix)}" if slash else found
 
 
-def _interface(text: str) -> str:
-    if _INTERFACE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not the name of a network interface", "write it as `ip link` does, like eth0")
+_interface = matching(_INTERFACE, "is not the name of a network interface", "write it as `ip link` does, like eth0")
 
 
 def _cidr(text: str) -> str:

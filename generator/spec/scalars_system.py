@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from generator.spec.scalars import complaint, is_subdomain
+from generator.spec.scalars import complaint, is_subdomain, matching
 from generator.spec.scalars_network import Address
 
 _PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,127}")
@@ -67,22 +67,13 @@ def _no_proxy(text: str) -> str:
     raise complaint(f"{text!r} is no name, domain or range", "write it like .example.net, mirror or 10.0.0.0/8")
 
 
-def _package(text: str) -> str:
-    if _PACKAGE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not the name of a package", "write the distribution's name, without a version")
+_package = matching(_PACKAGE, "is not the name of a package", "write the distribution's name, without a version")
 
 
-def _release(text: str) -> str:
-    if _RELEASE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not the release of a kernel", "write it as `uname -r` does, like 6.1.0-39-amd64")
+_release = matching(_RELEASE, "is not the release of a kernel", "write it as `uname -r` does, like 6.1.0-39-amd64")
 
 
-def _module(text: str) -> str:
-    if _MODULE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not a kernel module", "write its name as lsmod shows it, like ip_vs")
+_module = matching(_MODULE, "is not a kernel module", "write its name as lsmod shows it, like ip_vs")
 
 
 def _module_options(text: str) -> str:
@@ -92,27 +83,18 @@ def _module_options(text: str) -> str:
     raise complaint(f"{text!r} are no module options", "write name=value with spaces between, like hashsize=131072")
 
 
-def _apt_word(text: str) -> str:
-    if _APT_WORD.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is no suite or component", "write one word, like bookworm or main")
+_apt_word = matching(_APT_WORD, "is no suite or component", "write one word, like bookworm or main")
 
 
 def _apt_suite(text: str) -> str:
     return text if text in {"/", "./"} else _apt_word(text)
 
 
-def _size(text: str) -> str:
-    if _SIZE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not a size", "write a number with K, M, G or T, like 2G")
+_size = matching(_SIZE, "is not a size", "write a number with K, M, G or T, like 2G")
 
 
-def _age(text: str) -> str:
-    # systemd.time(7) takes all of these as they are.
-    if _AGE.fullmatch(text):
-        return text
-    raise complaint(f"{text!r} is not an age", "write a number with h, d, w, month or year, like 30d")
+# systemd.time(7) takes all of these as they are.
+_age = matching(_AGE, "is not an age", "write a number with h, d, w, month or year, like 30d")
 
 
 def _record_names(value: Any) -> Any:

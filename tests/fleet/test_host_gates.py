@@ -39,14 +39,16 @@ class Told:
     async def open_tcp(self, address: str, port: int) -> tuple[ByteReader, ByteWriter]:
         if port not in self.ports:
             raise ConnectionRefusedError("refused")
-        reader, writer = asyncio.StreamReader(), _Nowhere()
+        reader, writer = asyncio.StreamReader(), Nowhere()
         return reader, writer
 
     async def close(self) -> None:
         return
 
 
-class _Nowhere:
+class Nowhere:
+    """A writer whose bytes nobody reads."""
+
     def write(self, data: bytes, /) -> None:
         return
 

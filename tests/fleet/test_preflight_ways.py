@@ -15,6 +15,7 @@ from fleet.preflight.ways import calls, forwarding_of, served, try_ways
 from fleet.tls import ByteReader, ByteWriter
 from generator.errors import HostError, LostHostError
 from tests.fleet.preflight_facts import tree
+from tests.fleet.test_host_gates import Nowhere
 
 
 class Caller:
@@ -39,17 +40,6 @@ class Caller:
         return asyncio.StreamReader(), Nowhere()
 
     async def close(self) -> None:
-        return
-
-
-class Nowhere:
-    def write(self, data: bytes, /) -> None:
-        return
-
-    async def drain(self) -> None:
-        return
-
-    def close(self) -> None:
         return
 
 
