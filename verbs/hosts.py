@@ -23,7 +23,7 @@ from fleet.tree import load as load_tree
 from generator.errors import RefusedError
 from verbs import console
 from verbs.rendering import WHICH, require_current
-from verbs.running import AS_JSON, BREAK_LOCK, LIMIT, SKIP, STALE_OK, WAIT, fleet_of, words
+from verbs.running import AS_JSON, BREAK_LOCK, GATE_TIMEOUT, LIMIT, SKIP, STALE_OK, WAIT, fleet_of, words
 from verbs.verb import agreed, agreed_meanwhile, verb
 from verbs.workspace import place_of
 
@@ -144,7 +144,7 @@ def password_from_terminal(prompt: str) -> str:
         "dry-run": "say which hosts would be rebooted and touch none; exit 2 where there are any",
         "break-lock": BREAK_LOCK,
         "wait": WAIT,
-        "gate-timeout": "wait at most so many seconds for each health gate; else what each kind of gate takes",
+        "gate-timeout": GATE_TIMEOUT,
         "back-within": f"seconds that a host may take to answer from another boot, {BACK_SECONDS:.0f} by default",
         "yes": "do not ask",
     },

@@ -46,6 +46,7 @@ PLAN_STYLES = {
     "sum": "bold",
 }
 BREAK_LOCK = "take the cluster's lock from its holder, whose name is shown"
+GATE_TIMEOUT = "wait at most so many seconds for each health gate; else what each kind of gate takes"
 WAIT = "wait at most so many minutes for the lock while another run holds it"
 SKIP_CHECKS = "leave out these checks of the preflight, by name, separated by commas"
 DEEP = "read every file on the hosts again instead of trusting size and time"
@@ -196,7 +197,7 @@ def push(
         "dry-run": "print the plan and change nothing; exit 2 where there is something to do",
         "break-lock": BREAK_LOCK,
         "wait": WAIT,
-        "gate-timeout": "wait at most so many seconds for each health gate; else what each kind of gate takes",
+        "gate-timeout": GATE_TIMEOUT,
         "yes": "do not ask before something is removed",
         "skip": SKIP_CHECKS,
     },
