@@ -7,13 +7,12 @@ pass every table, so ours can close a port and cannot open one that another tabl
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from generator.formats.nft import Accept, AddressSet, block
 from generator.spec.layout import ENV_DIR
-from generator.spec.model import Cluster, Host, Pool
+from generator.spec.model import Cluster, Host, Pool, is_address
 from generator.spec.ports import VRRP, Listener, listeners, listens_otherwise, node_ports, own_listeners
 
 TABLE = "inet slipway"
@@ -192,17 +191,9 @@ def _pods(cluster: Cluster) -> AddressSet:
 def _operators(cluster: Cluster) -> AddressSet:
     """Return who enters by ssh: the operators, and every jump host that is known by its address."""
     ways = [cluster.ssh, *(host.ssh for host in cluster.hosts)]
-    jumps = {jump.address for way in ways for jump in way.jumps if _is_address(jump.address)}
+    jumps = {jump.address for way in ways for jump in way.jumps if is_address(jump.address)}
     return AddressSet("operators", (*cluster.firewall.operators, *sorted(jumps)))
 
 
 def _addresses(hosts: Iterable[Host]) -> tuple[str, ...]:
     return tuple(address for host in hosts for address in host.addresses)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

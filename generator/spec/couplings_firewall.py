@@ -6,7 +6,7 @@ import ipaddress
 
 from generator.spec import ports
 from generator.spec.faults import Findings
-from generator.spec.model import Cluster, Host
+from generator.spec.model import Cluster, Host, is_address
 from generator.spec.schema import ClusterSpec
 from generator.spec.schema_firewall import ListenerSpec
 from generator.spec.yaml_source import Path
@@ -68,7 +68,7 @@ def _sshd_is_listed(cluster: Cluster, host: Host, said: set[object], findings: F
 def _enters(host: Host, families: set[int], said: set[object], findings: Findings) -> None:
     last = host.ssh.jumps[-1].address if host.ssh.jumps else None
     family = ipaddress.ip_address(host.address).version
-    if last is not None and not _is_address(last):
+    if last is not None and not is_address(last):
         if last not in said:
             said.add(last)
             what = f"the jump host {last} is a name, and a rule set holds addresses"
@@ -83,14 +83,6 @@ def _enters(host: Host, families: set[int], said: set[object], findings: Finding
 def _jumps(host: Host, findings: Findings) -> Path:
     own = (*findings.host_paths[host.name], "ssh", "jumps")
     return own if own in findings.document.lines else ("ssh", "jumps")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _from_nodes(cluster: Cluster) -> bool:

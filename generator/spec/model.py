@@ -6,6 +6,7 @@ people wrote them changes no byte.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -261,6 +262,15 @@ class Cluster:
     def etcd_initial_cluster(self) -> str:
         """The value of etcd's initial-cluster: name=peer URL of every member."""
         return ",".join(f"{host.name}=https://{bracketed(host.address)}:2380" for host in self.etcd_hosts)
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text that may be a name is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def bracketed(host: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from generator.spec.model import Host
+from generator.spec.model import Host, is_address
 
 _SEQUENCE, _SET = 0x30, 0x31
 _PRINTABLE_STRING, _UTF8_STRING = 0x13, 0x0C
@@ -45,20 +45,12 @@ def _named(kind: bytes, value: str) -> bytes:
 def _alternative_names(node: str, addresses: tuple[str, ...]) -> bytes:
     texts = set(addresses)
     names: list[bytes] = []
-    if _is_address(node):
+    if is_address(node):
         texts.add(node)
     else:
         names.append(_tlv(_DNS_NAME, node.encode()))
     names.extend(_tlv(_IP_ADDRESS, ipaddress.ip_address(text).packed) for text in sorted(texts))
     return _tlv(_SEQUENCE, b"".join(names))
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _tlv(tag: int, content: bytes) -> bytes:
