@@ -23,14 +23,12 @@ from tests.lab.ways import (
     VIP_PORT,
     carriers,
     clean,
-    survives,
     switched,
     without,
 )
 
 pytestmark = pytest.mark.lab
 
-BALANCED = "haproxy at localhost:6443"
 ALONE = MODES["virtual address alone"][0]
 ADDRESS = f"{VIP}:{VIP_PORT}"
 
@@ -43,12 +41,8 @@ def the_default_afterwards(lab: LabCluster) -> Iterator[None]:
     assert lab.all_ready()
 
 
-def test_haproxy_on_each_node_survives_a_control_plane_host_and_shares_the_port(lab: LabCluster) -> None:
-    survives(lab, *MODES[BALANCED])
-
-
 def test_from_node_local_to_the_virtual_address_no_acknowledged_write_is_lost(lab: LabCluster) -> None:
-    with writing(lab, through="w1", ways=[LOCAL, MODES[BALANCED][1], ADDRESS]) as seen:
+    with writing(lab, through="w1", ways=[LOCAL, ADDRESS]) as seen:
         switched(lab, ALONE)
         clean(lab, ALONE)
     assert len(seen.acknowledged) > 100

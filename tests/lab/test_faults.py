@@ -97,7 +97,9 @@ def test_an_etcd_member_that_is_down_keeps_the_others_from_a_restart(lab: LabClu
         lab.sh(down, "systemctl start etcd.service")
 
 
-@pytest.mark.parametrize("fault", ["killed", "reset", "drop"])
+@pytest.mark.parametrize(
+    "fault", ["killed", *(pytest.param(fault, marks=pytest.mark.lab_long) for fault in ("reset", "drop"))]
+)
 def test_a_connection_that_breaks_in_mid_activation_leaves_no_half(lab: LabCluster, worker: str, fault: str) -> None:
     with faults.held_start(lab, worker, KUBELET):
         run = Running(lab, "apply", "--yes")
@@ -177,6 +179,7 @@ def test_a_full_disk_is_named_and_nothing_is_swapped(lab: LabCluster, worker: st
     assert lab.unit_starts([worker]) == before
 
 
+@pytest.mark.lab_long
 def test_a_read_only_file_system_is_named_and_nothing_is_swapped(lab: LabCluster, worker: str) -> None:
     before = lab.unit_starts([worker])
     with faults.read_only(lab, worker, "/var/lib/slipway"):
@@ -238,6 +241,7 @@ def test_a_unit_that_never_becomes_healthy_stops_the_run_at_the_first_host(lab: 
         faults.take_back(lab)
 
 
+@pytest.mark.lab_long
 def test_a_unit_that_somebody_masked_is_put_back(lab: LabCluster, worker: str) -> None:
     host = lab.control[0]
     lab.sh(host, "mkdir -p /run/systemd/system.control && ln -sf /dev/null /run/systemd/system.control/" + SCHEDULER)
@@ -284,6 +288,7 @@ def test_two_operators_at_once_and_one_whose_machine_dies(lab: LabCluster, worke
     assert not faults.locked(lab)
 
 
+@pytest.mark.lab_long
 def test_a_host_that_boots_anew_in_mid_apply(lab: LabCluster, worker: str) -> None:
     boot = faults.started(lab, worker)
     with faults.held_start(lab, worker, KUBELET):

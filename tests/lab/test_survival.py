@@ -35,7 +35,7 @@ def serving(lab: LabCluster, *hosts: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("lost", ["data", "mount"])
+@pytest.mark.parametrize("lost", ["data", pytest.param("mount", marks=pytest.mark.lab_long)])
 def test_a_member_without_its_data_stays_down_and_the_cluster_keeps_its_own(lab: LabCluster, lost: str) -> None:
     lab.kubectl("create", "configmap", f"before-{lost}")
     lab.sh("cp3", "systemctl stop etcd")
@@ -93,7 +93,7 @@ def test_a_peer_certificate_is_refused_from_the_address_of_another_host(lab: Lab
         lab.sh("cp2", f"rm -f {stolen}.crt {stolen}.key")
 
 
-@pytest.mark.parametrize("host", ["cp2", "w1"])
+@pytest.mark.parametrize("host", ["cp2", pytest.param("w1", marks=pytest.mark.lab_long)])
 def test_a_rebooted_host_comes_back_ready_by_itself(lab: LabCluster, host: str) -> None:
     nodes = {node["metadata"]["name"] for node in lab.kubectl_json("get", "nodes")["items"]}
     booted = "systemctl show -P UserspaceTimestampMonotonic"

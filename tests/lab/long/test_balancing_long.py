@@ -15,8 +15,8 @@ from tests.lab.ways import CONTROL, EXTERNAL, EXTERNAL_PORT, MODES, NODES, carri
 
 pytestmark = pytest.mark.lab_long
 
-SHORTER = ("haproxy at localhost:6443", "virtual address alone")
-ALONE, ADDRESS = MODES["virtual address alone"]
+SHORTER = "virtual address alone"
+ALONE, ADDRESS = MODES[SHORTER]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,7 +27,7 @@ def the_default_afterwards(lab: LabCluster) -> Iterator[None]:
     assert lab.all_ready()
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in SHORTER])
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != SHORTER])
 def test_each_mode_carries_traffic_and_survives_a_control_plane_host(lab: LabCluster, mode: str) -> None:
     survives(lab, *MODES[mode])
 
@@ -51,8 +51,11 @@ def balancer_of_somebody_else(lab: LabCluster) -> Iterator[str]:
 def test_an_external_balancer_carries_traffic_and_survives_a_control_plane_host(lab: LabCluster) -> None:
     with balancer_of_somebody_else(lab) as way:
         endpoint = {"host": lab.addresses[EXTERNAL], "port": EXTERNAL_PORT}
-        survives(lab, {"balancer": "none", "nodesUse": "endpoint", "endpoint": endpoint}, way)
-        switched(lab, {})
+        try:
+            survives(lab, {"balancer": "none", "nodesUse": "endpoint", "endpoint": endpoint}, way)
+        finally:
+            # Nodes that go by it would lose the API with it.
+            switched(lab, {})
 
 
 def test_a_virtual_address_stands_behind_a_managed_firewall_and_goes_again(lab: LabCluster) -> None:
