@@ -310,6 +310,9 @@ def drops(tree: RenderedTree, host: Host, state: HostState) -> dict[str, list[Dr
 def removals(tree: RenderedTree, host: Host, state: HostState) -> tuple[Removal, ...]:
     """Return what we own on the host and its manifest no longer has: reverse phase order, units before their files.
 
+    A phase that the tree no longer has comes first, and users and packages come last of all: what ran as them or from
+    them has stopped by then, whichever phase it was of.
+
     What a unit that stays has read is not among them: see `drops`. Nor are the binaries of the generation before, one
     generation long: a rollback must work without network and artifacts, and a binary is too large to keep a copy of.
     """
@@ -326,7 +329,13 @@ def removals(tree: RenderedTree, host: Host, state: HostState) -> tuple[Removal,
     return tuple(
         sorted(
             found,
-            key=lambda one: (-order.get(one.phase, -1), _REMOVAL_ORDER.index(one.kind), -one.key.count("/"), one.key),
+            key=lambda one: (
+                one.kind in {"user", "package"},
+                -order.get(one.phase, len(order)),
+                _REMOVAL_ORDER.index(one.kind),
+                -one.key.count("/"),
+                one.key,
+            ),
         )
     )
 
