@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.cluster_under_test import LabCluster
+from tests.lab.cluster_under_test import LabCluster, until
 from tests.lab.test_drift import apply
 from tests.lab.test_firewall import lab_side, managed
 from tests.lab.ways import CONTROL, EXTERNAL, EXTERNAL_PORT, MODES, NODES, carriers, clean, survives, switched
@@ -65,6 +65,7 @@ def test_a_virtual_address_stands_behind_a_managed_firewall_and_goes_again(lab: 
     (carrier,) = carriers(lab, *CONTROL)
     lab.sh(carrier, "systemctl stop endpoint-balancer")
     try:
+        until(lambda: carriers(lab, *CONTROL) not in ([], [carrier]), 30)
         assert lab.kubectl("get", "--raw", "/readyz") == "ok"
     finally:
         lab.sh(carrier, "systemctl start endpoint-balancer")
