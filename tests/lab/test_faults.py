@@ -200,6 +200,7 @@ def test_a_read_only_file_system_is_named_and_nothing_is_swapped(lab: LabCluster
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.lab_long
 def test_a_wrong_clock_is_named_before_anything_changes(lab: LabCluster, worker: str) -> None:
     before = lab.unit_starts([*lab.control, worker])
     with faults.wrong_clock(lab, worker, 7200):
@@ -224,6 +225,7 @@ def test_a_host_at_the_end_of_a_slow_line_gets_what_all_get(lab: LabCluster, wor
     assert lab.sh(worker, f"sha256sum <{program}") == lab.sh(worker, "sha256sum </var/tmp/kubelet; rm /var/tmp/kubelet")
 
 
+@pytest.mark.lab_long
 def test_a_unit_that_never_becomes_healthy_stops_the_run_at_the_first_host(lab: LabCluster) -> None:
     hosts = lab.control
     for flag, value in (("tls-min-version", "VersionTLS99"), ("bind-address", "192.0.2.1")):

@@ -106,6 +106,7 @@ def test_each_fault_is_named_with_its_cause(lab: LabCluster) -> None:
     assert set(outcomes(again).values()) == {"passed"}
 
 
+@pytest.mark.lab_long
 def test_a_run_that_is_ended_takes_its_namespace_away(lab: LabCluster) -> None:
     with running(lab) as run:
         until(lambda: bool(namespaces(lab)), 60)
