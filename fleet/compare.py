@@ -14,6 +14,8 @@ from fleet.tree import Host, Phase, RenderedTree
 LEFT_OWED = "an earlier run left it owed"
 _RUNS = frozenset({"active", "reloading", "activating"})
 _REMOVAL_ORDER = ("unit", "link", "file", "secret", "binary", "directory", "user", "package")
+_OF_ALL_PHASES = frozenset({"user", "package"})
+"""Kinds that are used by what other phases put on a host, whichever phase brought them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -330,7 +332,7 @@ def removals(tree: RenderedTree, host: Host, state: HostState) -> tuple[Removal,
         sorted(
             found,
             key=lambda one: (
-                one.kind in {"user", "package"},
+                one.kind in _OF_ALL_PHASES,
                 -order.get(one.phase, len(order)),
                 _REMOVAL_ORDER.index(one.kind),
                 -one.key.count("/"),

@@ -100,6 +100,10 @@ class LabCluster:
             assert made.returncode == 0, made.stderr
         return self._kubeconfig
 
+    def forget_kubeconfig(self) -> None:
+        """Drop the administrator's kubeconfig: the cluster is another one, or its endpoint may be gone."""
+        self._kubeconfig.unlink(missing_ok=True)
+
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         command = [str(self._kubectl), f"--kubeconfig={self.admin_kubeconfig()}", *words]
         if stdin is not None:

@@ -60,8 +60,7 @@ def made_bare(hosts: Lab, cluster: LabCluster) -> None:
     """Give the pair's hosts pristine disks and let the cluster know their new keys."""
     if not is_bare(cluster):
         hosts.reset(*cluster.control, *cluster.workers)
-        # A client of the old cluster would be of no use to anybody.
-        (cluster.workspace.parent / "admin.kubeconfig").unlink(missing_ok=True)
+        cluster.forget_kubeconfig()
     done = cluster.invoke("hosts.scan", "--yes")
     assert done.returncode == 0, done.stderr
 

@@ -54,8 +54,7 @@ def switched(lab: LabCluster, values: dict[str, Any]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     lab.commit("another way into the API")
     apply(lab)
-    # It names the endpoint of its day, which may be gone.
-    (lab.workspace.parent / "admin.kubeconfig").unlink(missing_ok=True)
+    lab.forget_kubeconfig()
 
 
 @contextlib.contextmanager
