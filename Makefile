@@ -52,7 +52,7 @@ lab-build: setup ## Build once what the lab needs: Kubernetes, images, a bare ho
 	@$(BIN)/python -m lab.build
 
 lab-test: setup ## The end-to-end tests on real systemd hosts (Linux, root)
-	@$(BIN)/pytest -m "lab and not lab_long" -p no:xdist --durations=25 --durations-min=20 tests/lab
+	@$(BIN)/pytest -m "lab and not lab_long" -p no:xdist --tb=short --durations=25 --durations-min=20 tests/lab
 
 lab-long: setup ## What takes an hour on such hosts, a hundred kills among it; docs/lab-long.md has the last result
 	@$(BIN)/pytest -m lab_long -p no:xdist -s tests/lab

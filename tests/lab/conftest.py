@@ -51,6 +51,7 @@ ORDER = (
     "test_disks",
     "test_reboot",
     "*",
+    "test_cluster::test_a_sixth_host_joins_by_one_line",
     # Its hosts take the place of those of `lab`.
     "test_cloud_init",
     "test_quiet_rotation",

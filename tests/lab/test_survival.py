@@ -93,7 +93,8 @@ def test_a_peer_certificate_is_refused_from_the_address_of_another_host(lab: Lab
         lab.sh("cp2", f"rm -f {stolen}.crt {stolen}.key")
 
 
-@pytest.mark.parametrize("host", ["cp2", pytest.param("w1", marks=pytest.mark.lab_long)])
+@pytest.mark.lab_long
+@pytest.mark.parametrize("host", ["cp2", "w1"])
 def test_a_rebooted_host_comes_back_ready_by_itself(lab: LabCluster, host: str) -> None:
     nodes = {node["metadata"]["name"] for node in lab.kubectl_json("get", "nodes")["items"]}
     booted = "systemctl show -P UserspaceTimestampMonotonic"

@@ -116,6 +116,7 @@ def test_a_run_that_is_ended_takes_its_namespace_away(lab: LabCluster) -> None:
     assert namespaces(lab) == []
 
 
+@pytest.mark.lab_long
 def test_the_next_run_removes_what_a_killed_one_left_and_spares_one_that_lives(lab: LabCluster) -> None:
     with running(lab) as run:
         until(lambda: bool(namespaces(lab)), 60)
