@@ -28,6 +28,7 @@ ln -sfn /dev/loop$loop {DEVICE}
 """
 # The way that the message tells. Also of a mount that is not there a stop would end the kubelet, which requires it.
 UNMOUNT = r"""
+set -e
 if mountpoint -q /lab-data; then systemctl stop kubelet; fi
 systemctl disable var-log-pods.mount 'lab\x2ddata.mount'
 if mountpoint -q /lab-data; then systemctl stop var-log-pods.mount 'lab\x2ddata.mount'; fi
@@ -52,6 +53,8 @@ def no_disk(spec: dict[str, Any]) -> None:
 
 @pytest.fixture
 def with_device(lab: LabCluster) -> Iterator[LabCluster]:
+    # Within ten seconds of its start a kubelet has the logs of running containers opened anew, on the disk then.
+    lab.kubectl("delete", "pods", "-n", "default", f"--field-selector=spec.nodeName={HOST}", "--timeout=60s")
     lab.sh(HOST, MAKE)
     yield lab
     lab.try_sh(HOST, UNMOUNT)
