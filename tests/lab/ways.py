@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,6 +26,8 @@ ADDRESS = {
 }  # fmt: skip
 GAP_SECONDS = 45
 """The longest that a client may wait while a host is lost without a word: connections to it have to time out first."""
+RELOAD_SECONDS = 60
+"""API servers look that often whether their certificate is another one; apply changes it without a restart."""
 
 MODES: dict[str, tuple[dict[str, Any], str]] = {
     "haproxy": ({"balancer": "haproxy"}, LOCAL),
@@ -55,6 +58,18 @@ def switched(lab: LabCluster, values: dict[str, Any]) -> None:
     lab.commit("another way into the API")
     apply(lab)
     lab.forget_kubeconfig()
+    if "vip" in values:
+        for host in CONTROL:
+            until(functools.partial(_goes_by, lab, host, VIP), RELOAD_SECONDS + 30)
+
+
+def _goes_by(lab: LabCluster, host: str, name: str) -> bool:
+    """Whether a host's API server has taken up the certificate that has a name."""
+    words = ("get", "--raw", "/readyz", f"--server=https://{lab.addresses[host]}:6443", f"--tls-server-name={name}")
+    try:
+        return lab.kubectl(*words) == "ok"
+    except AssertionError:
+        return False
 
 
 @contextlib.contextmanager
