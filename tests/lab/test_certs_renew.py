@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,8 +43,9 @@ def served_and_installed(lab: LabCluster, host: str, kind: str) -> tuple[str, st
     return served, installed
 
 
-def serve_what_is_installed(lab: LabCluster) -> bool:
-    pairs = [served_and_installed(lab, host, kind) for host in lab.control for kind in SERVED]
+def serve_what_is_installed(lab: LabCluster, kinds: Iterable[str] = tuple(SERVED)) -> bool:
+    """Whether servers of every control-plane host have taken up their files, which takes them up to a minute."""
+    pairs = [served_and_installed(lab, host, kind) for kind in kinds for host in lab.control]
     return all(served == installed for served, installed in pairs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from lab.network import NETWORK
 from tests.lab.cluster_under_test import LabCluster, until
 from tests.lab.load import stored, writing
+from tests.lab.test_certs_renew import serve_what_is_installed
 from tests.lab.test_drift import apply
 
 CONTROL = ("cp1", "cp2", "cp3")
@@ -26,8 +26,6 @@ ADDRESS = {
 }  # fmt: skip
 GAP_SECONDS = 45
 """The longest that a client may wait while a host is lost without a word: connections to it have to time out first."""
-RELOAD_SECONDS = 60
-"""API servers look that often whether their certificate is another one; apply changes it without a restart."""
 
 MODES: dict[str, tuple[dict[str, Any], str]] = {
     "haproxy": ({"balancer": "haproxy"}, LOCAL),
@@ -58,18 +56,7 @@ def switched(lab: LabCluster, values: dict[str, Any]) -> None:
     lab.commit("another way into the API")
     apply(lab)
     lab.forget_kubeconfig()
-    if "vip" in values:
-        for host in CONTROL:
-            until(functools.partial(_goes_by, lab, host, VIP), RELOAD_SECONDS + 30)
-
-
-def _goes_by(lab: LabCluster, host: str, name: str) -> bool:
-    """Whether a host's API server has taken up the certificate that has a name."""
-    words = ("get", "--raw", "/readyz", f"--server=https://{lab.addresses[host]}:6443", f"--tls-server-name={name}")
-    try:
-        return lab.kubectl(*words) == "ok"
-    except AssertionError:
-        return False
+    until(lambda: serve_what_is_installed(lab, ("apiserver",)), 90)
 
 
 @contextlib.contextmanager
