@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import copy
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -152,14 +153,26 @@ def _sentence(message: str) -> str:
 
 def _keys_at(location: Sequence[str | int]) -> list[str]:
     """Return the keys that the model at a location of pydantic knows."""
-    model: Any = ClusterSpec
+    at: Any = ClusterSpec
     for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-            model = _model_in(fields.get(str(part)))
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return [field.alias or name for name, field in model.model_fields.items()]
-    return []
+        # What is not found is a name that pydantic put in itself.
+        at = _inside(at, part) or at
+    model = _model_in(at)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _inside(annotation: Any, part: str | int) -> Any:
+    """Return what is declared for a key of a model or a map or for an entry of a list, None for what is not there."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
+        return fields.get(str(part))
+    inner = get_args(annotation)
+    match get_origin(annotation):
+        case builtins.dict:
+            return inner[1]
+        case builtins.list:
+            return inner[0] if isinstance(part, int) else None
+    return next((found for one in inner if (found := _inside(one, part)) is not None), None)
 
 
 def _model_in(annotation: Any) -> Any:
