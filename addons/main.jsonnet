@@ -1,7 +1,8 @@
 // Every API object that Slipway applies, by set and by name within it: a function of the cluster.
 // A set is a folder of rendered/<c>/objects; its objects are applied together and pruned together.
-// `values` are the parameters of each set. clusters/<c>/addons.jsonnet is added to the result with `+`:
-//   { values+:: { clusterRbac+: { readers: ['slipway:readers', 'oidc:auditors'] } } }
+// `values` are the parameters of each set: those of addons are their sections of cluster.yaml, and each addon's file
+// says on top which further knobs it has. clusters/<c>/addons.jsonnet is added to the result with `+`:
+//   { values+:: { coredns+: { resources+: { limits+: { memory: '340Mi' } } } } }
 function(cluster) {
   values:: {
     clusterRbac: {

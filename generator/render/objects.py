@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import rjsonnet
 
 from generator.errors import RenderError
 from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
+from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
 
@@ -26,7 +28,10 @@ KIND_ORDER = (
     "CustomResourceDefinition",
     "PriorityClass",
     "RuntimeClass",
+    "StorageClass",
+    "IngressClass",
     "Namespace",
+    "NetworkPolicy",
     "ServiceAccount",
     "ClusterRole",
     "Role",
@@ -34,10 +39,15 @@ KIND_ORDER = (
     "RoleBinding",
     "Secret",
     "ConfigMap",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
     "Service",
     "DaemonSet",
     "Deployment",
     "StatefulSet",
+    "CronJob",
+    "PodDisruptionBudget",
+    "APIService",
 )
 """What others refer to comes first; kinds that are not listed come last, by name."""
 
@@ -58,7 +68,20 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         "podCIDRs": list(network.pod_cidrs),
         "serviceCIDRs": list(network.service_cidrs),
         "dnsIPs": list(network.dns_ips),
+        "nodeMaskSizes": list(network.node_mask_sizes),
         "networkPlugin": network.plugin,
+        "proxyMode": network.proxy_mode,
+        "nodeCount": len(cluster.nodes),
+        "zones": sorted({host.zone for host in cluster.nodes if host.zone is not None}),
+        "kubeletDir": cluster.directories.kubelet,
+        "containerdDir": cluster.directories.containerd,
+        "apiServers": [{"address": host.address, "port": cluster.api.port} for host in cluster.control_plane],
+        "nodeApi": _node_api(cluster),
+        "etcd": {
+            "version": cluster.versions.etcd,
+            "endpoints": list(cluster.etcd_client_urls),
+            "dedicated": not any(host.pool.is_node for host in cluster.etcd_hosts),
+        },
         "anonymousPaths": list(cluster.api.anonymous_paths),
         "nodes": {host.node_name: node_line(host) for host in cluster.nodes},
         "gpuPools": [
@@ -66,7 +89,14 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
             for _, pool in sorted(cluster.pools.items())
             if pool.gpu is not None
         ],
+        "addons": cluster.addons.model_dump(mode="json", by_alias=True),
     }
+
+
+def _node_api(cluster: Cluster) -> dict[str, Any]:
+    """Return by which host and port a pod on the host's network enters the API, before Services work."""
+    url = urlsplit(cluster.node_api_url)
+    return {"host": url.hostname, "port": url.port}
 
 
 def objects(cluster: Cluster, root: Path) -> Objects:
@@ -76,17 +106,16 @@ def objects(cluster: Cluster, root: Path) -> Objects:
     jsonnet that does not evaluate and for what it gives that is no API object.
     """
     own = root / "clusters" / cluster.name / "addons.jsonnet"
-    snippet = "function(cluster) " + _sum(cluster, own)
+    snippet = "function(cluster) " + _sum(own)
     try:
         text = rjsonnet.evaluate_snippet(
-            f"clusters/{cluster.name}/addons.jsonnet" if own.is_file() else "addons/main.jsonnet",
+            SNIPPET,
             snippet,
             jpathdir=[str(own.parent), str(ADDONS)],
             tla_codes={"cluster": json.dumps(cluster_argument(cluster))},
         )
     except RuntimeError as error:
-        what = f"jsonnet does not evaluate: {_reason(error)}"
-        raise RenderError(f"{cluster.name}: addons: {what}; correct addons.jsonnet") from None
+        raise RenderError(jsonnet_message(cluster.name, str(error), (ADDONS.parent, root))) from None
     sets = {name: _checked_set(cluster, name, members) for name, members in sorted(json.loads(text).items())}
     owners: dict[str, str] = {}
     for name, members in sets.items():
@@ -125,12 +154,20 @@ def images(sets: Objects) -> tuple[str, ...]:
     return tuple(sorted({image for members in sets.values() for member in members for image in _images(member)}))
 
 
-def _sum(cluster: Cluster, own: Path) -> str:
+def _sum(own: Path) -> str:
+    """Return jsonnet for addons/main.jsonnet with the cluster's own file added; `values` may name known addons only."""
     main = "(import 'main.jsonnet')(cluster)"
     if not own.is_file():
         return main
-    both = "(if std.isFunction(own) then own(cluster) else own)"
-    return f"local own = import {json.dumps(own.name)}; {main} + {both}"
+    return (
+        f"local main = {main}, file = import {json.dumps(own.name)}; "
+        "local own = if std.isFunction(file) then file(cluster) else file; "
+        "local both = if std.isObject(own) then main + own else error 'addons.jsonnet gives no map'; "
+        "local known = std.objectFieldsAll(main.values); "
+        "local unknown = [one for one in std.objectFieldsAll(both.values) if !std.member(known, one)]; "
+        "if unknown == [] then both "
+        "else error 'addons.%s is no addon; known are: %s' % [unknown[0], std.join(', ', known)]"
+    )
 
 
 def _checked_set(cluster: Cluster, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
@@ -175,8 +212,3 @@ def _images(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for below in value:
             yield from _images(below)
-
-
-def _reason(error: RuntimeError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:3])

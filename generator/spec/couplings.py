@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from generator.spec.addons import check_addons
 from generator.spec.couplings_balancing import check_balancing
 from generator.spec.couplings_bridge import check_bridge
 from generator.spec.couplings_cloud import check_cloud_init
@@ -59,6 +60,7 @@ GROUPS: tuple[Group, ...] = (
     Group("hosts, addresses, roles, zones, ports", _of_model(check_hosts), needs="every host"),
     Group("ways into the API", _of_model(check_balancing), needs="every host"),
     Group("routes of the bridge plugin", _of_model(check_bridge), needs="every host"),
+    Group("addons", _of_model(check_addons), needs="every host"),
     Group("a firewall that lets the operator in", _of_model(check_operators), needs="every host"),
     Group("what hosts are set to beneath Kubernetes", _of_model(check_system), needs="every host"),
 )

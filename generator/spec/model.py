@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from generator.spec.addons import AddonsSpec
 from generator.spec.gpu import Gpu
 from generator.spec.sections import (
     Api,
@@ -192,6 +193,7 @@ class Cluster:
     files: tuple[ExtraFile, ...]
     firewall: Firewall
     warnings: tuple[str, ...] = ()
+    addons: AddonsSpec = field(default_factory=AddonsSpec)
     system: System = field(default_factory=System)
 
     def with_role(self, *roles: str) -> tuple[Host, ...]:

@@ -84,6 +84,7 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
             tuple(sorted(set(spec.firewall.operators))),
             tuple(sorted(set(spec.firewall.node_protocols))),
         ),
+        addons=spec.addons,
         system=system,
     )
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from generator.spec.scalars import complaint, is_subdomain, listed, matching
 
+_REPOSITORY = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
@@ -126,6 +127,17 @@ def _registry(text: str) -> str:
     )
 
 
+def _registry_prefix(text: str) -> str:
+    host, slash, path = text.partition("/")
+    good = _REPOSITORY.fullmatch(path) is not None if slash else True
+    if host != "_default" and good and "://" not in text:
+        return f"{_registry(host)}{slash}{path}"
+    raise complaint(
+        f"{text!r} is not a registry with or without a path",
+        "write host, host:port or host/path without a scheme, like registry.example.net:5000/mirror",
+    )
+
+
 def _port_range(text: str) -> str:
     match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]) <= 65535:
@@ -143,6 +155,7 @@ SubjectAlternativeName = Annotated[str, AfterValidator(_subject_alternative_name
 Source = Annotated[str, AfterValidator(_source)]
 Url = Annotated[str, AfterValidator(_url)]
 RegistryHost = Annotated[str, AfterValidator(_registry)]
+RegistryPrefix = Annotated[str, AfterValidator(_registry_prefix)]
 PortRange = Annotated[str, AfterValidator(_port_range)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Cidrs = Annotated[

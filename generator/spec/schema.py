@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from generator.spec.addons import AddonsSpec
 from generator.spec.scalars import DnsLabel, SysctlValue
 from generator.spec.schema_base import Section
 from generator.spec.schema_cloud import CloudInitSpec
@@ -64,6 +65,7 @@ class ClusterSpec(Section):
     hosts: dict[str, HostSpec] = Field(
         min_length=1, description="Machines, by name; names and addresses may be ranges."
     )
+    addons: AddonsSpec = Field(AddonsSpec(), description="What runs in the cluster (docs/addons.md).")
     components: dict[str, ComponentSpec] = Field({}, description="Overrides for the whole cluster, by component.")
     files: list[FileSpec] = Field([], description="Files of your own on all hosts.")
 

@@ -40,8 +40,10 @@ class NetworkSpec(Section):
     dns_ip: Addresses | None = Field(
         None, alias="dnsIP", description="Address of the cluster's DNS Service: the tenth of serviceCIDR unless said."
     )
-    plugin: Literal["none", "bridge"] = Field(
-        "none", description="Pod network: none (bring your own) or bridge (routes on a flat network, up to 50 hosts)."
+    plugin: Literal["none", "bridge", "calico", "flannel"] = Field(
+        "none",
+        description="Pod network: none (bring your own), bridge (routes on a flat network, up to 50 hosts), calico or "
+        "flannel (addons.calico, addons.flannel).",
     )
     proxy_mode: Literal["iptables", "ipvs", "nftables"] = Field(
         "iptables", description="How kube-proxy programs Services."
