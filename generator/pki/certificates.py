@@ -33,6 +33,8 @@ from generator.spec.layout import (
 from generator.spec.model import Cluster, Host
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
+ADDON_LEAVES = "addons/"
+"""Below which name the leaves of addons lie."""
 SERVICE_ACCOUNT = "sa"
 """The first key pair that signs service-account tokens (a rotation adds sa-2, …): no certificate, but `sa.pub`."""
 
@@ -42,7 +44,7 @@ LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def certificates(cluster: Cluster) -> tuple[Request, ...]:
-    """Return the requests of all certificates of a cluster: CAs, then leaves of addons, then leaves by host and name."""
+    """Return the requests of all certificates of a cluster: CAs, leaves of addons, then leaves by host and name."""
     leaves: list[Request] = [*_addons(cluster)]
     for host in cluster.hosts:
         if "etcd" in host.pool.roles:
@@ -136,6 +138,15 @@ def _kube_proxy(cluster: Cluster, host: Host) -> Request:
     return _leaf(cluster, host, "kube-proxy", "ca", "system:kube-proxy", (CLIENT_AUTH,), (), f"{PKI_DIR}/kube-proxy")
 
 
+def typha_wanted(cluster: Cluster) -> bool:
+    """Return whether typha stands between Calico's agents and the API; False where there is no Calico."""
+    try:
+        from generator.spec.addons import calico
+    except ImportError:
+        return False
+    return bool(calico.typha_wanted(cluster))
+
+
 def _addons(cluster: Cluster) -> Iterator[Request]:
     if cluster.addons.metrics_server.enabled:
         yield _addon_server(cluster, "metrics-server", "metrics-server", "metrics-server", "kube-system")
@@ -143,13 +154,13 @@ def _addons(cluster: Cluster) -> Iterator[Request]:
         # Felix and typha know each other by these names. The API takes the client for a user of that name, to whom no
         # binding gives anything; who has a group of its own, or a name that a binding knows, would bring rights along.
         yield _addon_server(cluster, "typha", "slipway:typha", "calico-typha", "kube-system")
-        yield _leaf(cluster, None, "addons/calico-node", "ca", "slipway:calico-node", (CLIENT_AUTH,), ())
+        yield _leaf(cluster, None, f"{ADDON_LEAVES}calico-node", "ca", "slipway:calico-node", (CLIENT_AUTH,), ())
 
 
 def _addon_server(cluster: Cluster, name: str, common_name: str, service: str, namespace: str) -> Request:
     names = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
     sans = (*names, f"{names[-1]}.{cluster.network.domain}")
-    return _leaf(cluster, None, f"addons/{name}", "ca", common_name, (SERVER_AUTH,), sans)
+    return _leaf(cluster, None, f"{ADDON_LEAVES}{name}", "ca", common_name, (SERVER_AUTH,), sans)
 
 
 def api_server_sans(cluster: Cluster, host: Host) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def kind_of(request: Request) -> str:
 
 
 def leaves_to_renew(cluster: Cluster, store: PkiStore, choice: Choice, now: datetime) -> tuple[Renewal, ...]:
-    """Return the leaves that a choice means, by host and kind, those of addons first, without changing or opening anything.
+    """Return the leaves that a choice means, those of addons first, then by host and kind; changes and opens nothing.
 
     Raises RefusedError for a certificate authority and for a kind or host that there is none of, with those there are.
     """
