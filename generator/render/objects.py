@@ -162,7 +162,7 @@ def _sum(own: Path) -> str:
     return (
         f"local main = {main}, file = import {json.dumps(own.name)}; "
         "local own = if std.isFunction(file) then file(cluster) else file; "
-        "local both = if std.isObject(own) then main + own else error 'addons.jsonnet gives no map'; "
+        "local both = if std.isObject(own) then main + own else error 'the file gives no map'; "
         "local known = std.objectFieldsAll(main.values); "
         "local unknown = [one for one in std.objectFieldsAll(both.values) if !std.member(known, one)]; "
         "if unknown == [] then both "
