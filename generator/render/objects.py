@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import rjsonnet
 
@@ -95,8 +94,8 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
 
 def _node_api(cluster: Cluster) -> dict[str, Any]:
     """Return by which host and port a pod on the host's network enters the API, before Services work."""
-    url = urlsplit(cluster.node_api_url)
-    return {"host": url.hostname, "port": url.port}
+    host, _, port = cluster.node_api_url.removeprefix("https://").rpartition(":")
+    return {"host": host.strip("[]"), "port": int(port)}
 
 
 def objects(cluster: Cluster, root: Path) -> Objects:
