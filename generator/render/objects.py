@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import rjsonnet
 
@@ -97,8 +96,8 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
 
 def _node_api(cluster: Cluster) -> dict[str, Any]:
     """Return by which host and port a pod on the host's network enters the API, before Services work."""
-    url = urlsplit(cluster.node_api_url)
-    return {"host": url.hostname, "port": url.port}
+    host, _, port = cluster.node_api_url.removeprefix("https://").rpartition(":")
+    return {"host": host.strip("[]"), "port": int(port)}
 
 
 def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
@@ -165,7 +164,7 @@ def _sum(own: Path) -> str:
     return (
         f"local main = {main}, file = import {json.dumps(own.name)}; "
         "local own = if std.isFunction(file) then file(cluster) else file; "
-        "local both = if std.isObject(own) then main + own else error 'addons.jsonnet gives no map'; "
+        "local both = if std.isObject(own) then main + own else error 'the file gives no map'; "
         "local known = std.objectFieldsAll(main.values); "
         "local unknown = [one for one in std.objectFieldsAll(both.values) if !std.member(known, one)]; "
         "if unknown == [] then both "

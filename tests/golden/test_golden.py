@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from generator.spec.model import Cluster
-from tests.golden.cases import CASES, CLUSTERS, GOLDEN, VARIATIONS, Case, cluster, differences, variation
+from tests.golden.addon_cases import ADDON_CASES, AddonCase, content
+from tests.golden.cases import CASES, CLUSTERS, GOLDEN, VARIATIONS, Case, cluster, variation
+from tests.golden.kept import differences
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.folder.parent.name}/{case.name}")
-def test_golden(case: Case) -> None:
+@pytest.mark.parametrize("case", [*CASES, *ADDON_CASES], ids=lambda case: f"{case.folder.parent.name}/{case.name}")
+def test_golden(case: Case | AddonCase) -> None:
     found = differences(case.expected(), case.actual())
     more = f"\n… and {len(found) - 200} lines more" if len(found) > 200 else ""
     assert not found, "run `make golden` and review what it writes:\n" + "\n".join(found[:200]) + more
@@ -27,6 +29,15 @@ def test_every_variation_changes_something_and_says_what_it_is_about() -> None:
         case = yaml.safe_load((path / "case.yaml").read_text())
         assert set(case) <= {"about", "base", "patch", "keys"} and case["about"].strip(), path.name
         assert any((path / "rendered").rglob("*")) or (path / "vanished.txt").is_file(), path.name
+
+
+def test_every_addon_has_a_default_and_variations_that_change_something() -> None:
+    for case in ADDON_CASES:
+        assert (
+            set(content(case)) <= {"about", "base", "patch", "jsonnet", "since"} and content(case)["about"].strip()
+        ), case
+        assert case.expected(), case
+        assert AddonCase(case.addon, "default") in ADDON_CASES, case
 
 
 def test_every_choice_that_makes_hosts_differ_has_a_variation() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from generator.render.tree import write
 from tests.errors import cases as errors
-from tests.golden.cases import CASES, VANISHED, Case, differences
+from tests.golden.addon_cases import ADDON_CASES, AddonCase
+from tests.golden.cases import CASES, Case
+from tests.golden.kept import VANISHED, differences
 
 
-def update(case: Case) -> list[str]:
+def update(case: Case | AddonCase) -> list[str]:
     """Write one case and return the diff."""
     actual = dict(case.actual())
     found = differences(case.expected(), actual)
@@ -29,14 +31,17 @@ def update(case: Case) -> list[str]:
 def main() -> int:
     """Update all cases; return 1 where any changed."""
     changed = 0
-    for case in CASES:
+    for case in (*CASES, *ADDON_CASES):
         found = update(case)
         if found:
             changed += 1
             print(f"=== {case.folder.parent.name}/{case.name}")
             print("\n".join(found))
     messages = errors.update()
-    print(f"{changed} of {len(CASES)} golden cases changed" + ("; review them and commit" if changed else ""))
+    print(
+        f"{changed} of {len(CASES) + len(ADDON_CASES)} golden cases changed"
+        + ("; review them and commit" if changed else "")
+    )
     return 1 if changed or messages else 0
 
 
