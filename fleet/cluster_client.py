@@ -11,22 +11,35 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from fleet import api_gates, csr, drain, node_settings, nodes, objects, tokens
+from fleet import (
+    api_gates,
+    cluster_record,
+    csr,
+    drain,
+    node_pods,
+    node_settings,
+    nodes,
+    objects,
+    rollout,
+    tokens,
+)
 from fleet.admin import ADMINS, MASTERS, Signer
 from fleet.channel import Channel
 from fleet.endpoints import Connect, control_plane_endpoints
-from fleet.kube import Api, ref_of
+from fleet.kube import Api, Ref, ref_of
 from fleet.kubeconfig import read_kubeconfig
 from fleet.object_diff import text_diff
+from fleet.object_record import Record, read_record, write_record
 from fleet.object_sets import ObjectSet, binds_group, load_set
 from fleet.objects import Difference
 from fleet.options import Options
 from fleet.plan import ObjectChange
+from fleet.secrets import SecretStore
 from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import ApiError
 from generator.sealing import Identity
 
-GATES = (api_gates.accepted, api_gates.node_ready)
+GATES = (api_gates.accepted, api_gates.rolled_out, api_gates.node_ready)
 """The kinds of gate that need the API; importing this module makes them known."""
 
 BINDING_SECONDS = 15
@@ -36,11 +49,20 @@ BINDING_SECONDS = 15
 class OperatorApi:
     """The API as the operator: signs a certificate of group slipway:admins when the first request is made.
 
-    `connect` returns the kept SSH connection to a host; `kubeconfig` replaces both the certificate and the way.
+    `connect` returns the kept SSH connection to a host; `kubeconfig` replaces both the certificate and the way. From
+    `secrets` come the values that rendered Secrets leave out.
     """
 
-    def __init__(self, tree: RenderedTree, connect: Connect, signer: Signer, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self,
+        tree: RenderedTree,
+        connect: Connect,
+        signer: Signer,
+        kubeconfig: Path | None = None,
+        secrets: SecretStore | None = None,
+    ) -> None:
         self._tree = tree
+        self._secrets = secrets
         self._connect = connect
         self._signer = signer
         self._signs = kubeconfig is None
@@ -72,7 +94,7 @@ class OperatorApi:
         for name in sets:
             one = load_set(self._tree.path, name)
             try:
-                found.extend(await objects.differences(self.api, one))
+                found.extend(await objects.differences(self.api, one, self._elsewhere(name)))
             except ApiError as error:
                 if not self._may_bind(error, one):
                     raise
@@ -80,7 +102,7 @@ class OperatorApi:
                 found.extend(created)
         if self._is_last(sets):
             found.extend(await self._orphans())
-        return tuple(self._change(one) for one in found)
+        return (*(self._change(one) for one in found), *await self._unfinished(sets))
 
     async def apply_objects(
         self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
@@ -96,18 +118,19 @@ class OperatorApi:
             done.append(self._change(one))
             told(done[-1])
 
+        means = objects.Means(self._secrets, told=tell)
         for name in sets:
             one = load_set(self._tree.path, name)
             try:
-                await objects.apply_set(self.api, one, told=tell)
+                await objects.apply_set(self.api, one, self._elsewhere(name), means)
             except ApiError as error:
                 if not self._may_bind(error, one):
                     raise
                 for bound in await self._bind_admins(one):
                     tell(bound)
-                await self._apply_when_bound(one, tell)
+                await self._apply_when_bound(one, means)
         if self._is_last(sets):
-            for orphan in await objects.delete_orphans(self.api, self._all_sets):
+            for orphan in await objects.delete_orphans(self.api, self._all_sets, self._elsewhere("")):
                 tell(orphan)
         return tuple(done)
 
@@ -115,8 +138,22 @@ class OperatorApi:
         """Return what of object sets the API does not have as rendered, in words."""
         found: list[str] = []
         for name in sets:
-            found.extend(await objects.unaccepted(self.api, load_set(self._tree.path, name)))
+            found.extend(await objects.unaccepted(self.api, load_set(self._tree.path, name), self._elsewhere(name)))
         return tuple(found)
+
+    async def not_rolled_out(self, sets: Sequence[str], known: rollout.Reasons) -> tuple[str, ...]:
+        """Return which workloads of object sets do not run as applied, each with its reason."""
+        loaded = [load_set(self._tree.path, name) for name in sets]
+        return await rollout.not_rolled_out(self.api, [ref for one in loaded for ref in one.refs], known)
+
+    async def objects_settled(self, sets: Sequence[str]) -> None:
+        """Write down that object sets have passed the gates of their phase."""
+        record = await read_record(self.api)
+        await write_record(self.api, record, record.finished(sets))
+
+    async def record_apply(self, applied: cluster_record.Applied) -> bool:
+        """Write down in the API which tree is applied, by whom; return False where that stands there already."""
+        return await cluster_record.write(self.api, applied)
 
     # --- nodes ------------------------------------------------------------------------------------------------------
 
@@ -128,7 +165,8 @@ class OperatorApi:
         """Return why the host's node is not in service, "" when it is; approves listed serving requests on the way."""
         found = self._tree.hosts[host]
         check = nodes.NodeCheck(found.node, found.address)
-        return await nodes.node_fault(self.api, check, await self._connect(host), self._signer.ca, self._listed)
+        fault = await nodes.node_fault(self.api, check, await self._connect(host), self._signer.ca, self._listed)
+        return await node_pods.with_pods(self.api, found, self._before_nodes, fault)
 
     async def node_boot(self, host: str) -> str:
         """Return the id of the boot that the host's kubelet has reported, "" where it has reported none."""
@@ -226,25 +264,47 @@ class OperatorApi:
         action: objects.Action = "create" if was is None else "change"
         return (Difference(one.name, ref_of(binding), action, text_diff(was, binding)),)
 
-    async def _apply_when_bound(self, one: ObjectSet, tell: Callable[[Difference], None]) -> None:
+    async def _apply_when_bound(self, one: ObjectSet, means: objects.Means) -> None:
         for _ in range(BINDING_SECONDS * 2):
             try:
-                await objects.apply_set(self.api, one, told=tell)
+                await objects.apply_set(self.api, one, self._elsewhere(one.name), means)
                 return
             except ApiError as error:
                 if error.status != 403:
                     raise
             await asyncio.sleep(0.5)
-        await objects.apply_set(self.api, one, told=tell)
+        await objects.apply_set(self.api, one, self._elsewhere(one.name), means)
 
     async def _orphans(self) -> tuple[Difference, ...]:
         try:
-            return await objects.orphan_differences(self.api, self._all_sets)
+            return await objects.orphan_differences(self.api, self._all_sets, self._elsewhere(""))
         except ApiError as error:
             # Where admins have no rights yet, nothing has been applied that could be left over.
             if error.status == 403:
                 return ()
             raise
+
+    async def _unfinished(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
+        """Return the sets that an earlier run changed and did not get past their gates."""
+        left = (await self._recorded()).unfinished
+        return tuple(
+            ObjectChange(phase.name, f"objects of {name}", "unfinished")
+            for phase in self._tree.phases
+            for name in phase.objects
+            if name in sets and name in left
+        )
+
+    async def _recorded(self) -> Record:
+        try:
+            return await read_record(self.api)
+        except ApiError as error:
+            if error.status == 403:
+                return Record()
+            raise
+
+    def _elsewhere(self, name: str) -> tuple[Ref, ...]:
+        """Return what the other sets of the tree hold: an object that moved there is not one that left."""
+        return tuple(ref for other, refs in self._refs.items() if other != name for ref in refs)
 
     def _is_last(self, sets: Sequence[str]) -> bool:
         return bool(sets) and sets[-1] == self._all_sets[-1]
@@ -261,6 +321,24 @@ class OperatorApi:
         return tuple(name for phase in self._tree.phases for name in phase.objects)
 
     @cached_property
+    def _refs(self) -> Mapping[str, tuple[Ref, ...]]:
+        there = [name for name in self._all_sets if (self._tree.path / "objects" / name / "index.yaml").is_file()]
+        return {name: load_set(self._tree.path, name).refs for name in there}
+
+    @cached_property
+    def _before_nodes(self) -> tuple[Ref, ...]:
+        """The DaemonSets of the phases before the one in which nodes join: without their pods a node is of no use."""
+        names = [phase.name for phase in self._tree.phases]
+        before = self._tree.phases[: names.index(self._join_phase)] if self._join_phase in names else ()
+        return tuple(
+            ref
+            for phase in before
+            for name in phase.objects
+            for ref in self._refs.get(name, ())
+            if ref.kind == "DaemonSet"
+        )
+
+    @cached_property
     def _join_phase(self) -> str:
         return next((phase.name for phase in self._tree.phases if phase.join), "nodes")
 
@@ -273,7 +351,8 @@ async def open_cluster_api(
     tree: RenderedTree, cluster_dir: Path, connect: Connect, options: Options, identity: Callable[[], Identity]
 ) -> OperatorApi:
     """Return the API for a run over `connect`; raises ApiError for a kubeconfig of the options that cannot be used."""
-    return OperatorApi(tree, connect, Signer(tree.cluster, cluster_dir, identity=identity), options.kubeconfig)
+    signer = Signer(tree.cluster, cluster_dir, identity=identity)
+    return OperatorApi(tree, connect, signer, options.kubeconfig, SecretStore(cluster_dir, identity))
 
 
 def _wanted(host: Host) -> tuple[Mapping[str, str], Sequence[Mapping[str, str]]]:

@@ -87,7 +87,7 @@ def summary(plan: Plan) -> str:
         "starts": sum(action.action == "start" for one in work for action in one.units),
         "drains": sum(one.drain for one in work),
         "removals": sum(len(host.removals) for host in plan.hosts.values()) + sum(len(one.drops) for one in work),
-        "objects": sum(change.action in _SIGNS for change in plan.objects),
+        "objects": sum(change.needs_apply for change in plan.objects),
     }
     words = [f"{count} {word.removesuffix('s') if count == 1 else word}" for word, count in counts.items() if count]
     return f"{plan.cluster}: {', '.join(words)}{left_out_words(plan)}"
