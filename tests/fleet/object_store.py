@@ -124,8 +124,10 @@ class ObjectStore:
         if method == "POST" and live is not None:
             return refusal(409, "already exists")
         body = json.loads(seen.body) if seen.body else {}
-        if method == "PUT" and live is not None and body["metadata"].get("resourceVersion") != (
-            live["metadata"]["resourceVersion"]
+        if (
+            method == "PUT"
+            and live is not None
+            and body["metadata"].get("resourceVersion") != (live["metadata"]["resourceVersion"])
         ):
             return refusal(409, "the object has been modified")
         dry = "dryRun" in query
