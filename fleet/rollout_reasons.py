@@ -17,6 +17,8 @@ from fleet.selectors import selector_of
 from generator.errors import ApiError
 
 _SHOWN = 400
+_LOOKED_AT = 5
+_SAYS_LITTLE = ("running and not ready yet", "being started")
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"})
 _SCHEDULING: tuple[tuple[str, str], ...] = (
     (r"unbound (immediate )?PersistentVolumeClaims|persistentvolumeclaim \S+ not found", ""),
@@ -62,9 +64,11 @@ async def _reason(api: Api, live: Object) -> str:
     pods = await api.list("v1", "Pod", namespace, labels=selector_of(live))
     sick = [pod for pod in pods if not is_ready(pod) and (pod.get("status") or {}).get("phase") != "Succeeded"]
     reasons: list[str] = []
-    for pod in _newest_first(sick)[:5]:
+    for pod in _newest_first(sick)[:_LOOKED_AT]:
         if why := await _pod(api, pod):
             reasons.append(why)
+        if why and not why.endswith(_SAYS_LITTLE):
+            reasons = [why]
             break
     if not reasons:
         failed = await _event(api, live, ("FailedCreate",))
@@ -104,7 +108,7 @@ async def _pod(api: Api, pod: Object) -> str:
     trouble = await _event(api, pod, ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "Failed"))
     if trouble:
         return f"{where} does not start: {trouble}"
-    return f"{where} is {'running and not ready yet' if status.get('phase') == 'Running' else 'being started'}"
+    return f"{where} is {_SAYS_LITTLE[0] if status.get('phase') == 'Running' else _SAYS_LITTLE[1]}"
 
 
 async def _unscheduled(api: Api, pod: Object, where: str) -> str:

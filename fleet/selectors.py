@@ -44,7 +44,8 @@ def belongs_on(daemons: Mapping[str, Any], node: Mapping[str, Any]) -> bool:
     wanted = spec.get("nodeSelector") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
-    if (spec.get("affinity") or {}).get("nodeAffinity", {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    if affinity.get("requiredDuringSchedulingIgnoredDuringExecution"):
         return False
     tolerations = spec.get("tolerations") or ()
     return all(
