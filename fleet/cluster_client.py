@@ -5,7 +5,6 @@ Fills `fleet.cluster_api.ClusterApi`, which plan and apply speak to. Nothing is 
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
@@ -20,7 +19,6 @@ from fleet import (
     node_settings,
     nodes,
     objects,
-    rollout,
     tokens,
 )
 from fleet.admin import ADMINS, MASTERS, Signer
@@ -29,21 +27,18 @@ from fleet.endpoints import Connect, control_plane_endpoints
 from fleet.kube import Api, Ref, ref_of
 from fleet.kubeconfig import read_kubeconfig
 from fleet.object_diff import text_diff
-from fleet.object_record import Record, read_record, write_record
-from fleet.object_sets import ObjectSet, binds_group, load_set
+from fleet.object_sets import ObjectSet, binds_group
 from fleet.objects import Difference
 from fleet.options import Options
 from fleet.plan import ObjectChange
+from fleet.rendered_objects import RenderedObjects
+from fleet.rollout import Reasons
 from fleet.secrets import SecretStore
 from fleet.tree import Host, Phase, RenderedTree
-from generator.errors import ApiError
 from generator.sealing import Identity
 
 GATES = (api_gates.accepted, api_gates.rolled_out, api_gates.node_ready)
 """The kinds of gate that need the API; importing this module makes them known."""
-
-BINDING_SECONDS = 15
-"""How long the API servers may take to learn of the binding that gives admins their rights."""
 
 
 class OperatorApi:
@@ -62,7 +57,6 @@ class OperatorApi:
         secrets: SecretStore | None = None,
     ) -> None:
         self._tree = tree
-        self._secrets = secrets
         self._connect = connect
         self._signer = signer
         self._signs = kubeconfig is None
@@ -74,6 +68,7 @@ class OperatorApi:
             self._context, self._headers = lambda: given.context, dict(given.headers)
             self._channel = Channel(tree.cluster, [given.endpoint], self._context, headers=given.headers)
         self.api = Api(self._channel)
+        self.rendered = RenderedObjects(tree, self.api, secrets, self._bind_admins if self._signs else None)
 
     def admin_context(self) -> ssl.SSLContext:
         """Return a TLS context that trusts the cluster's CA and carries an administrator's client certificate."""
@@ -89,67 +84,26 @@ class OperatorApi:
     # --- objects ----------------------------------------------------------------------------------------------------
 
     async def object_changes(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
-        """Return what applying object sets would change; with the last set, also what sets that are gone have left."""
-        found: list[Difference] = []
-        for name in sets:
-            one = load_set(self._tree.path, name)
-            try:
-                found.extend(await objects.differences(self.api, one, self._elsewhere(name)))
-            except ApiError as error:
-                if not self._may_bind(error, one):
-                    raise
-                created = [Difference(name, ref_of(value), "create", text_diff(None, value)) for value in one.objects]
-                found.extend(created)
-        if self._is_last(sets):
-            found.extend(await self._orphans())
-        return (*(self._change(one) for one in found), *await self._unfinished(sets))
+        """Return what applying object sets would change; see `RenderedObjects`."""
+        return await self.rendered.changes(sets)
 
     async def apply_objects(
         self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
     ) -> tuple[ObjectChange, ...]:
-        """Apply object sets, prune what left them, and return what changed; `told` hears of each as soon as it is done.
-
-        A new cluster lets admins do nothing yet: then, and only then, the one object that binds them is applied with
-        a certificate of system:masters, signed for this and thrown away.
-        """
-        done: list[ObjectChange] = []
-
-        def tell(one: Difference) -> None:
-            done.append(self._change(one))
-            told(done[-1])
-
-        means = objects.Means(self._secrets, told=tell)
-        for name in sets:
-            one = load_set(self._tree.path, name)
-            try:
-                await objects.apply_set(self.api, one, self._elsewhere(name), means)
-            except ApiError as error:
-                if not self._may_bind(error, one):
-                    raise
-                for bound in await self._bind_admins(one):
-                    tell(bound)
-                await self._apply_when_bound(one, means)
-        if self._is_last(sets):
-            for orphan in await objects.delete_orphans(self.api, self._all_sets, self._elsewhere("")):
-                tell(orphan)
-        return tuple(done)
+        """Apply object sets, prune what left them, and return what changed; see `RenderedObjects`."""
+        return await self.rendered.apply(sets, told)
 
     async def unaccepted(self, sets: Sequence[str]) -> tuple[str, ...]:
         """Return what of object sets the API does not have as rendered, in words."""
-        found: list[str] = []
-        for name in sets:
-            found.extend(await objects.unaccepted(self.api, load_set(self._tree.path, name), self._elsewhere(name)))
-        return tuple(found)
+        return await self.rendered.unaccepted(sets)
 
-    async def not_rolled_out(self, sets: Sequence[str], known: rollout.Reasons) -> tuple[str, ...]:
+    async def not_rolled_out(self, sets: Sequence[str], known: Reasons) -> tuple[str, ...]:
         """Return which workloads of object sets do not run as applied, each with its reason."""
-        loaded = [load_set(self._tree.path, name) for name in sets]
-        return await rollout.not_rolled_out(self.api, [ref for one in loaded for ref in one.refs], known)
+        return await self.rendered.not_rolled_out(sets, known)
 
     async def objects_settled(self, sets: Sequence[str]) -> None:
         """Write down that object sets have passed the gates of their phase."""
-        record = await read_record(self.api)
-        await write_record(self.api, record, record.finished(sets))
+        await self.rendered.settled(sets)
 
     async def record_apply(self, applied: cluster_record.Applied) -> bool:
         """Write down in the API which tree is applied, by whom; return False where that stands there already."""
@@ -247,9 +201,6 @@ class OperatorApi:
         endpoints = control_plane_endpoints(self._connect, self._tree.control_plane)
         return Channel(self._tree.cluster, endpoints, lambda: self._signer.context(group))
 
-    def _may_bind(self, error: ApiError, one: ObjectSet) -> bool:
-        return self._signs and error.status == 403 and binds_group(one.objects, ADMINS) is not None
-
     async def _bind_admins(self, one: ObjectSet) -> tuple[Difference, ...]:
         binding = binds_group(one.objects, ADMINS)
         if binding is None:
@@ -264,66 +215,8 @@ class OperatorApi:
         action: objects.Action = "create" if was is None else "change"
         return (Difference(one.name, ref_of(binding), action, text_diff(was, binding)),)
 
-    async def _apply_when_bound(self, one: ObjectSet, means: objects.Means) -> None:
-        for _ in range(BINDING_SECONDS * 2):
-            try:
-                await objects.apply_set(self.api, one, self._elsewhere(one.name), means)
-                return
-            except ApiError as error:
-                if error.status != 403:
-                    raise
-            await asyncio.sleep(0.5)
-        await objects.apply_set(self.api, one, self._elsewhere(one.name), means)
-
-    async def _orphans(self) -> tuple[Difference, ...]:
-        try:
-            return await objects.orphan_differences(self.api, self._all_sets, self._elsewhere(""))
-        except ApiError as error:
-            # Where admins have no rights yet, nothing has been applied that could be left over.
-            if error.status == 403:
-                return ()
-            raise
-
-    async def _unfinished(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
-        """Return the sets that an earlier run changed and did not get past their gates."""
-        left = (await self._recorded()).unfinished
-        return tuple(
-            ObjectChange(phase.name, f"objects of {name}", "unfinished")
-            for phase in self._tree.phases
-            for name in phase.objects
-            if name in sets and name in left
-        )
-
-    async def _recorded(self) -> Record:
-        try:
-            return await read_record(self.api)
-        except ApiError as error:
-            if error.status == 403:
-                return Record()
-            raise
-
-    def _elsewhere(self, name: str) -> tuple[Ref, ...]:
-        """Return what the other sets of the tree hold: an object that moved there is not one that left."""
-        return tuple(ref for other, refs in self._refs.items() if other != name for ref in refs)
-
-    def _is_last(self, sets: Sequence[str]) -> bool:
-        return bool(sets) and sets[-1] == self._all_sets[-1]
-
-    def _change(self, one: Difference) -> ObjectChange:
-        phase = next((phase.name for phase in self._tree.phases if one.set_name in phase.objects), "removals")
-        return ObjectChange(phase, str(one.ref), one.action, one.diff)
-
     def _nodes(self, hosts: Collection[str]) -> list[Host]:
         return [host for name, host in self._tree.hosts.items() if name in hosts and host.node]
-
-    @cached_property
-    def _all_sets(self) -> tuple[str, ...]:
-        return tuple(name for phase in self._tree.phases for name in phase.objects)
-
-    @cached_property
-    def _refs(self) -> Mapping[str, tuple[Ref, ...]]:
-        there = [name for name in self._all_sets if (self._tree.path / "objects" / name / "index.yaml").is_file()]
-        return {name: load_set(self._tree.path, name).refs for name in there}
 
     @cached_property
     def _before_nodes(self) -> tuple[Ref, ...]:
@@ -334,7 +227,7 @@ class OperatorApi:
             ref
             for phase in before
             for name in phase.objects
-            for ref in self._refs.get(name, ())
+            for ref in self.rendered.refs.get(name, ())
             if ref.kind == "DaemonSet"
         )
 
