@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -20,6 +21,9 @@ class AddonsSpec(Section):
 
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
+    )
+    metrics_server: MetricsServerSection = Field(
+        MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
 
 
