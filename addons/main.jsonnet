@@ -12,10 +12,13 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    certManager: cluster.addons.certManager,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.addons.certManager.enabled then '60-cert-manager']:
+    (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
 }
