@@ -13,6 +13,7 @@ function(cluster) {
       gpuPools: cluster.gpuPools,
     },
     certManager: cluster.addons.certManager,
+    dashboard: cluster.addons.dashboard,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
@@ -21,4 +22,6 @@ function(cluster) {
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
   [if cluster.addons.certManager.enabled then '60-cert-manager']:
     (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
+  [if cluster.addons.dashboard.enabled then '61-dashboard']:
+    (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
 }
