@@ -13,6 +13,7 @@ function(cluster) {
       gpuPools: cluster.gpuPools,
     },
     nodeProblemDetector: cluster.addons.nodeProblemDetector,
+    gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
     certManager: cluster.addons.certManager,
     dashboard: cluster.addons.dashboard,
   },
@@ -23,6 +24,8 @@ function(cluster) {
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
   [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
     (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
+  [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:
+    (import 'gpu-device-plugin.libsonnet')(cluster, $.values.gpuDevicePlugin),
   [if cluster.addons.certManager.enabled then '60-cert-manager']:
     (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
   [if cluster.addons.dashboard.enabled then '61-dashboard']:
