@@ -14,8 +14,9 @@ YOURS = "yours"
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any; `callers`
-    host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges of addresses.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts), any, and turned (no
+    socket: the pod network sends what comes to the port to a pod); `callers` host, etcd, control-plane, load-balancer,
+    nodes, pods, operator, anyone, or ranges of addresses.
     """
 
     first: int
@@ -28,8 +29,13 @@ class Port:
 
     @property
     def may_be_shut(self) -> bool:
-        """Whether it need not be open: a range of ports, a protocol without ports, or a listener of the user's own."""
-        return self.last != self.first or self.protocol == "vrrp" or self.component == YOURS
+        """Whether nobody need listen: a range of ports, a protocol without ports, one of the user's own, one turned."""
+        return self.last != self.first or self.protocol == "vrrp" or self.component == YOURS or self.is_turned
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the pod network takes what comes to it, so that a listener there would not be reached."""
+        return "turned" in self.scopes
 
     @property
     def is_tcp(self) -> bool:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
 from generator.spec.addons.metrics_server import MetricsServerSection
+from generator.spec.addons.traefik import TraefikSection, check_traefik
+from generator.spec.addons.ways_in_rules import check_ways_in
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -22,12 +25,23 @@ class AddonsSpec(Section):
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
+    traefik: TraefikSection = Field(
+        TraefikSection(), description="The ingress controller Traefik (docs/addons/traefik.md)."
+    )
+    ingress_nginx: IngressNginxSection = Field(
+        IngressNginxSection(),
+        description="The ingress controller ingress-nginx, which has ended (docs/addons/ingress-nginx.md).",
+    )
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = ()
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
+    check_ways_in,
+    check_traefik,
+    check_ingress_nginx,
+)
 """The rules of each addon. A new module of them gets a line here."""
 
 
