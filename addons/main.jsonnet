@@ -12,10 +12,15 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    traefik: cluster.addons.traefik,
+    ingressNginx: cluster.addons.ingressNginx,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.addons.traefik.enabled then '50-traefik']: (import 'traefik.libsonnet')(cluster, $.values.traefik),
+  [if cluster.addons.ingressNginx.enabled then '51-ingress-nginx']:
+    (import 'ingress-nginx.libsonnet')(cluster, $.values.ingressNginx),
 }

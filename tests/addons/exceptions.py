@@ -8,7 +8,7 @@ from __future__ import annotations
 PRIVILEGED: frozenset[str] = frozenset()
 """Containers whose program does not work without: the reason stands beside it in the addon."""
 
-MAY_WRITE_ROOT: frozenset[str] = frozenset()
+MAY_WRITE_ROOT: frozenset[str] = frozenset({"ingress-nginx/ingress-nginx-controller/controller"})
 """Containers whose program writes into its own image."""
 
 RUNS_AS_ROOT: frozenset[str] = frozenset()
