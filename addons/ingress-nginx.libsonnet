@@ -114,6 +114,7 @@ function(cluster, params)
     namespace: ways.namespace,
     denyPolicy: ways.policies.deny,
     dnsPolicy: ways.policies.dns,
+    apiPolicy: ways.policies.api,
     policy: ways.policies.own,
     account: kube.serviceAccount(name, namespace),
     clusterRole: kube.clusterRole(name, clusterRules(cluster.minor, config)),

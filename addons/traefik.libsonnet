@@ -158,6 +158,7 @@ function(cluster, params)
     namespace: ways.namespace,
     denyPolicy: ways.policies.deny,
     dnsPolicy: ways.policies.dns,
+    apiPolicy: ways.policies.api,
     policy: ways.policies.own,
     account: kube.serviceAccount(name, namespace),
     role: kube.clusterRole(name, rules(cluster.minor, config.providers)),

@@ -6,6 +6,7 @@
 //   labels     of the pods; selector: those that never change
 //   http, https, metrics  the ports on which the program listens in its pod
 local kube = import '../lib/kubernetes.libsonnet';
+local networkPolicies = import '../lib/network-policies.libsonnet';
 local pods = import '../lib/pods.libsonnet';
 local versions = import '../lib/versions.libsonnet';
 
@@ -17,8 +18,6 @@ function(cluster, config, about)
     if config.externalTrafficPolicy != null then config.externalTrafficPolicy
     else if daemonset then 'Local'
     else 'Cluster';
-  local address(one) =
-    one.address + (if std.length(std.findSubstr(':', one.address)) > 0 then '/128' else '/32');
   // A Service of both families: the field is there by default from 1.21 on.
   local dualStack = std.length(cluster.serviceCIDRs) > 1 && versions.atLeast(cluster.minor, 21);
   {
@@ -70,6 +69,7 @@ function(cluster, config, about)
     policies: {
       deny: kube.denyAll(about.namespace),
       dns: kube.allowDNS(about.namespace),
+      api: networkPolicies.toApi(cluster, about.namespace),
       own: kube.networkPolicy(about.name, about.namespace, {
         podSelector: { matchLabels: about.selector },
         policyTypes: ['Ingress', 'Egress'],
@@ -80,13 +80,7 @@ function(cluster, config, about)
             ports: [{ port: about.metrics, protocol: 'TCP' }],
           },
         ],
-        egress: [
-          { to: [{ namespaceSelector: {} }] },
-          {
-            to: [{ ipBlock: { cidr: address(one) } } for one in cluster.apiServers],
-            ports: [{ port: port, protocol: 'TCP' } for port in std.set([one.port for one in cluster.apiServers])],
-          },
-        ] + config.egress,
+        egress: [{ to: [{ namespaceSelector: {} }] }] + config.egress,
       }),
     },
 
