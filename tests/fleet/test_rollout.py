@@ -166,6 +166,13 @@ CLAIM = {
     "apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"},
     "metadata": {"name": "data", "namespace": "kube-system", "uid": "uid-of-data"},
 }  # fmt: skip
+REPLICA_SET = {
+    "apiVersion": "apps/v1", "kind": "ReplicaSet",
+    "metadata": {
+        "name": "dns-x", "namespace": "kube-system", "labels": {"app": "dns"}, "uid": "uid-of-dns-x",
+        "ownerReferences": [{"uid": "uid-of-dns"}],
+    },
+}  # fmt: skip
 FAILURE = {"type": "ReplicaFailure", "status": "True", "message": 'pods "dns-" is forbidden: exceeded quota: q'}
 
 
@@ -257,6 +264,10 @@ FAILURE = {"type": "ReplicaFailure", "status": "True", "message": 'pods "dns-" i
             [event("dns", "FailedCreate", 'pods "dns-x" is forbidden: violates PodSecurity "restricted:latest"')],
             'its pods cannot be made: pods "dns-x" is forbidden: violates PodSecurity "restricted:latest"; '
             "correct the pod, or give its namespace the label pod-security.kubernetes.io/enforce that it needs",
+        ),
+        (
+            [REPLICA_SET, event("dns-x", "FailedCreate", "error looking up service account kube-system/dns")],
+            "its pods cannot be made: error looking up service account kube-system/dns; see `kubectl describe` of it",
         ),
         ([pod(labels={"app": "other"})], ""),
     ],
