@@ -79,7 +79,7 @@ async def _reason(api: Api, live: Object) -> str:
 
 
 async def _replica_sets(api: Api, live: Object) -> list[Object]:
-    """Return the ReplicaSets of a Deployment, newest first; nothing for other kinds, which make their pods themselves."""
+    """Return the ReplicaSets of a Deployment, newest first; other kinds make their pods themselves."""
     if live.get("kind") != "Deployment":
         return []
     found = await api.list("apps/v1", "ReplicaSet", _space(live), labels=selector_of(live))
