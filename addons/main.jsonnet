@@ -12,10 +12,22 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    nodeProblemDetector: cluster.addons.nodeProblemDetector,
+    gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
+    certManager: cluster.addons.certManager,
+    dashboard: cluster.addons.dashboard,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
+    (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
+  [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:
+    (import 'gpu-device-plugin.libsonnet')(cluster, $.values.gpuDevicePlugin),
+  [if cluster.addons.certManager.enabled then '60-cert-manager']:
+    (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
+  [if cluster.addons.dashboard.enabled then '61-dashboard']:
+    (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
 }

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.cert_manager import CertManagerSection
+from generator.spec.addons.dashboard import DashboardSection, check_dashboard
+from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.metrics_server import MetricsServerSection
+from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -25,9 +29,19 @@ class AddonsSpec(Section):
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
+    node_problem_detector: NodeProblemDetectorSection = Field(
+        NodeProblemDetectorSection(), description="node-problem-detector (docs/addons/node-problem-detector.md)."
+    )
+    gpu_device_plugin: GpuDevicePluginSection = Field(
+        GpuDevicePluginSection(), description="NVIDIA's device plugin (docs/addons/gpu-device-plugin.md)."
+    )
+    cert_manager: CertManagerSection = Field(
+        CertManagerSection(), description="cert-manager (docs/addons/cert-manager.md)."
+    )
+    dashboard: DashboardSection = Field(DashboardSection(), description="Dashboard (docs/addons/dashboard.md).")
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = ()
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_gpu_device_plugin, check_dashboard)
 """The rules of each addon. A new module of them gets a line here."""
 
 
