@@ -17,7 +17,7 @@ from fleet.kube import Api
 from fleet.object_prune import Difference
 from fleet.object_sets import SET_LABEL, ObjectSet
 from fleet.rendered_objects import RenderedObjects
-from fleet.rollout import Reasons
+from fleet.rollout import Watch
 from fleet.tree import Phase, RenderedTree
 from generator.errors import ApiError
 from generator.formats.yaml_text import yaml_text
@@ -182,7 +182,7 @@ def test_the_gate_waits_for_the_workloads_of_its_phase(run: Run, tree: Tree, sto
     async def action(api: Api) -> None:
         rendered = tree.rendered(api)
         await rendered.apply(ADDONS)
-        found = await rendered.not_rolled_out(ADDONS, Reasons())
+        found = await rendered.not_rolled_out(ADDONS, Watch())
         assert found == ("Deployment x/a: 0 of 1 replicas are of the newest kind",)
 
         async def cluster_api() -> Any:
