@@ -14,8 +14,9 @@ YOURS = "yours"
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any; `callers`
-    host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges of addresses.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts), local (an address of
+    the program alone, the same on every host) and any; `callers` host, etcd, control-plane, load-balancer, nodes, pods,
+    operator, anyone, or ranges of addresses.
     """
 
     first: int

@@ -80,7 +80,8 @@ def nodes_text(cluster: Cluster) -> str:
 def uses_nodes(cluster: Cluster) -> bool:
     """Return whether a rule of the cluster names the set of all hosts."""
     own = any("nodes" in one.sources for pool in cluster.pools.values() for one in pool.listeners)
-    return own or bool(cluster.firewall.node_protocols)
+    ours = any("nodes" in one.callers for pool in cluster.pools.values() for one in listeners(cluster, pool))
+    return own or ours or bool(cluster.firewall.node_protocols)
 
 
 def ports_text(cluster: Cluster, pool: Pool) -> str:

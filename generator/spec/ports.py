@@ -22,12 +22,17 @@ PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
 TIME = 123
+DNS = 53
+LOCAL_DNS_HEALTH = 8080
+LOCAL_DNS_METRICS = 9253
+LOCAL_DNS_SETUP_METRICS = 9353
 
 VRRP = "vrrp"
 """The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
 
-Scope = Literal["loopback", "address", "virtual", "any"]
-"""Where a port is bound: loopback, the host's own address, the virtual address alone, or every address."""
+Scope = Literal["loopback", "address", "virtual", "local", "any"]
+"""Where a port is bound: loopback, the host's own address, the virtual address alone, an address that only the program
+itself has and that every host has for itself, or every address."""
 
 Caller = Literal["host", "etcd", "control-plane", "load-balancer", "nodes", "pods", "anyone"]
 """Who has a reason to call: the host itself, hosts with a role, all hosts, pods, or anyone who reaches the host."""
@@ -139,6 +144,8 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
     if pool.is_node:
         yield from _node_listeners(values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
+        yield from _flannel(cluster)
+        yield from _node_local_dns(cluster)
     if cluster.has_own_balancer(pool):
         yield Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort"))
     if cluster.carries_endpoint(pool):
@@ -149,6 +156,30 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         peers: Caller = "control-plane" if api.vip is not None and api.vip.role == "control-plane" else "load-balancer"
         purpose = "who carries the virtual address (IP protocol 112)"
         yield Listener(0, "endpoint-vip", purpose, (), ("address",), (peers,), VRRP)
+
+
+def _flannel(cluster: Cluster) -> Iterator[Listener]:
+    if cluster.network.plugin != "flannel":
+        return
+    flannel, at = cluster.addons.flannel, ("addons", "flannel")
+    if flannel.tunnel_port is not None:
+        purpose = f"{flannel.backend} tunnels between nodes"
+        yield Listener(flannel.tunnel_port, "flannel", purpose, (*at, "port"), ("any",), ("nodes",), "udp")
+    yield Listener(flannel.health_port, "flannel", "health", (*at, "healthPort"))
+
+
+def _node_local_dns(cluster: Cluster) -> Iterator[Listener]:
+    """Yield the ports of the cache of names; pods of the host's network reach it as the host itself does."""
+    local, name = cluster.addons.node_local_dns, "node-local-dns"
+    if not local.enabled:
+        return
+    for protocol in ("udp", "tcp"):
+        yield Listener(DNS, name, "names for the pods of this node", (), ("local",), ("pods",), protocol)
+    yield Listener(LOCAL_DNS_HEALTH, name, "health", (), ("local",))
+    scopes: tuple[Scope, ...] = ("any",) if local.metrics == "cluster" else LOOPBACK
+    callers: tuple[Caller, ...] = ("nodes", "pods") if local.metrics == "cluster" else HOST_ITSELF
+    yield Listener(LOCAL_DNS_METRICS, name, "metrics of answers", (), scopes, callers)
+    yield Listener(LOCAL_DNS_SETUP_METRICS, name, "metrics of its rules", (), scopes, callers)
 
 
 def _time(host: Host) -> Iterator[Listener]:

@@ -25,7 +25,7 @@ def scaffold(root: Path, monkeypatch: pytest.MonkeyPatch, **answers: str) -> Clu
 
 def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = scaffold(tmp_path, monkeypatch)
-    assert cluster.warnings == ()
+    assert ["bridge enforces no NetworkPolicy" in one for one in cluster.warnings] == [True]
     assert (len(cluster.etcd_hosts), len(cluster.control_plane), len(cluster.with_role("worker"))) == (3, 3, 2)
     assert len({host.pod_subnets for host in cluster.hosts}) == 5
     assert read_lock(tmp_path / "clusters" / "first") == ArtifactLock()
@@ -42,7 +42,9 @@ def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ],
 )  # fmt: skip
 def test_other_answers_load_too(answers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert scaffold(tmp_path, monkeypatch, **answers).warnings == ()
+    warnings = scaffold(tmp_path, monkeypatch, **answers).warnings
+    assert all("bridge enforces no NetworkPolicy" in one for one in warnings)
+    assert len(warnings) == (answers.get("network_plugin", "bridge") == "bridge")
 
 
 @pytest.mark.parametrize(

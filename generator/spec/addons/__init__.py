@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.coredns import CorednsSection, check_coredns
+from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.metrics_server import MetricsServerSection
+from generator.spec.addons.network_policy import check_network_policy
+from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -22,12 +26,22 @@ class AddonsSpec(Section):
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
+    flannel: FlannelSection = Field(FlannelSection(), description="Pod network of network.plugin flannel.")
+    coredns: CorednsSection = Field(CorednsSection(), description="Name server of the cluster.")
+    node_local_dns: NodeLocalDnsSection = Field(
+        NodeLocalDnsSection(), alias="nodeLocalDNS", description="Cache of names on every node."
+    )
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = ()
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
+    check_network_policy,
+    check_flannel,
+    check_coredns,
+    check_node_local_dns,
+)
 """The rules of each addon. A new module of them gets a line here."""
 
 
