@@ -1,6 +1,7 @@
 """What single addons are let, each with its reason: the reviewed lists that tests/addons/test_hardening.py compares.
 
-Names are <addon>/<workload>/<container>, or <addon>/<workload> for what concerns the whole pod.
+Names are <addon>/<workload>/<container>, or <addon>/<workload> for what concerns the whole pod. One that holds for a
+single variation of an addon ends with " (<variation>)".
 """
 
 from __future__ import annotations
@@ -8,16 +9,41 @@ from __future__ import annotations
 PRIVILEGED: frozenset[str] = frozenset()
 """Containers whose program does not work without: the reason stands beside it in the addon."""
 
-MAY_WRITE_ROOT: frozenset[str] = frozenset()
+MAY_WRITE_ROOT: frozenset[str] = frozenset(
+    {
+        # iptables-wrappers link iptables to the kind that the host uses.
+        "flannel/kube-flannel-ds/kube-flannel",
+        "node-local-dns/node-local-dns/node-cache (default)",
+        "node-local-dns/node-local-dns/node-cache (dual-stack)",
+        "node-local-dns/node-local-dns/node-cache (ipvs)",
+    }
+)
 """Containers whose program writes into its own image."""
 
-RUNS_AS_ROOT: frozenset[str] = frozenset()
+RUNS_AS_ROOT: frozenset[str] = frozenset(
+    {
+        "coredns/coredns/coredns (1-20)",
+        "flannel/kube-flannel-ds/install-cni",
+        "flannel/kube-flannel-ds/install-cni-plugin",
+        "flannel/kube-flannel-ds/kube-flannel",
+        "node-local-dns/node-local-dns/node-cache",
+    }
+)
 """Containers that are root: for sockets, devices, routes or files of the host."""
 
-HOST_NETWORK: frozenset[str] = frozenset()
+HOST_NETWORK: frozenset[str] = frozenset({"flannel/kube-flannel-ds", "node-local-dns/node-local-dns"})
 """Pods that share their host's network: those that make the pods' network, or serve the host itself."""
 
-HOST_PATHS_WRITTEN: frozenset[str] = frozenset()
+HOST_PATHS_WRITTEN: frozenset[str] = frozenset(
+    {
+        "flannel/kube-flannel-ds:/dev/net/tun",
+        "flannel/kube-flannel-ds:/etc/cni/net.d",
+        "flannel/kube-flannel-ds:/opt/cni/bin",
+        "flannel/kube-flannel-ds:/run/flannel",
+        "flannel/kube-flannel-ds:/run/xtables.lock",
+        "node-local-dns/node-local-dns:/run/xtables.lock",
+    }
+)
 """<addon>/<workload>:<path> that a container may write on the host."""
 
 WITHOUT_PROBES: frozenset[str] = frozenset()
