@@ -12,7 +12,7 @@ local namespace = 'kube-flannel';
 
 local defaults = {
   image: 'ghcr.io/flannel-io/flannel:v0.28.9',
-  pluginImage: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel1',
+  pluginImage: 'ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3',
   resources: { requests: { cpu: '100m', memory: '50Mi' }, limits: { memory: '200Mi' } },
   installResources: { requests: { cpu: '10m', memory: '10Mi' }, limits: { memory: '50Mi' } },
   // Rules by nft in place of iptables, which upstream calls experimental.

@@ -14,7 +14,7 @@ local upstream = 'kube-dns-upstream';
 local state = '/run/node-local-dns';
 
 local defaults = {
-  image: 'registry.k8s.io/dns/k8s-dns-node-cache:1.26.4',
+  image: 'registry.k8s.io/dns/k8s-dns-node-cache:1.26.8',
   resources: { requests: { cpu: '25m', memory: '32Mi' }, limits: { memory: '170Mi' } },
   // How long an answer is kept at most, and how long that there is none.
   cacheSeconds: 30,
