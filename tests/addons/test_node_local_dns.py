@@ -116,3 +116,15 @@ def test_a_virtual_address_is_not_for_it() -> None:
     vip = {"address": "169.254.20.10/24", "role": "control-plane", "virtualRouterId": 51, "priorities": {"cp1": 9}}
     with pytest.raises(Exception, match=r"169\.254\.20\.10 is an address of the virtual address"):
         loaded(addons=ON, api={"vip": {**vip, "port": 9443}})
+
+
+@pytest.mark.parametrize(("asked", "warned"), [("10.96.0.10", True), ("169.254.20.10", False)])
+def test_a_kubelet_that_is_told_otherwise_is_warned_about(asked: str, warned: bool) -> None:
+    override = {"kubelet": {"config": {"clusterDNS": [asked]}}}
+    network = {"proxyMode": "nftables"}
+    worker = {"pool": "workers", "address": "10.0.0.11", "components": override}
+    hosts: dict[str, Any] = {"cp1": {"pool": "control", "address": "10.0.0.1"}, "w1": worker}
+    for changes in ({"components": override}, {"hosts": hosts}):
+        cluster = loaded(addons=ON, network=network, **changes)
+        found = [one for one in cluster.warnings if f"tells pods {asked}, where addons.nodeLocalDNS" in one]
+        assert bool(found) is warned

@@ -18,8 +18,10 @@ from generator.spec.addons.coredns import name_server_address
 from generator.spec.scalars_network import Address
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from generator.spec.faults import Findings
-    from generator.spec.model import Cluster
+    from generator.spec.model import Cluster, Override
     from generator.spec.yaml_source import Path
 
 TAKES_SERVICE_ADDRESS = "iptables"
@@ -53,6 +55,7 @@ def check_node_local_dns(cluster: Cluster, findings: Findings) -> None:
         todo = "use coredns.stubDomains, or repeat them in nodeLocalDNS.extraServerBlocks of addons.jsonnet"
         findings.warn((*at, "enabled"), what, todo)
     _address(cluster, local.local_address, (*at, "localAddress"), findings)
+    _kubelets(cluster, findings)
 
 
 def _address(cluster: Cluster, text: str, path: Path, findings: Findings) -> None:
@@ -80,3 +83,16 @@ def _address(cluster: Cluster, text: str, path: Path, findings: Findings) -> Non
     asked = [*dns.upstream, *(server for servers in dns.stub_domains.values() for server in servers)]
     if text in {name_server_address(server) for server in asked}:
         findings.fault(path, f"{text} is asked by coredns, which the cache asks", "name another server there")
+
+
+def _kubelets(cluster: Cluster, findings: Findings) -> None:
+    """Warn where an override of kubelets tells pods a server that is not the cache."""
+    layers: list[tuple[Path, Mapping[str, Override]]] = [((), cluster.components)]
+    layers += [(("pools", pool.name), pool.components) for pool in cluster.pools.values()]
+    layers += [(findings.host_paths[host.name], host.components) for host in cluster.hosts]
+    for path, components in layers:
+        told = components["kubelet"].config.get("clusterDNS") if "kubelet" in components else None
+        if isinstance(told, list) and not set(cluster.pod_dns_ips) & set(told):
+            what = f"tells pods {', '.join(told)}, where addons.nodeLocalDNS does not listen"
+            at = (*path, "components", "kubelet", "config", "clusterDNS")
+            findings.warn(at, what, f"take it out, or name {cluster.pod_dns_ips[0]}")
