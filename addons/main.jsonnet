@@ -15,6 +15,10 @@ function(cluster) {
     flannel: cluster.addons.flannel,
     coredns: cluster.addons.coredns,
     nodeLocalDNS: cluster.addons.nodeLocalDNS,
+    nodeProblemDetector: cluster.addons.nodeProblemDetector,
+    gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
+    certManager: cluster.addons.certManager,
+    dashboard: cluster.addons.dashboard,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
@@ -27,4 +31,12 @@ function(cluster) {
     (import 'coredns.libsonnet')(cluster, $.values.coredns),
   [if cluster.addons.nodeLocalDNS.enabled then '31-node-local-dns']:
     (import 'node-local-dns.libsonnet')(cluster, $.values.nodeLocalDNS),
+  [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
+    (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
+  [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:
+    (import 'gpu-device-plugin.libsonnet')(cluster, $.values.gpuDevicePlugin),
+  [if cluster.addons.certManager.enabled then '60-cert-manager']:
+    (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
+  [if cluster.addons.dashboard.enabled then '61-dashboard']:
+    (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
 }

@@ -25,9 +25,9 @@ def scaffold(root: Path, monkeypatch: pytest.MonkeyPatch, **answers: str) -> Clu
 
 def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = scaffold(tmp_path, monkeypatch)
-    assert ["bridge enforces no NetworkPolicy" in one for one in cluster.warnings] == [True]
+    assert cluster.warnings == ()
     assert (len(cluster.etcd_hosts), len(cluster.control_plane), len(cluster.with_role("worker"))) == (3, 3, 2)
-    assert len({host.pod_subnets for host in cluster.hosts}) == 5
+    assert (cluster.network.plugin, cluster.addons.traefik.enabled) == ("calico", True)
     assert read_lock(tmp_path / "clusters" / "first") == ArtifactLock()
 
 
@@ -35,6 +35,7 @@ def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     "answers",
     [
         {"name": "x", "network_plugin": "none", "api_endpoint": "10.0.0.100"},
+        {"name": "single", "network_plugin": "calico", "ingress": "none", "control_plane_addresses": "10.0.0.1"},
         {"name": "one", "control_plane_addresses": "10.0.0.1", "worker_addresses": ""},
         {"name": "old", "kubernetes_version": "1.20.2", "domain": "k8s.example.net", "ssh_user": "ops"},
         {"name": "v6", "network_plugin": "none", "pod_cidr": "fd01::/48", "service_cidr": "fd02::/108",
@@ -42,9 +43,7 @@ def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ],
 )  # fmt: skip
 def test_other_answers_load_too(answers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    warnings = scaffold(tmp_path, monkeypatch, **answers).warnings
-    assert all("bridge enforces no NetworkPolicy" in one for one in warnings)
-    assert len(warnings) == (answers.get("network_plugin", "bridge") == "bridge")
+    assert scaffold(tmp_path, monkeypatch, **answers).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.cert_manager import CertManagerSection
 from generator.spec.addons.coredns import CorednsSection, check_coredns
+from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.flannel import FlannelSection, check_flannel
+from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.addons.network_policy import check_network_policy
 from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
+from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -34,6 +38,16 @@ class AddonsSpec(Section):
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
+    node_problem_detector: NodeProblemDetectorSection = Field(
+        NodeProblemDetectorSection(), description="node-problem-detector (docs/addons/node-problem-detector.md)."
+    )
+    gpu_device_plugin: GpuDevicePluginSection = Field(
+        GpuDevicePluginSection(), description="NVIDIA's device plugin (docs/addons/gpu-device-plugin.md)."
+    )
+    cert_manager: CertManagerSection = Field(
+        CertManagerSection(), description="cert-manager (docs/addons/cert-manager.md)."
+    )
+    dashboard: DashboardSection = Field(DashboardSection(), description="Dashboard (docs/addons/dashboard.md).")
 
 
 CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
@@ -41,6 +55,8 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_flannel,
     check_coredns,
     check_node_local_dns,
+    check_gpu_device_plugin,
+    check_dashboard,
 )
 """The rules of each addon. A new module of them gets a line here."""
 
