@@ -13,6 +13,9 @@ function(cluster) {
       gpuPools: cluster.gpuPools,
     },
     calico: cluster.addons.calico,
+    flannel: cluster.addons.flannel,
+    coredns: cluster.addons.coredns,
+    nodeLocalDNS: cluster.addons.nodeLocalDNS,
     nodeProblemDetector: cluster.addons.nodeProblemDetector,
     gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
     traefik: cluster.addons.traefik,
@@ -26,6 +29,12 @@ function(cluster) {
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.networkPlugin == 'flannel' then '10-network']:
+    (import 'flannel.libsonnet')(cluster, $.values.flannel),
+  [if cluster.addons.coredns.enabled then '30-coredns']:
+    (import 'coredns.libsonnet')(cluster, $.values.coredns),
+  [if cluster.addons.nodeLocalDNS.enabled then '31-node-local-dns']:
+    (import 'node-local-dns.libsonnet')(cluster, $.values.nodeLocalDNS),
   [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
     (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
   [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:

@@ -9,7 +9,7 @@ from typing import Any
 YOURS = "yours"
 """What the port table calls a listener of the user's own, which is not ours to start or to miss."""
 _WITHOUT_PORTS = frozenset({"vrrp", "ipip"})
-_PODS = frozenset({"calico"})
+_PODS = frozenset({"calico", "flannel", "node-local-dns", "node-problem-detector"})
 """Components that run as pods on the network of hosts: whether and where they run, the API says."""
 
 
@@ -17,9 +17,9 @@ _PODS = frozenset({"calico"})
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts), any, and turned (no
-    socket: the pod network sends what comes to the port to a pod); `callers` host, etcd, control-plane, load-balancer,
-    nodes, pods, operator, anyone, or ranges of addresses.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts), local (an address of
+    the program alone, the same on every host), any, and turned (no socket: the pod network sends what comes to the port
+    to a pod); `callers` host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges.
     """
 
     first: int

@@ -127,6 +127,7 @@ _SCOPES = {
     "loopback": "loopback",
     "address": "the host's own address",
     "virtual": "the virtual address",
+    "local": "an address of its own",
     "any": "every address",
 }
 
@@ -134,7 +135,7 @@ _SCOPES = {
 def _wants(port: Port, one: Listening, addresses: Collection[str]) -> bool:
     # A virtual address is nobody's own, and only what is meant to be bound to one may be bound to a foreign address.
     where = one.where(addresses)
-    return "any" in port.scopes or where in port.scopes or (where == "" and "virtual" in port.scopes)
+    return "any" in port.scopes or where in port.scopes or (where == "" and bool({"virtual", "local"} & port.scopes))
 
 
 def scope_words(scope: str) -> str:
@@ -145,7 +146,7 @@ def scope_words(scope: str) -> str:
 def _serves(one: Listening, scope: str, address: str) -> bool:
     if one.scope == "any":
         return True
-    if scope == "virtual":
+    if scope in {"virtual", "local"}:
         return one.scope == "address" and one.address != address
     return one.scope == scope and (scope != "address" or one.address == address)
 

@@ -32,14 +32,19 @@ CALICO_BGP = 179
 CALICO_HEALTH = 9099
 TYPHA = 5473
 TYPHA_HEALTH = 9098
+DNS = 53
+LOCAL_DNS_HEALTH = 8080
+LOCAL_DNS_METRICS = 9253
+LOCAL_DNS_SETUP_METRICS = 9353
 
 VRRP = "vrrp"
 """The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
 IPIP = "ipip"
 """Tunnels of a pod network: IP protocol 4 (RFC 2003), which has no ports either."""
 
-Scope = Literal["loopback", "address", "virtual", "any", "turned"]
-"""Where a port is bound: loopback, the host's own address, the virtual address alone, or every address.
+Scope = Literal["loopback", "address", "virtual", "local", "any", "turned"]
+"""Where a port is bound: loopback, the host's own address, the virtual address alone, an address that only the program
+itself has and that every host has for itself, or every address.
 
 A port that is turned has no socket: the pod network sends what comes to it, by any address of the host, to a pod.
 """
@@ -159,6 +164,8 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
         if cluster.network.plugin == CALICO:
             yield from _calico(cluster)
+        yield from _flannel(cluster)
+        yield from _node_local_dns(cluster)
         if cluster.addons.node_problem_detector.enabled:
             enabled: Path = ("addons", "nodeProblemDetector", "enabled")
             yield Listener(DETECTOR_HEALTH, "node-problem-detector", "health", enabled)
@@ -184,6 +191,30 @@ def _host_ports(cluster: Cluster, pool: Pool) -> Iterator[Listener]:
             for scheme, port in (("http", one.section.host_ports.http), ("https", one.section.host_ports.https)):
                 field = one.at("hostPorts", scheme)
                 yield Listener(port, one.name, f"{scheme.upper()} of Ingresses", field, ("turned",), ("anyone",))
+
+
+def _flannel(cluster: Cluster) -> Iterator[Listener]:
+    if cluster.network.plugin != "flannel":
+        return
+    flannel, at = cluster.addons.flannel, ("addons", "flannel")
+    if flannel.tunnel_port is not None:
+        purpose = f"{flannel.backend} tunnels between nodes"
+        yield Listener(flannel.tunnel_port, "flannel", purpose, (*at, "port"), ("any",), ("nodes",), "udp")
+    yield Listener(flannel.health_port, "flannel", "health", (*at, "healthPort"))
+
+
+def _node_local_dns(cluster: Cluster) -> Iterator[Listener]:
+    """Yield the ports of the cache of names; pods of the host's network reach it as the host itself does."""
+    local, name = cluster.addons.node_local_dns, "node-local-dns"
+    if not local.enabled:
+        return
+    for protocol in ("udp", "tcp"):
+        yield Listener(DNS, name, "names for the pods of this node", (), ("local",), ("pods",), protocol)
+    yield Listener(LOCAL_DNS_HEALTH, name, "health", (), ("local",))
+    scopes: tuple[Scope, ...] = ("any",) if local.metrics == "cluster" else LOOPBACK
+    callers: tuple[Caller, ...] = ("nodes", "pods") if local.metrics == "cluster" else HOST_ITSELF
+    yield Listener(LOCAL_DNS_METRICS, name, "metrics of answers", (), scopes, callers)
+    yield Listener(LOCAL_DNS_SETUP_METRICS, name, "metrics of its rules", (), scopes, callers)
 
 
 def _time(host: Host) -> Iterator[Listener]:

@@ -132,3 +132,23 @@ def test_the_page_of_ports_says_what_turned_means_where_a_port_is() -> None:
         for entry in yaml.safe_load(page)["pools"]["workers"]
         if entry["listens"] == ["turned"] and entry["from"] == ["anyone"]
     } == {(80, "traefik"), (443, "traefik")}
+
+
+def test_the_cache_of_names_listens_at_an_address_of_its_own() -> None:
+    on = {"nodeLocalDNS": {"enabled": True}}
+    cluster = loaded(pools=POOL, hosts=HOST, addons=on)
+    found = [one for one in ports.listeners(cluster, cluster.pools["all"]) if one.component == "node-local-dns"]
+    assert {(one.port, one.protocol, one.scopes, one.callers) for one in found} == {
+        (53, "udp", ("local",), ("pods",)),
+        (53, "tcp", ("local",), ("pods",)),
+        (8080, "tcp", ("local",), ("host",)),
+        (9253, "tcp", ("loopback",), ("host",)),
+        (9353, "tcp", ("loopback",), ("host",)),
+    }
+    # Its port 8080 and one on loopback do not meet.
+    loaded(pools=POOL, hosts=HOST, addons=on, api={"balancerPort": 8080})
+    cluster = loaded(pools=POOL, hosts=HOST, addons={"nodeLocalDNS": {"enabled": True, "metrics": "cluster"}})
+    found = [one for one in ports.listeners(cluster, cluster.pools["all"]) if one.port == 9253]
+    assert [(one.scopes, one.callers) for one in found] == [(("any",), ("nodes", "pods"))]
+    cluster = loaded(pools={"etcd": {"roles": ["etcd"]}, **POOL}, hosts=HOST, addons=on)
+    assert not any(one.component == "node-local-dns" for one in ports.listeners(cluster, cluster.pools["etcd"]))

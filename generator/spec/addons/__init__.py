@@ -9,10 +9,14 @@ from pydantic import Field
 
 from generator.spec.addons.calico import CalicoSection, check_calico
 from generator.spec.addons.cert_manager import CertManagerSection
+from generator.spec.addons.coredns import CorednsSection, check_coredns
 from generator.spec.addons.dashboard import DashboardSection, check_dashboard
+from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
 from generator.spec.addons.metrics_server import MetricsServerSection
+from generator.spec.addons.network_policy import check_network_policy
+from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
 from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.addons.traefik import TraefikSection, check_traefik
 from generator.spec.addons.ways_in_rules import check_ways_in
@@ -38,6 +42,11 @@ class AddonsSpec(Section):
         IngressNginxSection(),
         description="The ingress controller ingress-nginx, which has ended (docs/addons/ingress-nginx.md).",
     )
+    flannel: FlannelSection = Field(FlannelSection(), description="Pod network of network.plugin flannel.")
+    coredns: CorednsSection = Field(CorednsSection(), description="Name server of the cluster.")
+    node_local_dns: NodeLocalDnsSection = Field(
+        NodeLocalDnsSection(), alias="nodeLocalDNS", description="Cache of names on every node."
+    )
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
@@ -58,6 +67,10 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_ways_in,
     check_traefik,
     check_ingress_nginx,
+    check_network_policy,
+    check_flannel,
+    check_coredns,
+    check_node_local_dns,
     check_gpu_device_plugin,
     check_dashboard,
 )
