@@ -8,6 +8,7 @@ the names and addresses of its own host or Service only, so that a stolen one im
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 from generator.pki.request import (
     CERT_SIGN,
@@ -141,7 +142,7 @@ def _kube_proxy(cluster: Cluster, host: Host) -> Request:
 def typha_wanted(cluster: Cluster) -> bool:
     """Return whether typha stands between Calico's agents and the API; False where there is no Calico."""
     try:
-        from generator.spec.addons import calico
+        calico = import_module("generator.spec.addons.calico")
     except ImportError:
         return False
     return bool(calico.typha_wanted(cluster))
