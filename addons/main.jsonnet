@@ -12,10 +12,16 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    metricsServer: cluster.addons.metricsServer,
+    localPath: cluster.addons.localPath,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.addons.metricsServer.enabled then '40-metrics-server']:
+    (import 'metrics-server.libsonnet')(cluster, $.values.metricsServer),
+  [if cluster.addons.localPath.enabled then '41-local-path']:
+    (import 'local-path.libsonnet')(cluster, $.values.localPath),
 }

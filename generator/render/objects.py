@@ -24,6 +24,8 @@ from generator.spec.node_identity import node_line
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
+IMAGES_ANNOTATION = "slipway.io/images"
+"""Images, with blanks between them, of pods that a program makes and that stand among no objects."""
 
 KIND_ORDER = (
     "CustomResourceDefinition",
@@ -206,7 +208,9 @@ def _apply_order(member: Mapping[str, Any]) -> tuple[int, str, str, str]:
 def _images(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, below in value.items():
-            if key in {"containers", "initContainers"} and isinstance(below, list):
+            if key == IMAGES_ANNOTATION:
+                yield from str(below).split()
+            elif key in {"containers", "initContainers"} and isinstance(below, list):
                 yield from (one["image"] for one in below if isinstance(one, Mapping) and "image" in one)
             else:
                 yield from _images(below)

@@ -20,7 +20,7 @@ HOST_NETWORK: frozenset[str] = frozenset()
 HOST_PATHS_WRITTEN: frozenset[str] = frozenset()
 """<addon>/<workload>:<path> that a container may write on the host."""
 
-WITHOUT_PROBES: frozenset[str] = frozenset()
+WITHOUT_PROBES: frozenset[str] = frozenset({"local-path/local-path-provisioner/local-path-provisioner"})
 """Containers that offer nothing by which one could see whether they work."""
 
 WILDCARDS: frozenset[tuple[str, str]] = frozenset()

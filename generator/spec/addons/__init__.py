@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.local_path import LocalPathSection, check_local_path
 from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
@@ -25,9 +26,12 @@ class AddonsSpec(Section):
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
+    local_path: LocalPathSection = Field(
+        LocalPathSection(), description="Volumes on the disks of nodes (docs/addons/local-path.md)."
+    )
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = ()
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_local_path,)
 """The rules of each addon. A new module of them gets a line here."""
 
 
