@@ -14,6 +14,10 @@ function(cluster) {
     },
     metricsServer: cluster.addons.metricsServer,
     localPath: cluster.addons.localPath,
+    nodeProblemDetector: cluster.addons.nodeProblemDetector,
+    gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
+    certManager: cluster.addons.certManager,
+    dashboard: cluster.addons.dashboard,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
@@ -24,4 +28,12 @@ function(cluster) {
     (import 'metrics-server.libsonnet')(cluster, $.values.metricsServer),
   [if cluster.addons.localPath.enabled then '41-local-path']:
     (import 'local-path.libsonnet')(cluster, $.values.localPath),
+  [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
+    (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
+  [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:
+    (import 'gpu-device-plugin.libsonnet')(cluster, $.values.gpuDevicePlugin),
+  [if cluster.addons.certManager.enabled then '60-cert-manager']:
+    (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
+  [if cluster.addons.dashboard.enabled then '61-dashboard']:
+    (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
 }

@@ -25,7 +25,6 @@ from generator.spec.node_identity import node_line
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
 IMAGES_ANNOTATION = "slipway.io/images"
-"""Images, with blanks between them, of pods that a program makes and that stand among no objects."""
 
 KIND_ORDER = (
     "CustomResourceDefinition",
@@ -154,7 +153,11 @@ def file_name(member: Mapping[str, Any]) -> str:
 
 
 def images(sets: Objects) -> tuple[str, ...]:
-    """Return the images that the objects' containers run, sorted."""
+    """Return the images that the objects' containers run, sorted, and those that an object names as its program's.
+
+    A program that makes pods itself has their images in its arguments or its configuration; the annotation
+    slipway.io/images names them, one a line.
+    """
     return tuple(sorted({image for members in sets.values() for member in members for image in _images(member)}))
 
 
@@ -207,10 +210,9 @@ def _apply_order(member: Mapping[str, Any]) -> tuple[int, str, str, str]:
 
 def _images(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        yield from str(value.get(IMAGES_ANNOTATION, "")).split()
         for key, below in value.items():
-            if key == IMAGES_ANNOTATION:
-                yield from str(below).split()
-            elif key in {"containers", "initContainers"} and isinstance(below, list):
+            if key in {"containers", "initContainers"} and isinstance(below, list):
                 yield from (one["image"] for one in below if isinstance(one, Mapping) and "image" in one)
             else:
                 yield from _images(below)

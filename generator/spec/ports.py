@@ -21,6 +21,8 @@ KUBELET_HEALTH = 10248
 PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
+DETECTOR_HEALTH = 20256
+DETECTOR_METRICS = 20257
 TIME = 123
 
 VRRP = "vrrp"
@@ -139,6 +141,10 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
     if pool.is_node:
         yield from _node_listeners(cluster, values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
+        if cluster.addons.node_problem_detector.enabled:
+            enabled: Path = ("addons", "nodeProblemDetector", "enabled")
+            yield Listener(DETECTOR_HEALTH, "node-problem-detector", "health", enabled)
+            yield Listener(DETECTOR_METRICS, "node-problem-detector", "metrics", enabled)
     if cluster.has_own_balancer(pool):
         yield Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort"))
     if cluster.carries_endpoint(pool):

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.cert_manager import CertManagerSection
+from generator.spec.addons.dashboard import DashboardSection, check_dashboard
+from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.local_path import LocalPathSection, check_local_path
 from generator.spec.addons.metrics_server import MetricsServerSection
+from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -29,9 +33,19 @@ class AddonsSpec(Section):
     local_path: LocalPathSection = Field(
         LocalPathSection(), description="Volumes on the disks of nodes (docs/addons/local-path.md)."
     )
+    node_problem_detector: NodeProblemDetectorSection = Field(
+        NodeProblemDetectorSection(), description="node-problem-detector (docs/addons/node-problem-detector.md)."
+    )
+    gpu_device_plugin: GpuDevicePluginSection = Field(
+        GpuDevicePluginSection(), description="NVIDIA's device plugin (docs/addons/gpu-device-plugin.md)."
+    )
+    cert_manager: CertManagerSection = Field(
+        CertManagerSection(), description="cert-manager (docs/addons/cert-manager.md)."
+    )
+    dashboard: DashboardSection = Field(DashboardSection(), description="Dashboard (docs/addons/dashboard.md).")
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_local_path,)
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_local_path, check_gpu_device_plugin, check_dashboard)
 """The rules of each addon. A new module of them gets a line here."""
 
 
