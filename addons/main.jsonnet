@@ -12,6 +12,7 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    calico: cluster.addons.calico,
     metricsServer: cluster.addons.metricsServer,
     localPath: cluster.addons.localPath,
     nodeProblemDetector: cluster.addons.nodeProblemDetector,
@@ -21,6 +22,7 @@ function(cluster) {
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
+  [if cluster.networkPlugin == 'calico' then '10-network']: (import 'calico.libsonnet')(cluster, $.values.calico),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),

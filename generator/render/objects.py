@@ -73,6 +73,7 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         "nodeMaskSizes": list(network.node_mask_sizes),
         "networkPlugin": network.plugin,
         "proxyMode": network.proxy_mode,
+        "nodePortRange": list(network.node_port_range),
         "nodeCount": len(cluster.nodes),
         "zones": sorted({host.zone for host in cluster.nodes if host.zone is not None}),
         "kubeletDir": cluster.directories.kubelet,

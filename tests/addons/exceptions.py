@@ -5,17 +5,21 @@ Names are <addon>/<workload>/<container>, or <addon>/<workload> for what concern
 
 from __future__ import annotations
 
-PRIVILEGED: frozenset[str] = frozenset({"node-problem-detector/node-problem-detector/kmsg"})
+PRIVILEGED: frozenset[str] = frozenset(
+    {"calico/calico-node/calico-node", "node-problem-detector/node-problem-detector/kmsg"}
+)
 """Containers whose program does not work without: the reason stands beside it in the addon."""
 
 MAY_ESCALATE: frozenset[str] = frozenset({"gpu-device-plugin/nvidia-device-plugin/device-plugin-mig"})
 """Containers with CAP_SYS_ADMIN, beside which the API server refuses allowPrivilegeEscalation: false."""
 
-MAY_WRITE_ROOT: frozenset[str] = frozenset()
+MAY_WRITE_ROOT: frozenset[str] = frozenset({"calico/calico-node/calico-node"})
 """Containers whose program writes into its own image."""
 
 RUNS_AS_ROOT: frozenset[str] = frozenset(
     {
+        "calico/calico-node/calico-node",
+        "calico/calico-node/install-cni",
         "node-problem-detector/node-problem-detector/journal",
         "node-problem-detector/node-problem-detector/kmsg",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin",
@@ -24,11 +28,18 @@ RUNS_AS_ROOT: frozenset[str] = frozenset(
 )
 """Containers that are root: for sockets, devices, routes or files of the host."""
 
-HOST_NETWORK: frozenset[str] = frozenset({"node-problem-detector/node-problem-detector"})
+HOST_NETWORK: frozenset[str] = frozenset(
+    {"calico/calico-node", "calico/calico-typha", "node-problem-detector/node-problem-detector"}
+)
 """Pods that share their host's network: those that make the pods' network, or serve the host itself."""
 
 HOST_PATHS_WRITTEN: frozenset[str] = frozenset(
     {
+        "calico/calico-node:/opt/cni/bin",
+        "calico/calico-node:/etc/cni/net.d",
+        "calico/calico-node:/run/xtables.lock",
+        "calico/calico-node:/var/run/calico",
+        "calico/calico-node:/var/lib/calico",
         "gpu-device-plugin/nvidia-device-plugin:/data/kubelet/device-plugins",
         "gpu-device-plugin/nvidia-device-plugin:/var/lib/kubelet/device-plugins",
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.calico import CalicoSection, check_calico
 from generator.spec.addons.cert_manager import CertManagerSection
 from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
@@ -27,6 +28,7 @@ class AddonsSpec(Section):
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
+    calico: CalicoSection = Field(CalicoSection(), description="Calico, the network of network.plugin: calico.")
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
@@ -45,7 +47,12 @@ class AddonsSpec(Section):
     dashboard: DashboardSection = Field(DashboardSection(), description="Dashboard (docs/addons/dashboard.md).")
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_local_path, check_gpu_device_plugin, check_dashboard)
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
+    check_calico,
+    check_local_path,
+    check_gpu_device_plugin,
+    check_dashboard,
+)
 """The rules of each addon. A new module of them gets a line here."""
 
 
