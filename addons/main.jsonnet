@@ -16,6 +16,8 @@ function(cluster) {
     flannel: cluster.addons.flannel,
     coredns: cluster.addons.coredns,
     nodeLocalDNS: cluster.addons.nodeLocalDNS,
+    metricsServer: cluster.addons.metricsServer,
+    localPath: cluster.addons.localPath,
     nodeProblemDetector: cluster.addons.nodeProblemDetector,
     gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
     traefik: cluster.addons.traefik,
@@ -35,6 +37,10 @@ function(cluster) {
     (import 'coredns.libsonnet')(cluster, $.values.coredns),
   [if cluster.addons.nodeLocalDNS.enabled then '31-node-local-dns']:
     (import 'node-local-dns.libsonnet')(cluster, $.values.nodeLocalDNS),
+  [if cluster.addons.metricsServer.enabled then '40-metrics-server']:
+    (import 'metrics-server.libsonnet')(cluster, $.values.metricsServer),
+  [if cluster.addons.localPath.enabled then '41-local-path']:
+    (import 'local-path.libsonnet')(cluster, $.values.localPath),
   [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
     (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
   [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:

@@ -21,6 +21,7 @@ from generator.pki.request import (
     key_usages,
     split_sans,
 )
+from generator.spec.addons.calico import typha_wanted
 from generator.spec.layout import (
     CA_CERT,
     ENDPOINT_BALANCER_DIR,
@@ -136,15 +137,6 @@ def _control_plane(cluster: Cluster, host: Host) -> Iterator[Request]:
 
 def _kube_proxy(cluster: Cluster, host: Host) -> Request:
     return _leaf(cluster, host, "kube-proxy", "ca", "system:kube-proxy", (CLIENT_AUTH,), (), f"{PKI_DIR}/kube-proxy")
-
-
-def typha_wanted(cluster: Cluster) -> bool:
-    """Return whether typha stands between Calico's agents and the API; False where there is no Calico."""
-    try:
-        from generator.spec.addons import calico
-    except ImportError:
-        return False
-    return bool(calico.typha_wanted(cluster))
 
 
 def _addons(cluster: Cluster) -> Iterator[Request]:

@@ -160,7 +160,7 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
                 purpose = "health and metrics without TLS"
                 yield Listener(port, "kube-scheduler", purpose, (), bound, _callers(bound))
     if pool.is_node:
-        yield from _node_listeners(values)
+        yield from _node_listeners(cluster, values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
         if cluster.network.plugin == CALICO:
             yield from _calico(cluster)
@@ -223,9 +223,11 @@ def _time(host: Host) -> Iterator[Listener]:
         yield Listener(TIME, "time-sync", "time (NTP)", (), ("any",), (), "udp", sources=host.system.time.allow)
 
 
-def _node_listeners(values: _Overrides) -> Iterator[Listener]:
+def _node_listeners(cluster: Cluster, values: _Overrides) -> Iterator[Listener]:
     bound = scopes_of(str(values.config("kubelet", "address", "0.0.0.0")))
-    callers: tuple[Caller, ...] = HOST_ITSELF if bound == LOOPBACK else ("control-plane",)
+    # metrics-server asks every kubelet; most pod networks give what leaves a pod for a host the address of its node.
+    asking: tuple[Caller, ...] = ("nodes", "pods") if cluster.addons.metrics_server.enabled else ()
+    callers: tuple[Caller, ...] = HOST_ITSELF if bound == LOOPBACK else ("control-plane", *asking)
     yield Listener(
         _number(values.config("kubelet", "port", KUBELET), KUBELET), "kubelet", "its API", (), bound, callers
     )

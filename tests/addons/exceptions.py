@@ -81,6 +81,8 @@ WITHOUT_PROBES: frozenset[str] = frozenset(
         # It listens on a socket of the kubelet's alone, which takes the cards away when nobody answers there.
         "gpu-device-plugin/nvidia-device-plugin/device-plugin",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+        # It listens on nothing.
+        "local-path/local-path-provisioner/local-path-provisioner",
     }
 )
 """Containers that offer nothing by which one could see whether they work."""

@@ -483,6 +483,25 @@ def test_the_long_text_names_every_unit_port_and_certificate(tree: RenderedTree)
     assert "2026-08-30 00:00 UTC (in 90 d)" in text
 
 
+@pytest.mark.parametrize(
+    ("days", "severity", "text"),
+    [
+        (40, "", ""),
+        (20, "warning", "the certificate addons/metrics-server ends soon; run `invoke certs.renew`, render and apply"),
+        (-1, "finding", "the certificate addons/metrics-server has ended; run `invoke certs.renew`, render and apply"),
+    ],
+)
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_certificates_of_addons(tree: RenderedTree, quote: str, days: int, severity: str, text: str) -> None:
+    end = f"{quote}{NOW + timedelta(days=days, minutes=1):%Y-%m-%dT%H:%M:%SZ}{quote}"
+    entries = [
+        f"- {{name: {name}, notAfter: {end}}}" for name in ("ca", "addons/metrics-server", "hosts/cp1/apiserver")
+    ]
+    (tree.path / "pki.yaml").write_text("\n".join(["certificates:", *entries, "- {name: addons/typha, days: 365}"]))
+    found = [one for one in findings(whole(tree)) if one.kind == "certificate"]
+    assert [(one.severity, one.text, one.host) for one in found] == ([(severity, text, "")] if text else [])
+
+
 def recorded(tree: str) -> Recorded:
     return Recorded(tree, "b" * 40, True, "ann@desk", "2026-05-30T10:20:30+00:00", "r1", ("n3",))
 

@@ -35,7 +35,13 @@ def test_what_is_bound_to_what_by_default() -> None:
         ("any",): [6443, 10250],
     }
     assert all(one.callers == ("host",) for one in found.values() if one.scopes == ("loopback",))
-    assert found[2380].callers == ("etcd",) and found[10250].callers == ("control-plane",)
+    assert found[2380].callers == ("etcd",) and found[10250].callers == ("control-plane", "nodes", "pods")
+
+
+def test_kubelets_are_for_the_control_plane_alone_where_no_metrics_server_asks_them() -> None:
+    cluster = loaded(pools=POOL, hosts=HOST, addons={"metricsServer": {"enabled": False}})
+    found = {one.port: one for one in ports.listeners(cluster, cluster.pools["all"])}
+    assert found[10250].callers == ("control-plane",)
 
 
 @pytest.mark.parametrize("port", [8080, 10251, 10252, 10255])

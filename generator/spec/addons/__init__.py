@@ -14,6 +14,7 @@ from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
+from generator.spec.addons.local_path import LocalPathSection, check_local_path
 from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.addons.network_policy import check_network_policy
 from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
@@ -50,6 +51,9 @@ class AddonsSpec(Section):
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
+    local_path: LocalPathSection = Field(
+        LocalPathSection(), description="Volumes on the disks of nodes (docs/addons/local-path.md)."
+    )
     node_problem_detector: NodeProblemDetectorSection = Field(
         NodeProblemDetectorSection(), description="node-problem-detector (docs/addons/node-problem-detector.md)."
     )
@@ -71,6 +75,7 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_flannel,
     check_coredns,
     check_node_local_dns,
+    check_local_path,
     check_gpu_device_plugin,
     check_dashboard,
 )
