@@ -11,6 +11,7 @@ from generator.pki.passwords import wanted_passwords
 from generator.pki.request import Request
 from generator.pki.store import SIGNING
 from generator.pki.words import request_text
+from generator.spec.addons.etcd_backup import S3_SECRET
 from generator.spec.model import Cluster
 
 
@@ -32,7 +33,9 @@ class RequestMaterial:
         self._pairs = tuple(service_account_keys)
         pki = (f"pki/{name}" for name in (*self._requests, *self._pairs))
         registries = (registry.secret for registry in cluster.runtime.registries if registry.credentials)
-        self._known = {*pki, *self._encryption, *registries, *wanted_passwords(cluster)}
+        backup = cluster.addons.etcd_backup
+        stores = {S3_SECRET} if backup.enabled and backup.target.s3 is not None else set()
+        self._known = {*pki, *self._encryption, *registries, *stores, *wanted_passwords(cluster)}
         self._algorithm = cluster.pki.algorithm
 
     def certificate(self, name: str) -> str:

@@ -18,6 +18,7 @@ from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
+    Backup,
     CloudInit,
     Directories,
     Disk,
@@ -194,6 +195,7 @@ class Cluster:
     firewall: Firewall
     warnings: tuple[str, ...] = ()
     addons: AddonsSpec = field(default_factory=AddonsSpec)
+    backup: Backup = field(default_factory=Backup)
     system: System = field(default_factory=System)
 
     def with_role(self, *roles: str) -> tuple[Host, ...]:

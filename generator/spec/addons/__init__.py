@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -21,9 +22,12 @@ class AddonsSpec(Section):
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
+    etcd_backup: EtcdBackupSection = Field(
+        EtcdBackupSection(), description="Snapshots of etcd (docs/etcd-backup.md)."
+    )
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = ()
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_etcd_backup,)
 """The rules of each addon. A new module of them gets a line here."""
 
 
