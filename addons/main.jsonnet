@@ -12,10 +12,13 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    etcdBackup: cluster.addons.etcdBackup,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.addons.etcdBackup.enabled && cluster.etcdBackup.by == 'cronjob' then '70-etcd-backup']:
+    (import 'etcd-backup.libsonnet')(cluster, $.values.etcdBackup),
 }

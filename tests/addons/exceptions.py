@@ -11,13 +11,15 @@ PRIVILEGED: frozenset[str] = frozenset()
 MAY_WRITE_ROOT: frozenset[str] = frozenset()
 """Containers whose program writes into its own image."""
 
-RUNS_AS_ROOT: frozenset[str] = frozenset()
+RUNS_AS_ROOT: frozenset[str] = frozenset({"etcd-backup/etcd-backup/etcd-backup"})
 """Containers that are root: for sockets, devices, routes or files of the host."""
 
-HOST_NETWORK: frozenset[str] = frozenset()
+HOST_NETWORK: frozenset[str] = frozenset({"etcd-backup/etcd-backup"})
 """Pods that share their host's network: those that make the pods' network, or serve the host itself."""
 
-HOST_PATHS_WRITTEN: frozenset[str] = frozenset()
+HOST_PATHS_WRITTEN: frozenset[str] = frozenset(
+    {"etcd-backup/etcd-backup:/var/lib/slipway/etcd-backup", "etcd-backup/etcd-backup:/var/backups/etcd"}
+)
 """<addon>/<workload>:<path> that a container may write on the host."""
 
 WITHOUT_PROBES: frozenset[str] = frozenset()
