@@ -37,7 +37,7 @@ def render(
         raise RenderError(
             f"{cluster.name}: an item is of phase {strange[0]}, which does not exist; report this as a defect"
         )
-    sets = objects(cluster, root)
+    sets = objects(cluster, material, root)
     tree: dict[str, bytes] = {}
     put(tree, _folders(cluster, found, material))
     put(tree, user_data_files(cluster, found, lock))

@@ -13,10 +13,12 @@ from typing import Any
 
 import rjsonnet
 
+from generator.components.view import Material
 from generator.errors import RenderError
 from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
+from generator.render.object_secrets import secret_facts, with_references
 from generator.spec.addons.etcd_backup import runs_by
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
@@ -103,12 +105,13 @@ def _node_api(cluster: Cluster) -> dict[str, Any]:
     return {"host": host.strip("[]"), "port": int(port)}
 
 
-def objects(cluster: Cluster, root: Path) -> Objects:
+def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
     """Return the objects of each set, in the order of apply, labelled with their set.
 
     `root` is the workspace; clusters/<c>/addons.jsonnet is added with `+` where it exists. Raises RenderError for
-    jsonnet that does not evaluate and for what it gives that is no API object.
+    jsonnet that does not evaluate, for what it gives that is no API object, and for a Secret with a plain value.
     """
+    argument = {**cluster_argument(cluster), **secret_facts(cluster, material)}
     own = root / "clusters" / cluster.name / "addons.jsonnet"
     snippet = "function(cluster) " + _sum(own)
     try:
@@ -116,11 +119,11 @@ def objects(cluster: Cluster, root: Path) -> Objects:
             SNIPPET,
             snippet,
             jpathdir=[str(own.parent), str(ADDONS)],
-            tla_codes={"cluster": json.dumps(cluster_argument(cluster))},
+            tla_codes={"cluster": json.dumps(argument)},
         )
     except RuntimeError as error:
         raise RenderError(jsonnet_message(cluster.name, str(error), (ADDONS.parent, root))) from None
-    sets = {name: _checked_set(cluster, name, members) for name, members in sorted(json.loads(text).items())}
+    sets = {name: _checked_set(cluster, material, name, members) for name, members in sorted(json.loads(text).items())}
     owners: dict[str, str] = {}
     for name, members in sets.items():
         for file in map(file_name, members):
@@ -174,13 +177,13 @@ def _sum(own: Path) -> str:
     )
 
 
-def _checked_set(cluster: Cluster, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
+def _checked_set(cluster: Cluster, material: Material, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
     where = f"{cluster.name}: addons"
     if not _SET_NAME.fullmatch(name):
         raise RenderError(f"{where}: {name!r} is no name of a set; name it like 00-cluster-rbac")
     if not isinstance(members, dict):
         raise RenderError(f"{where}: set {name} is no map of objects; give each object a name of its own")
-    labelled = [_labelled(where, name, key, member) for key, member in members.items()]
+    labelled = [_labelled(where, material, name, key, member) for key, member in members.items()]
     ordered = sorted(labelled, key=_apply_order)
     files = [file_name(member) for member in ordered]
     twice = sorted({file for file in files if files.count(file) > 1})
@@ -189,14 +192,13 @@ def _checked_set(cluster: Cluster, name: str, members: Any) -> tuple[Mapping[str
     return tuple(ordered)
 
 
-def _labelled(where: str, name: str, key: str, member: Any) -> Mapping[str, Any]:
+def _labelled(where: str, material: Material, name: str, key: str, member: Any) -> Mapping[str, Any]:
     metadata = member.get("metadata") if isinstance(member, dict) else None
     words = [member.get("kind"), member.get("apiVersion"), metadata.get("name")] if isinstance(metadata, dict) else []
     if not isinstance(metadata, dict) or not all(isinstance(word, str) and word for word in words):
         raise RenderError(f"{where}: {name}.{key} is no API object; it needs apiVersion, kind and metadata.name")
-    if member["kind"] == "Secret" and (member.get("data") or member.get("stringData")):
-        what = f"{name}.{key} is a Secret with its values, which would stand in git as plain text"
-        raise RenderError(f"{where}: {what}; leave data and stringData out, and let what owns the secret fill it in")
+    member = with_references(f"{where}: {name}.{key}", member, material)
+    metadata = member["metadata"]
     return {**member, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), SET_LABEL: name}}}
 
 

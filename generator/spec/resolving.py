@@ -38,6 +38,7 @@ CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
 LEAF_NAMES = (
     "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager", "csr-approver",
     "etcd/backup", "etcd/healthcheck-client", "etcd/peer", "etcd/server", "front-proxy-client", "kube-proxy", "scheduler",
+    "addons/calico-node", "addons/metrics-server", "addons/typha",
 )  # fmt: skip
 _SUBJECT_FIELDS = {"country": "C", "state": "ST", "locality": "L", "organizational_unit": "OU"}
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from itertools import pairwise
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -55,8 +56,8 @@ class Schedule:
         days = list(self._days())
         if not days:
             raise ValueError("never comes: there is no such day")
-        between = [(later - sooner).days * 86400 for sooner, later in zip(days, days[1:], strict=False)]
-        within = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+        between = [(later - sooner).days * 86400 for sooner, later in pairwise(days)]
+        within = [later - sooner for sooner, later in pairwise(times)]
         over_night = [gap + times[0] - times[-1] for gap in between]
         return min([*within, *over_night]), max([*within, *over_night])
 
@@ -76,9 +77,7 @@ def schedule(text: str) -> Schedule:
     words = text.lower().split()
     if len(words) != len(_FIELDS):
         raise ValueError(f"has {len(words)} fields and not five")
-    minutes, hours, days, months, weekdays = (
-        _values(word, *field) for word, field in zip(words, _FIELDS, strict=True)
-    )
+    minutes, hours, days, months, weekdays = (_values(word, *field) for word, field in zip(words, _FIELDS, strict=True))
     found = Schedule(
         minutes, hours, days, months, tuple(sorted({day % 7 for day in weekdays})),
         any_day=words[2] in _EVERY, any_weekday=words[4] in _EVERY,

@@ -14,6 +14,7 @@ CaName = Literal["ca", "etcd/ca", "front-proxy-ca"]
 LeafName = Literal[
     "apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client", "etcd/server", "etcd/peer",
     "etcd/healthcheck-client", "etcd/backup", "controller-manager", "scheduler", "csr-approver", "kube-proxy",
+    "addons/calico-node", "addons/metrics-server", "addons/typha",
 ]  # fmt: skip
 
 
@@ -73,7 +74,7 @@ class ValiditySpec(Section):
     leaf: Validity = Field("1y", description="Validity of all other certificates.")
     cas: dict[CaName, Validity] = Field({}, description="Validity of single CAs: ca, etcd/ca, front-proxy-ca.")
     leaves: dict[LeafName, Validity] = Field(
-        {}, description="Validity of single kinds of certificate, by kubeadm's names."
+        {}, description="Validity of single kinds of certificate: kubeadm's names, addons/metrics-server, …"
     )
 
 

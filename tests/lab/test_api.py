@@ -32,6 +32,7 @@ from fleet.tls import Credential, client_context
 from fleet.tree import Host, Phase, Pool, RenderedTree, Ssh
 from generator.errors import ApiError
 from generator.pki.issuing import new_key
+from generator.pki.request_material import RequestMaterial
 from generator.render.objects import object_files, objects
 from generator.spec.model import Cluster
 from tests.components.sample import sample_cluster
@@ -58,7 +59,7 @@ def cluster() -> Cluster:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
     root = tmp_path_factory.mktemp("rendered") / CLUSTER
-    for path, content in object_files(objects(cluster, root)):
+    for path, content in object_files(objects(cluster, RequestMaterial(cluster), root)):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     return root

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from generator.errors import RenderError
+from generator.pki.request_material import RequestMaterial
+from generator.render.object_secrets import secret_facts
 from generator.render.objects import ADDONS, KIND_ORDER, SET_LABEL, Objects, cluster_argument, object_files, objects
 from generator.spec.model import Cluster
 from tests.render.small import small_cluster
@@ -19,8 +21,12 @@ from tests.render.small import small_cluster
 RBAC = "00-cluster-rbac"
 
 
+def _argument(cluster: Cluster) -> dict[str, Any]:
+    return {**cluster_argument(cluster), **secret_facts(cluster, RequestMaterial(cluster))}
+
+
 def _objects(cluster: Cluster, root: Path = Path("nowhere")) -> Objects:
-    return objects(cluster, root)
+    return objects(cluster, RequestMaterial(cluster), root)
 
 
 def _by_name(sets: Objects, kind: str) -> dict[str, Any]:
@@ -34,7 +40,7 @@ def _own(root: Path, text: str) -> Path:
 
 
 def test_the_reference_implementation_gives_the_same() -> None:
-    argument = json.dumps(cluster_argument(small_cluster()))
+    argument = json.dumps(_argument(small_cluster()))
     text = _jsonnet.evaluate_file(str(ADDONS / "main.jsonnet"), tla_codes={"cluster": argument})
     plain = {
         name: [
@@ -174,7 +180,7 @@ def test_the_users_own_jsonnet_is_added(tmp_path: Path, text: str) -> None:
         ("{ '20-x': [] }", "set 20-x is no map"),
         (
             "{ '20-x': { a: { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' }, stringData: { b: 'c' } } } }",
-            "20-x.a is a Secret with its values, which would stand in git as plain text",
+            "20-x.a is a Secret with its values, which would stand in git as plain text: stringData; write",
         ),
         ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: {} } } }", "20-x.a is no API object"),
         (

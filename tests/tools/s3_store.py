@@ -1,4 +1,4 @@
-"""A small S3-compatible store on loopback that checks every signature by its own arithmetic (AWS Signature Version 4)."""
+"""A small S3-compatible store on loopback that checks every signature itself (AWS Signature Version 4)."""
 
 from __future__ import annotations
 

@@ -163,7 +163,9 @@ def test_the_first_healthy_member_is_asked_and_the_local_one_first(place: Place,
     name = place.good()
     assert json.loads((place.target / name.replace(".db", ".json")).read_text())["endpoint"] == own
     (place.config / "host").write_text(f"own {own}\n")
-    place.stand_in("etcdctl", f'case "$*" in *{dead}*) echo asked >{place.bin}/dead ;; esac; exec /usr/bin/etcdctl "$@"')
+    place.stand_in(
+        "etcdctl", f'case "$*" in *{dead}*) echo asked >{place.bin}/dead ;; esac; exec /usr/bin/etcdctl "$@"'
+    )
     place.settings["etcdctl"] = str(place.bin / "etcdctl")
     place.good()
     assert not (place.bin / "dead").exists()
@@ -310,9 +312,7 @@ def stored(place: Place, store: s3_store.Store) -> Place:
         "target": "s3", "s3-endpoint": store.url, "s3-bucket": s3_store.BUCKET, "s3-prefix": "prod/etcd/",
         "s3-region": s3_store.REGION,
     }  # fmt: skip
-    (place.config / "s3").write_text(
-        f"AWS_ACCESS_KEY_ID={s3_store.ACCESS}\nAWS_SECRET_ACCESS_KEY={s3_store.SECRET}"
-    )
+    (place.config / "s3").write_text(f"AWS_ACCESS_KEY_ID={s3_store.ACCESS}\nAWS_SECRET_ACCESS_KEY={s3_store.SECRET}")
     return place
 
 
@@ -356,4 +356,3 @@ def test_a_store_that_is_away_is_named(stored: Place) -> None:
     stored.settings["s3-endpoint"] = f"http://127.0.0.1:{free_port()}"
     code, said = stored.run()
     assert code == 1 and "does not answer: curl: (7)" in said
-

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
+from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -22,8 +23,9 @@ class AddonsSpec(Section):
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
-    etcd_backup: EtcdBackupSection = Field(
-        EtcdBackupSection(), description="Snapshots of etcd (docs/etcd-backup.md)."
+    etcd_backup: EtcdBackupSection = Field(EtcdBackupSection(), description="Snapshots of etcd (docs/etcd-backup.md).")
+    metrics_server: MetricsServerSection = Field(
+        MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
 
 

@@ -124,7 +124,9 @@ class BackupS3(Section):
     endpoint: Annotated[Url, AfterValidator(_store)] = Field(description="URL of the store, without a path.")
     bucket: Annotated[str, AfterValidator(_bucket)] = Field(description="Bucket.")
     prefix: Annotated[str, AfterValidator(_prefix)] = Field("", description="What keys begin with, like prod/etcd/.")
-    region: Annotated[str, AfterValidator(_region)] = Field("us-east-1", description="Region that requests are signed for.")
+    region: Annotated[str, AfterValidator(_region)] = Field(
+        "us-east-1", description="Region that requests are signed for."
+    )
     ca_file: RelativePath | None = Field(None, description="CA certificate of the store, relative to cluster.yaml.")
 
 
@@ -148,7 +150,8 @@ class EtcdBackupSection(AddonSection):
 
     enabled: bool = Field(False, description="Whether snapshots are made.")
     by: Literal["cronjob", "timer"] | None = Field(
-        None, description="Who makes them: a timer of the etcd hosts where these are no nodes, else a CronJob, unless said."
+        None,
+        description="Who makes them: a timer of the etcd hosts where these are no nodes, else a CronJob, unless said.",
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
         "10 1 * * *", description="When, as five cron fields in UTC."
@@ -200,7 +203,9 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
     if target.s3 is not None and target.s3.endpoint.startswith("http://"):
         if not cluster.backup.recipients:
             findings.fault(
-                (*path, "s3", "endpoint"), "snapshots would cross the network unencrypted", "use https, or name recipients"
+                (*path, "s3", "endpoint"),
+                "snapshots would cross the network unencrypted",
+                "use https, or name recipients",
             )
     if target.nfs is not None and "hard" in target.nfs.mount_options:
         findings.warn(
@@ -216,7 +221,9 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
 def _folder(cluster: Cluster, folder: PurePosixPath, path: Path, findings: Findings) -> None:
     data = PurePosixPath(cluster.directories.etcd_data)
     if str(folder) == "/" or any(folder.is_relative_to(one) for one in (*_SYSTEM, data, "/var/lib/slipway")):
-        findings.fault(path, f"{folder} belongs to the system, to etcd or to Slipway", "use a folder such as /var/backups/etcd")
+        findings.fault(
+            path, f"{folder} belongs to the system, to etcd or to Slipway", "use a folder such as /var/backups/etcd"
+        )
         return
     findings.warn(
         path, "a copy on the host that it backs up is lost together with it", "use nfs, s3 or pvc, or copy it elsewhere"
