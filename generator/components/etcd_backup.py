@@ -1,7 +1,7 @@
 """etcd-backup: snapshots of etcd by a script that the pod of a CronJob or the service of a timer runs.
 
-On the hosts that run it lie the script, its settings, a client certificate of its own, and etcd's tools and age in their
-version folders; a pod gets all of them by hostPath. The key never becomes a Secret: whoever reads it reads all of etcd.
+On the hosts that run it lie the script, its settings, a client certificate of its own, and in their version folders
+the tools of etcd and age. A pod gets all of them by hostPath. The key never becomes a Secret: it opens all of etcd.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def _kube_proxy(cluster: Cluster, host: Host) -> Request:
 
 
 def _etcd_backup(cluster: Cluster, host: Host) -> Request:
-    # etcd knows no smaller right than everything, so this opens as much as any of its client certificates; a kind of its
+    # etcd knows no smaller right than everything, so this opens as much as any of its client certificates; one of its
     # own can be told from the others in etcd's log, and is renewed and watched like them.
     stem = f"{ETCD_BACKUP_DIR}/backup"
     return _leaf(cluster, host, "etcd/backup", "etcd/ca", "kube-etcd-backup", (CLIENT_AUTH,), (), stem)

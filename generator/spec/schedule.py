@@ -51,7 +51,7 @@ class Schedule:
 
     @cached_property
     def gaps(self) -> tuple[int, int]:
-        """The shortest and the longest time between two moments, in seconds. Raises ValueError where none ever comes."""
+        """The shortest and the longest time between two moments, in seconds; ValueError where none ever comes."""
         times = sorted(hour * 3600 + minute * 60 for hour in self.hours for minute in self.minutes)
         days = list(self._days())
         if not days:

@@ -200,13 +200,11 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
         )  # fmt: skip
     if target.host_path is not None:
         _folder(cluster, PurePosixPath(target.host_path), (*path, "hostPath"), findings)
-    if target.s3 is not None and target.s3.endpoint.startswith("http://"):
-        if not cluster.backup.recipients:
-            findings.fault(
-                (*path, "s3", "endpoint"),
-                "snapshots would cross the network unencrypted",
-                "use https, or name recipients",
-            )
+    plain = target.s3 is not None and target.s3.endpoint.startswith("http://")
+    if plain and not cluster.backup.recipients:
+        findings.fault(
+            (*path, "s3", "endpoint"), "snapshots would cross the network unencrypted", "use https, or name recipients"
+        )
     if target.nfs is not None and "hard" in target.nfs.mount_options:
         findings.warn(
             (*path, "nfs", "mountOptions"), "with hard a server that is away holds the backup for ever", "leave it out"
