@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleet.state import UnitFacts
+from fleet.status.backup import newest_good
 from fleet.status.collect import Status
 from fleet.status.finding import Finding
 from fleet.status.findings import exit_code
@@ -29,6 +30,7 @@ def status_document(status: Status, found: Sequence[Finding]) -> dict[str, Any]:
             for one in status.health
         ],
         "etcd": _etcd(status),
+        "backup": _backup(status),
         "api": _api(status),
         "lock": status.lock,
         "journal": [dict(entry) for entry in status.journal],
@@ -100,6 +102,24 @@ def _etcd(status: Status) -> dict[str, Any] | None:
         "quota": etcd.quota,
         "members": members,
     }
+
+
+def _backup(status: Status) -> dict[str, Any] | None:
+    seen = [facts.backup for facts in status.hosts.values() if facts.backup is not None]
+    good = newest_good(seen)
+    if not seen:
+        return None
+    return {
+        "lastGood": None if good is None else {
+            "time": good.time.isoformat(timespec="seconds"), "name": good.name, "revision": good.revision,
+            "size": good.size, "ageSeconds": round((status.now - good.time).total_seconds()),
+        },
+        "failures": {
+            name: {"time": facts.backup.failure.time.isoformat(timespec="seconds"), "reason": facts.backup.failure.reason}
+            for name, facts in status.hosts.items()
+            if facts.backup is not None and facts.backup.failed and facts.backup.failure is not None
+        },
+    }  # fmt: skip
 
 
 def _api(status: Status) -> dict[str, Any] | None:
