@@ -11,7 +11,7 @@ from fleet.status.backup import backup_period, newest_good
 from fleet.status.collect import Status
 from fleet.status.etcd import EtcdFacts, Member
 from fleet.status.finding import Finding
-from fleet.status.moments import bytes_words, duration
+from fleet.status.moments import bytes_words, duration, moment
 
 LAG = 1000
 """How many entries of the log a member may be behind; etcd itself refuses writes at 5,000."""
@@ -117,6 +117,20 @@ def _api(status: Status, api: ApiFacts) -> Iterator[Finding]:
         return
     yield from _nodes(status, api)
     yield from _requests(api)
+    yield from _applied(status, api)
+
+
+def _applied(status: Status, api: ApiFacts) -> Iterator[Finding]:
+    applied = api.applied
+    if applied is not None and applied.tree != status.tree.digest:
+        text = (
+            f"what is applied is not what is rendered here ({status.tree.digest[:12]}): {applied.operator} applied "
+            f"{applied.words}; run `invoke plan`, or get that commit"
+        )
+        yield Finding("tree", text, "", moment(applied.time))
+    if api.unfinished:
+        names = ", ".join(api.unfinished)
+        yield Finding("objects", f"a run changed {names} and did not see it run; run `invoke apply`")
 
 
 def _nodes(status: Status, api: ApiFacts) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fleet.cluster_record import Recorded
 from fleet.state import UnitFacts
 from fleet.status.backup import newest_good
 from fleet.status.collect import Status
@@ -143,4 +144,20 @@ def _api(status: Status) -> dict[str, Any] | None:
              "ageSeconds": round(one.age)}
             for one in api.requests
         ],
+        "applied": _applied(api.applied),
+        "unfinishedSets": list(api.unfinished),
     }  # fmt: skip
+
+
+def _applied(applied: Recorded | None) -> dict[str, Any] | None:
+    if applied is None:
+        return None
+    return {
+        "tree": applied.tree,
+        "commit": applied.commit,
+        "committed": applied.clean,
+        "operator": applied.operator,
+        "time": applied.time,
+        "run": applied.run,
+        "leftOut": list(applied.left_out),
+    }

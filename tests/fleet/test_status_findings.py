@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fleet.cluster_record import Recorded
 from fleet.kernels import Kernel
 from fleet.plan import make_plan
 from fleet.ports import Port
@@ -465,3 +466,32 @@ def test_the_long_text_names_every_unit_port_and_certificate(tree: RenderedTree)
     assert "idle.service                       active (running)" in text and "0 restarts" in text
     assert "127.0.0.1:2379" in text and "idle: clients" in text
     assert "2026-08-30 00:00 UTC (in 90 d)" in text
+
+
+def recorded(tree: str) -> Recorded:
+    return Recorded(tree, "b" * 40, True, "ann@desk", "2026-05-30T10:20:30+00:00", "r1", ("n3",))
+
+
+def test_a_tree_that_is_not_this_one_is_a_finding_with_who_applied_it(tree: RenderedTree) -> None:
+    api = replace(whole(tree).api or ApiFacts(), applied=recorded(tree.digest))
+    status = whole(tree, api=api)
+    assert texts(status) == []
+    here = f"  applied: tree {tree.digest[:12]} (commit bbbbbbbbbbbb) by ann@desk, 2026-05-30 10:20, without n3"
+    assert here in status_lines(status, ())
+    other = whole(tree, api=replace(api, applied=recorded("c" * 64)))
+    (found,) = findings(other)
+    assert (found.kind, found.severity, found.detail) == ("tree", "finding", "2026-05-30 10:20")
+    assert "ann@desk applied tree cccccccccccc (commit bbbbbbbbbbbb); run `invoke plan`" in found.text
+    assert status_document(other, (found,))["api"]["applied"] == {
+        "tree": "c" * 64, "commit": "b" * 40, "committed": True, "operator": "ann@desk",
+        "time": "2026-05-30T10:20:30+00:00", "run": "r1", "leftOut": ["n3"],
+    }  # fmt: skip
+    none = whole(tree)
+    assert texts(none) == [] and status_document(none, ())["api"]["applied"] is None
+    assert "  applied: no apply through all phases is recorded" in status_lines(none, ())
+
+
+def test_sets_that_nobody_has_seen_run_are_a_finding(tree: RenderedTree) -> None:
+    status = whole(tree, api=replace(whole(tree).api or ApiFacts(), unfinished=("30-coredns",)))
+    assert texts(status) == [": a run changed 30-coredns and did not see it run; run `invoke apply`"]
+    assert status_document(status, ())["api"]["unfinishedSets"] == ["30-coredns"]
