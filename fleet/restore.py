@@ -41,7 +41,7 @@ STEPS = ("", "prepared", "swapped", "begun", "proved")
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """What the tree says of etcd: `cluster` as initial-cluster, peer URLs by host, `wal` "-" where it is in the data."""
+    """What the tree says of etcd: `cluster` as initial-cluster, peer URLs by host, `wal` "-" where it lies in data."""
 
     phase: Phase
     hosts: tuple[Host, ...]
@@ -56,7 +56,10 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """What is to be done: `run` names it on hosts, `steps` says how far it has come on each from an earlier run."""
+    """What is to be done: `run` names it on hosts, `steps` says how far it has come on each from an earlier run.
+
+    `before` are restores of the same snapshot that came to their end, as far as their old data still lies there.
+    """
 
     members: Members
     control: tuple[Host, ...]
@@ -64,6 +67,7 @@ class Restore:
     snapshot: Snapshot
     run: str
     steps: Mapping[str, str]
+    before: tuple[str, ...] = ()
 
     @property
     def proved(self) -> bool:
@@ -158,16 +162,20 @@ async def _planned(fleet: Fleet, session: Session, snapshot: Snapshot) -> Restor
             f"come back as another cluster; nothing was changed; bring it back first:\n{reasons}",
             missing[0],
         )
-    asked = await _each(session, members.hosts, lambda one, host: run_script(one, "restore", ["ask"]))
+    asked = await _each(session, members.hosts, lambda one, _: run_script(one, "restore", ["ask", members.data]))
     found: dict[str, tuple[str, str]] = {}
+    before: set[str] = set()
     for host, lines in zip(members.hosts, asked, strict=True):
         for words in lines:
             if words[0] == "step" and len(words) == 3:
                 found[host.name] = (words[1], words[2])
+            elif words[0] == "before" and words[1].startswith(f"{snapshot.digest[:16]}-"):
+                before.add(words[1])
     run = _run_of(fleet, snapshot, found)
     return Restore(
         members, control, units, snapshot, run,
         {host.name: found[host.name][1] if found.get(host.name, ("", ""))[0] == run else "" for host in members.hosts},
+        tuple(sorted(before - {run})),
     )  # fmt: skip
 
 
@@ -181,7 +189,7 @@ def _run_of(fleet: Fleet, snapshot: Snapshot, found: Mapping[str, tuple[str, str
     others = sorted(run for run in moved if not run.startswith(f"{short}-"))
     if others or len(moved) > 1:
         raise RefusedError(
-            f"{fleet.tree.cluster}: a restore of another snapshot has not come to its end ({', '.join(sorted(moved))}); "
+            f"{fleet.tree.cluster}: a restore of another snapshot has not come to its end ({', '.join(moved)}); "
             "run that one again first"
         )
     if moved:
@@ -192,8 +200,8 @@ def _run_of(fleet: Fleet, snapshot: Snapshot, found: Mapping[str, tuple[str, str
         done = any(step == "proved" for _, step in steps.values())
         if begun and lost and not done:
             raise RefusedError(
-                f"{fleet.tree.cluster}: members have begun with the restored data, and {', '.join(lost)} no longer knows "
-                "of it; restore another snapshot once the marks in /var/lib/slipway/restore are taken away everywhere"
+                f"{fleet.tree.cluster}: members have begun with the restored data, and {', '.join(lost)} no longer "
+                "knows of it; restore another snapshot when /var/lib/slipway/restore is deleted on all members"
             )
         return run
     same = sorted(run for run, _ in found.values() if run.startswith(f"{short}-"))
@@ -291,11 +299,12 @@ class _Run:
         if not self.plan.proved:
             # Everybody knows that it is over before anybody forgets it: a run that is cut off here is not begun anew.
             await self._on(members.hosts, lambda one, _: self._script(one, ["proved", run]))
-        answers = await self._on(members.hosts, lambda one, _: self._script(one, ["finish", members.data, members.wal]))
-        return {
-            host.name: tuple(words[1] for words in lines if words[0] == "old")
-            for host, lines in zip(members.hosts, answers, strict=True)
-        }
+        found: dict[str, tuple[str, ...]] = {}
+        # One after the other, so that the last to forget it is known.
+        for host in members.hosts:
+            (lines,) = await self._on([host], lambda one, _: self._script(one, ["finish", members.data, members.wal]))
+            found[host.name] = tuple(words[1] for words in lines if words[0] == "old")
+        return found
 
     async def _gates(self, phase: Phase, host: Host, entries: Sequence[Mapping[str, Any]] | None = None) -> None:
         connection = await self.session.connect(host.name)
@@ -347,6 +356,9 @@ def restore_lines(found: Restore, cluster: str) -> list[str]:
         lines.append(
             f"  it is of another cluster, {snapshot.cluster}, whose encryption keys must be those of {cluster}"
         )
+    lines += [
+        f"  this snapshot was restored before, as {run}: what was written since is gone then" for run in found.before
+    ]
     going_on = {name: step for name, step in found.steps.items() if step}
     if going_on:
         words = ", ".join(f"{name} {step}" for name, step in going_on.items())
@@ -357,6 +369,6 @@ def restore_lines(found: Restore, cluster: str) -> list[str]:
         f"  3. {names}: rename old data to {members.data}/.before-restore-{found.run}, restored data to its place",
         f"  4. {names}: start {members.unit} together, wait for the quorum",
         f"  5. {control}: start {', '.join(found.units)}, wait until each is ready",
-        "  Everything written since the snapshot is gone. Kubelets and pods run on; what the API no longer knows they end.",
+        "  What was written since the snapshot is gone. Kubelets and pods run on, save what the API forgot.",
     ]
     return lines

@@ -46,8 +46,8 @@ def read_snapshot(path: Path, identity: Callable[[], Identity]) -> Snapshot:
         content = opened(content, identity(), str(path))
     if len(content) % _PAGE != hashlib.sha256().digest_size:
         raise RefusedError(
-            f"{path.name}: it does not end with its hash, as what `etcdctl snapshot save` writes does: it is cut off, or "
-            "a copy of a member's database; take another one"
+            f"{path.name}: it does not end with its hash, as what `etcdctl snapshot save` writes does: it is cut off, "
+            "or a copy of a member's database; take another one"
         )
     body = memoryview(content)[:-32]
     if hashlib.sha256(body).digest() != content[-32:]:

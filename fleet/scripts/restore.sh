@@ -1,5 +1,5 @@
 # A snapshot put in the place of a member's data, in steps of which each can be begun again.
-# $1: ask | receive ID SIZE SHA256 | prepare ID NAME PEER-URL CLUSTER OWNER DATA WAL PROGRAM UNIT | stop UNIT...
+# $1: ask DATA | receive ID SIZE SHA256 | prepare ID NAME PEER-URL CLUSTER OWNER DATA WAL PROGRAM UNIT | stop UNIT...
 #     | swap ID OWNER DATA WAL UNIT | begun ID | start UNIT... | proved ID | finish DATA WAL
 # WAL is "-" where the log lies in the data folder. What is being done stands in the file step: an id and how far it came.
 REVISIONS=1000000000
@@ -34,6 +34,8 @@ ask)
         read -r id how <"$folder/step"
         say step "$id" "$how"
     }
+    set +f
+    for old in "$ROOT$1"/.before-restore-*; do [ ! -d "$old" ] || say before "${old##*/.before-restore-}"; done
     ;;
 receive)
     mkdir -p "$folder" && chmod 0700 "$folder" || fail "$folder cannot be made"

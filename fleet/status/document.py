@@ -110,15 +110,19 @@ def _backup(status: Status) -> dict[str, Any] | None:
     good = newest_good(seen)
     if not seen:
         return None
+    failures = {
+        name: facts.backup.failure
+        for name, facts in status.hosts.items()
+        if facts.backup is not None and facts.backup.failed and facts.backup.failure is not None
+    }
     return {
         "lastGood": None if good is None else {
             "time": good.time.isoformat(timespec="seconds"), "name": good.name, "revision": good.revision,
             "size": good.size, "ageSeconds": round((status.now - good.time).total_seconds()),
         },
         "failures": {
-            name: {"time": facts.backup.failure.time.isoformat(timespec="seconds"), "reason": facts.backup.failure.reason}
-            for name, facts in status.hosts.items()
-            if facts.backup is not None and facts.backup.failed and facts.backup.failure is not None
+            name: {"time": one.time.isoformat(timespec="seconds"), "reason": one.reason}
+            for name, one in failures.items()
         },
     }  # fmt: skip
 

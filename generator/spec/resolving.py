@@ -37,7 +37,8 @@ from generator.spec.versions import AGE, companions, default_crictl, minor_of
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
 LEAF_NAMES = (
     "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager", "csr-approver",
-    "etcd/backup", "etcd/healthcheck-client", "etcd/peer", "etcd/server", "front-proxy-client", "kube-proxy", "scheduler",
+    "etcd/backup", "etcd/healthcheck-client", "etcd/peer", "etcd/server", "front-proxy-client", "kube-proxy",
+    "scheduler",
     "addons/calico-node", "addons/metrics-server", "addons/typha",
 )  # fmt: skip
 _SUBJECT_FIELDS = {"country": "C", "state": "ST", "locality": "L", "organizational_unit": "OU"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -228,19 +229,18 @@ class Counting:
         monkeypatch.setattr(LocalHost, "run", run)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("number", range(1, 34, 2))
+@pytest.mark.parametrize("number", range(2, 34, 3))
 @pytest.mark.parametrize("cluster", [True], indirect=True, ids=["log-apart"])
-def test_cut_off_at_any_moment_it_is_run_again(cluster: Cluster, number: int, after: bool) -> None:
+def test_cut_off_at_any_moment_it_is_run_again(cluster: Cluster, number: int) -> None:
+    """Each of eleven steps goes to three hosts; the run ends before or after the second of them."""
     with pytest.MonkeyPatch.context() as patch:
-        counting = Counting(patch, number, after=after)
+        counting = Counting(patch, number, after=number % 2 == 0)
         with pytest.raises(BaseException) as seen:
             cluster.run()
         assert counting.off, seen.value
     for name in HOSTS:
         # The lock of a machine that is off runs out by itself; here nobody waits for that.
-        for left in cluster.place.hosts[name].state("").glob("lock*"):
-            left.unlink()
+        shutil.rmtree(cluster.place.hosts[name].state("lock"), ignore_errors=True)
     cluster.run()
     cluster.require_restored()
 
