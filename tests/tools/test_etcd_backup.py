@@ -21,6 +21,8 @@ pytestmark = pytest.mark.tools
 
 SCRIPT = files("generator.components") / "etcd-backup.sh"
 SHELLS = ("dash", "bash")
+BUSYBOX = "busybox sh"
+"""The shell of the pod's image, which takes its own programs before those in the path."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ class Place:
     def start(self, *words: str, shell: str = "dash") -> subprocess.Popen[str]:
         (self.config / "settings").write_text("".join(f"{name} {value}\n" for name, value in self.settings.items()))
         return subprocess.Popen(
-            [shell, str(SCRIPT), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*shell.split(), str(SCRIPT), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True, env={
                 **os.environ, "ETCD_BACKUP_CONFIG": str(self.config), "PATH": f"{self.bin}:{os.environ['PATH']}",
             },
@@ -91,8 +93,9 @@ def place(tmp_path: Path, etcd: Etcd) -> Place:
     return Place(tmp_path, etcd)
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", [*SHELLS, BUSYBOX])
 def test_a_backup_is_whole_described_and_told(place: Place, etcd: Etcd, shell: str) -> None:
+    needed(shell.split()[0])
     name = place.good(shell=shell)
     stem = name.removesuffix(".db")
     assert place.names() == [name, f"{stem}.json"]
@@ -316,8 +319,9 @@ def stored(place: Place, store: s3_store.Store) -> Place:
     return place
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", [*SHELLS, BUSYBOX])
 def test_s3_gets_it_signed_and_keeps_as_many(stored: Place, store: s3_store.Store, shell: str) -> None:
+    needed(shell.split()[0])
     for day in range(1, 6):
         store.objects[f"prod/etcd/etcd-demo-202001{day:02}T011000Z-{day}.db"] = b"old"
         store.objects[f"prod/etcd/etcd-demo-202001{day:02}T011000Z-{day}.json"] = b"old"
@@ -356,3 +360,10 @@ def test_a_store_that_is_away_is_named(stored: Place) -> None:
     stored.settings["s3-endpoint"] = f"http://127.0.0.1:{free_port()}"
     code, said = stored.run()
     assert code == 1 and "does not answer: curl: (7)" in said
+
+
+def test_shellcheck_finds_nothing() -> None:
+    needed("shellcheck")
+    words = ["shellcheck", "--shell=sh", "--severity=warning", str(SCRIPT)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
