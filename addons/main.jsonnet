@@ -12,13 +12,27 @@ function(cluster) {
     runtimeClasses: {
       gpuPools: cluster.gpuPools,
     },
+    calico: cluster.addons.calico,
+    nodeProblemDetector: cluster.addons.nodeProblemDetector,
+    gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
+    certManager: cluster.addons.certManager,
+    dashboard: cluster.addons.dashboard,
     etcdBackup: cluster.addons.etcdBackup,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
+  [if cluster.networkPlugin == 'calico' then '10-network']: (import 'calico.libsonnet')(cluster, $.values.calico),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
+  [if cluster.addons.nodeProblemDetector.enabled then '42-node-problem-detector']:
+    (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
+  [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:
+    (import 'gpu-device-plugin.libsonnet')(cluster, $.values.gpuDevicePlugin),
+  [if cluster.addons.certManager.enabled then '60-cert-manager']:
+    (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
+  [if cluster.addons.dashboard.enabled then '61-dashboard']:
+    (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
   [if cluster.addons.etcdBackup.enabled && cluster.etcdBackup.by == 'cronjob' then '70-etcd-backup']:
     (import 'etcd-backup.libsonnet')(cluster, $.values.etcdBackup),
 }

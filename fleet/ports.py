@@ -8,6 +8,9 @@ from typing import Any
 
 YOURS = "yours"
 """What the port table calls a listener of the user's own, which is not ours to start or to miss."""
+_WITHOUT_PORTS = frozenset({"vrrp", "ipip"})
+_PODS = frozenset({"calico"})
+"""Components that run as pods on the network of hosts: whether and where they run, the API says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,14 @@ class Port:
 
     @property
     def may_be_shut(self) -> bool:
-        """Whether it need not be open: a range of ports, a protocol without ports, or a listener of the user's own."""
-        return self.last != self.first or self.protocol == "vrrp" or self.component == YOURS
+        """Whether it need not be open: a range, a protocol without ports, a listener of a pod or of the user's own."""
+        outside = self.component == YOURS or self.component in _PODS
+        return self.last != self.first or self.protocol in _WITHOUT_PORTS or outside
 
     @property
     def is_tcp(self) -> bool:
         """Whether a TCP listener may hold it."""
-        return self.protocol not in {"udp", "vrrp"}
+        return self.protocol not in {"udp", *_WITHOUT_PORTS}
 
     def holds(self, port: int) -> bool:
         """Return whether a port is this one or of this range."""

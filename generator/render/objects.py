@@ -25,6 +25,7 @@ from generator.spec.node_identity import node_line
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
+IMAGES_ANNOTATION = "slipway.io/images"
 
 KIND_ORDER = (
     "CustomResourceDefinition",
@@ -73,6 +74,7 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         "nodeMaskSizes": list(network.node_mask_sizes),
         "networkPlugin": network.plugin,
         "proxyMode": network.proxy_mode,
+        "nodePortRange": list(network.node_port_range),
         "nodeCount": len(cluster.nodes),
         "zones": sorted({host.zone for host in cluster.nodes if host.zone is not None}),
         "kubeletDir": cluster.directories.kubelet,
@@ -157,7 +159,11 @@ def file_name(member: Mapping[str, Any]) -> str:
 
 
 def images(sets: Objects) -> tuple[str, ...]:
-    """Return the images that the objects' containers run, sorted."""
+    """Return the images that the objects' containers run, sorted, and those that an object names as its program's.
+
+    A program that makes pods itself has their images in its arguments or its configuration; the annotation
+    slipway.io/images names them, one a line.
+    """
     return tuple(sorted({image for members in sets.values() for member in members for image in _images(member)}))
 
 
@@ -210,6 +216,7 @@ def _apply_order(member: Mapping[str, Any]) -> tuple[int, str, str, str]:
 
 def _images(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        yield from str(value.get(IMAGES_ANNOTATION, "")).split()
         for key, below in value.items():
             if key in {"containers", "initContainers"} and isinstance(below, list):
                 yield from (one["image"] for one in below if isinstance(one, Mapping) and "image" in one)

@@ -15,8 +15,9 @@ PORTS_FILE = "ports.yaml"
 _WORDS = """\
 # listens: on loopback, on the host's own address, on the virtual address alone, or on any. from: the host itself, hosts
 # with a role (etcd, control-plane, load-balancer), all hosts of the cluster (nodes), pods, the operator, ranges of
-# addresses, or anyone. ssh is each host's own ssh port (inventory.yaml); vrrp is a protocol without ports. Of a range
-# any port may be open, and what the spec lists itself (component yours) need not be; the others all are.
+# addresses, or anyone. ssh is each host's own ssh port (inventory.yaml); vrrp and ipip are protocols without ports. Of
+# a range any port may be open, and what the spec lists itself (component yours) or pods hold (calico) need not be; the
+# others all are.
 """
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from generator.spec.addons.calico import NAME as CALICO
+from generator.spec.addons.calico import peer_addresses, typha_wanted
 from generator.spec.model import Cluster, Host, Override, Pool
 from generator.spec.yaml_source import Path
 
@@ -21,10 +23,19 @@ KUBELET_HEALTH = 10248
 PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
+DETECTOR_HEALTH = 20256
+DETECTOR_METRICS = 20257
 TIME = 123
+CALICO_VXLAN = 4789
+CALICO_BGP = 179
+CALICO_HEALTH = 9099
+TYPHA = 5473
+TYPHA_HEALTH = 9098
 
 VRRP = "vrrp"
 """The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
+IPIP = "ipip"
+"""Tunnels of a pod network: IP protocol 4 (RFC 2003), which has no ports either."""
 
 Scope = Literal["loopback", "address", "virtual", "any"]
 """Where a port is bound: loopback, the host's own address, the virtual address alone, or every address."""
@@ -47,7 +58,8 @@ class Listener:
     """One listening port; `field` is where the spec sets it, empty where it is fixed.
 
     `last` ends a range of ports, of which any number may be open (0: one port, which is always open). `protocol` is
-    tcp, udp, any, or vrrp, where `port` is 0. `sources` are ranges of addresses that may call beside the callers.
+    tcp, udp, any, vrrp or ipip; with the last two `port` is 0. `sources` are ranges of addresses that may call beside
+    the callers.
     """
 
     port: int
@@ -139,6 +151,12 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
     if pool.is_node:
         yield from _node_listeners(values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
+        if cluster.network.plugin == CALICO:
+            yield from _calico(cluster)
+        if cluster.addons.node_problem_detector.enabled:
+            enabled: Path = ("addons", "nodeProblemDetector", "enabled")
+            yield Listener(DETECTOR_HEALTH, "node-problem-detector", "health", enabled)
+            yield Listener(DETECTOR_METRICS, "node-problem-detector", "metrics", enabled)
     if cluster.has_own_balancer(pool):
         yield Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort"))
     if cluster.carries_endpoint(pool):
@@ -177,6 +195,30 @@ def _node_listeners(values: _Overrides) -> Iterator[Listener]:
         address, port = _address_port(str(values.config("kube-proxy", name, f"127.0.0.1:{usual}")), usual)
         where = scopes_of(address)
         yield Listener(port, "kube-proxy", purpose, (), where, _callers(where))
+
+
+def _calico(cluster: Cluster) -> Iterator[Listener]:
+    """Yield what Calico listens on; of Typha's ports none need be open on a host, since its pods move."""
+    calico = cluster.addons.calico
+    here: Path = ("addons", "calico")
+    mode: Path = (*here, "mode")
+    if calico.runs_bird:
+        routers = tuple(peer_addresses(cluster))
+        yield Listener(CALICO_BGP, CALICO, "routes (BGP)", mode, ("any",), ("nodes",), sources=routers)
+    else:
+        yield Listener(CALICO_VXLAN, CALICO, "tunnels between nodes (VXLAN)", mode, ("any",), ("nodes",), "udp")
+    if calico.mode.startswith("ipip"):
+        yield Listener(0, CALICO, "tunnels between nodes (IP protocol 4)", mode, ("any",), ("nodes",), IPIP)
+    yield Listener(CALICO_HEALTH, CALICO, "health of its agent")
+    metrics = [("agent", calico.metrics.felix_port, "felixPort")]
+    if typha_wanted(cluster):
+        yield Listener(TYPHA, CALICO, "agents of other nodes (Typha)", (), ("any",), ("nodes",))
+        yield Listener(TYPHA_HEALTH, CALICO, "health of Typha")
+        metrics.append(("Typha", calico.metrics.typha_port, "typhaPort"))
+    if calico.metrics.enabled:
+        for what, port, key in metrics:
+            field: Path = (*here, "metrics", key)
+            yield Listener(port, CALICO, f"metrics of {what}", field, ("any",), ("nodes", "pods"))
 
 
 class _Overrides:

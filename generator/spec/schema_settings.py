@@ -74,7 +74,7 @@ class ValiditySpec(Section):
     leaf: Validity = Field("1y", description="Validity of all other certificates.")
     cas: dict[CaName, Validity] = Field({}, description="Validity of single CAs: ca, etcd/ca, front-proxy-ca.")
     leaves: dict[LeafName, Validity] = Field(
-        {}, description="Validity of single kinds of certificate: kubeadm's names, addons/metrics-server, …"
+        {}, description="Validity of single kinds of certificate, by kubeadm's names or as addons/metrics-server."
     )
 
 

@@ -5,25 +5,73 @@ Names are <addon>/<workload>/<container>, or <addon>/<workload> for what concern
 
 from __future__ import annotations
 
-PRIVILEGED: frozenset[str] = frozenset()
+PRIVILEGED: frozenset[str] = frozenset(
+    {"calico/calico-node/calico-node", "node-problem-detector/node-problem-detector/kmsg"}
+)
 """Containers whose program does not work without: the reason stands beside it in the addon."""
 
-MAY_WRITE_ROOT: frozenset[str] = frozenset()
+MAY_ESCALATE: frozenset[str] = frozenset({"gpu-device-plugin/nvidia-device-plugin/device-plugin-mig"})
+"""Containers with CAP_SYS_ADMIN, beside which the API server refuses allowPrivilegeEscalation: false."""
+
+MAY_WRITE_ROOT: frozenset[str] = frozenset({"calico/calico-node/calico-node"})
 """Containers whose program writes into its own image."""
 
-RUNS_AS_ROOT: frozenset[str] = frozenset({"etcd-backup/etcd-backup/etcd-backup"})
+RUNS_AS_ROOT: frozenset[str] = frozenset(
+    {
+        "calico/calico-node/calico-node",
+        "calico/calico-node/install-cni",
+        "node-problem-detector/node-problem-detector/journal",
+        "node-problem-detector/node-problem-detector/kmsg",
+        "gpu-device-plugin/nvidia-device-plugin/device-plugin",
+        "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+        "etcd-backup/etcd-backup/etcd-backup",
+    }
+)
 """Containers that are root: for sockets, devices, routes or files of the host."""
 
-HOST_NETWORK: frozenset[str] = frozenset({"etcd-backup/etcd-backup"})
+HOST_NETWORK: frozenset[str] = frozenset(
+    {
+        "calico/calico-node",
+        "calico/calico-typha",
+        "etcd-backup/etcd-backup",
+        "node-problem-detector/node-problem-detector",
+    }
+)
 """Pods that share their host's network: those that make the pods' network, or serve the host itself."""
 
 HOST_PATHS_WRITTEN: frozenset[str] = frozenset(
-    {"etcd-backup/etcd-backup:/var/lib/slipway/etcd-backup", "etcd-backup/etcd-backup:/var/backups/etcd"}
+    {
+        "calico/calico-node:/opt/cni/bin",
+        "calico/calico-node:/etc/cni/net.d",
+        "calico/calico-node:/run/xtables.lock",
+        "calico/calico-node:/var/run/calico",
+        "calico/calico-node:/var/lib/calico",
+        "etcd-backup/etcd-backup:/var/lib/slipway/etcd-backup",
+        "etcd-backup/etcd-backup:/var/backups/etcd",
+        "gpu-device-plugin/nvidia-device-plugin:/data/kubelet/device-plugins",
+        "gpu-device-plugin/nvidia-device-plugin:/var/lib/kubelet/device-plugins",
+    }
 )
 """<addon>/<workload>:<path> that a container may write on the host."""
 
-WITHOUT_PROBES: frozenset[str] = frozenset()
+WITHOUT_PROBES: frozenset[str] = frozenset(
+    {
+        # Below 1.16 the injector listens on nothing, and its image has no shell.
+        "cert-manager/cert-manager-cainjector/cainjector",
+        # It listens on a socket of the kubelet's alone, which takes the cards away when nobody answers there.
+        "gpu-device-plugin/nvidia-device-plugin/device-plugin",
+        "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+    }
+)
 """Containers that offer nothing by which one could see whether they work."""
 
-WILDCARDS: frozenset[tuple[str, str]] = frozenset()
+WILDCARDS: frozenset[tuple[str, str]] = frozenset(
+    {
+        # Names that cert-manager gives to all issuers of a kind, and no pattern of Kubernetes'.
+        (
+            "ClusterRole cert-manager-controller-approve:cert-manager-io",
+            "approve cert-manager.io/signers names=issuers.cert-manager.io/*,clusterissuers.cert-manager.io/*",
+        ),
+    }
+)
 """Rules for everything of a kind: (role, rule) as test_hardening writes them."""

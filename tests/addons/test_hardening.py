@@ -13,6 +13,7 @@ from tests.addons.cases import containers, members, pod_specs
 from tests.addons.exceptions import (
     HOST_NETWORK,
     HOST_PATHS_WRITTEN,
+    MAY_ESCALATE,
     MAY_WRITE_ROOT,
     PRIVILEGED,
     RUNS_AS_ROOT,
@@ -41,7 +42,7 @@ def test_containers_have_resources_and_no_right_too_many(case: AddonCase) -> Non
             security = one["securityContext"]
             assert bool(security.get("privileged")) == (name in PRIVILEGED), name
             if name not in PRIVILEGED:
-                assert security["allowPrivilegeEscalation"] is False, name
+                assert (security.get("allowPrivilegeEscalation") is False) == (name not in MAY_ESCALATE), name
                 assert security["capabilities"]["drop"] == ["ALL"], name
             assert bool(security.get("readOnlyRootFilesystem")) == (name not in MAY_WRITE_ROOT), name
             user = security.get("runAsUser", spec.get("securityContext", {}).get("runAsUser"))

@@ -445,7 +445,7 @@ def test_the_document_is_plain_values_and_says_what_it_saw(tree: RenderedTree) -
     found = findings(status)
     document = json.loads(json.dumps(status_document(status, found)))
     assert list(document) == [
-        "cluster", "time", "exit", "findings", "hosts", "formed", "health", "etcd", "api", "lock", "journal",
+        "cluster", "time", "exit", "findings", "hosts", "formed", "health", "etcd", "backup", "api", "lock", "journal",
     ]  # fmt: skip
     assert document["exit"] == 2 and document["time"] == "2026-06-01T00:00:00+00:00"
     assert document["findings"][0] == {

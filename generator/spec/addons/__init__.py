@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from generator.spec.addons.calico import CalicoSection, check_calico
+from generator.spec.addons.cert_manager import CertManagerSection
+from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
+from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.metrics_server import MetricsServerSection
+from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -23,13 +28,29 @@ class AddonsSpec(Section):
     registry: RegistryPrefix | None = Field(
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
+    calico: CalicoSection = Field(CalicoSection(), description="Calico, the network of network.plugin: calico.")
     etcd_backup: EtcdBackupSection = Field(EtcdBackupSection(), description="Snapshots of etcd (docs/etcd-backup.md).")
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
+    node_problem_detector: NodeProblemDetectorSection = Field(
+        NodeProblemDetectorSection(), description="node-problem-detector (docs/addons/node-problem-detector.md)."
+    )
+    gpu_device_plugin: GpuDevicePluginSection = Field(
+        GpuDevicePluginSection(), description="NVIDIA's device plugin (docs/addons/gpu-device-plugin.md)."
+    )
+    cert_manager: CertManagerSection = Field(
+        CertManagerSection(), description="cert-manager (docs/addons/cert-manager.md)."
+    )
+    dashboard: DashboardSection = Field(DashboardSection(), description="Dashboard (docs/addons/dashboard.md).")
 
 
-CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (check_etcd_backup,)
+CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
+    check_calico,
+    check_etcd_backup,
+    check_gpu_device_plugin,
+    check_dashboard,
+)
 """The rules of each addon. A new module of them gets a line here."""
 
 
