@@ -268,7 +268,7 @@ class _Run:
         await self.lock.ensure()
         self._tell("stop", "API servers and members stop")
         await self._on(self.plan.control, lambda one, _: self._script(one, ["stop", *self.plan.units]))
-        await self._on(members.hosts, lambda one, _: self._script(one, ["stop", members.unit]))
+        await self._on(members.hosts, lambda one, _: self._script(one, ["hold", members.unit]))
         await self.lock.ensure()
         self._tell("swap", "the restored data takes the place of the old")
         await self._on(
@@ -280,7 +280,7 @@ class _Run:
         members, run = self.plan.members, self.plan.run
         await self.lock.ensure()
         self._tell("start", "the members start together, then the API servers")
-        await self._on(members.hosts, lambda one, _: self._script(one, ["begun", run]))
+        await self._on(members.hosts, lambda one, _: self._script(one, ["begun", run, members.unit]))
         # None is ready before the next one has come, so nobody waits for a unit.
         await self._on(members.hosts, lambda one, _: self._script(one, ["start", members.unit]))
         for host in members.hosts:

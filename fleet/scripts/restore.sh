@@ -1,6 +1,6 @@
 # A snapshot put in the place of a member's data, in steps of which each can be begun again.
 # $1: ask DATA | receive ID SIZE SHA256 | prepare ID NAME PEER-URL CLUSTER OWNER DATA WAL PROGRAM UNIT | stop UNIT...
-#     | swap ID OWNER DATA WAL UNIT | begun ID | start UNIT... | proved ID | finish DATA WAL
+#     | hold UNIT | swap ID OWNER DATA WAL UNIT | begun ID UNIT | start UNIT... | proved ID | finish DATA WAL
 # WAL is "-" where the log lies in the data folder. What is being done stands in the file step: an id and how far it came.
 REVISIONS=1000000000
 folder=$STATE/restore
@@ -83,6 +83,16 @@ stop)
     systemctl stop -- "$@" </dev/null 2>/dev/null
     for unit; do has_stopped "$unit" || fail "$unit does not stop; see \`systemctl status $unit\` there"; done
     ;;
+hold)
+    # While some members have the old data and some the new, nobody may start one: no other run, and no hand.
+    drop_in=$ROOT/run/systemd/system/$1.d
+    (umask 022 && mkdir -p "$drop_in" &&
+        printf '[Unit]\nAssertPathExists=!/var/lib/slipway/restore/step\n' >"$drop_in/60-slipway-restore.conf") ||
+        fail "$drop_in cannot be written"
+    systemctl daemon-reload </dev/null || fail "systemctl daemon-reload failed"
+    systemctl stop -- "$1" </dev/null 2>/dev/null
+    has_stopped "$1" || fail "$1 does not stop; see \`systemctl status $1\` there"
+    ;;
 swap)
     id=$1 owner=$2 data=$ROOT$3 wal=$4 unit=$5
     if ! step_is "$id swapped" && ! step_is "$id begun"; then
@@ -105,6 +115,10 @@ swap)
     ;;
 begun)
     step_is "$1 begun" || { step_is "$1 swapped" && step "$1" begun; } || fail "the data of the restore $1 is not in its place"
+    drop_in=$ROOT/run/systemd/system/$2.d
+    rm -f -- "$drop_in/60-slipway-restore.conf"
+    rmdir --ignore-fail-on-non-empty "$drop_in" 2>/dev/null
+    systemctl daemon-reload </dev/null || fail "systemctl daemon-reload failed"
     ;;
 start)
     for unit; do systemctl reset-failed -- "$unit" </dev/null 2>/dev/null; done

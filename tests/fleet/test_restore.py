@@ -38,6 +38,7 @@ User=root
 ExecStart=/usr/local/bin/etcd \\
   --data-dir=/var/lib/members{wal}
 """
+HELD = "run/systemd/system/etcd.service.d/60-slipway-restore.conf"
 KUBE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 # Health comes from whether the unit runs; snapshots are etcd's own.
 ETCDCTL = """#!/bin/sh
@@ -138,7 +139,7 @@ class Cluster:
                 (old,) = log.glob(".before-restore-*")
                 assert (old / "old").read_text() == "what was there"
             host = self.place.hosts[name]
-            assert not host.state("restore").exists()
+            assert not host.state("restore").exists() and not (host.root / HELD).exists()
             for unit in ("etcd", *KUBE):
                 assert (host.fake / f"units/{unit}.service").read_text() == "active\n"
 
@@ -190,7 +191,7 @@ def test_the_order_on_each_host(cluster: Cluster) -> None:
     cluster.run()
     cluster.require_restored()
     for name in HOSTS:
-        log = cluster.place.hosts[name].log
+        log = [line for line in cluster.place.hosts[name].log if line != "daemon-reload"]
         services = [f"{one}.service" for one in KUBE]
         assert log[:2] == [f"stop {' '.join(services)}", "stop etcd.service"]
         starts = [line for line in log if line.startswith("start ")]
@@ -214,7 +215,7 @@ class Counting:
 
         async def run(host: LocalHost, argv: Sequence[str], stdin: Input = b"", *, timeout: float = 60) -> Result:
             words = list(argv)
-            orders = {"receive", "prepare", "stop", "swap", "begun", "start", "proved", "finish"}
+            orders = {"receive", "prepare", "stop", "hold", "swap", "begun", "start", "proved", "finish"}
             mine = words[3:4] == ["slipway"] and len(words) > 6 and words[6] in orders
             self.count += mine
             if self.off or (mine and self.count == self.number and not self.after):
@@ -257,7 +258,10 @@ def test_a_host_that_dies_between_two_renames_is_run_again(cluster: Cluster, num
     counted.chmod(0o755)
     with pytest.raises(HostError, match="cannot be renamed"):
         cluster.run()
-    assert (host.fake / "units/etcd.service").read_text() == "inactive\n", "nothing has started anywhere"
+    for name in HOSTS:
+        one = cluster.place.hosts[name]
+        assert (one.fake / "units/etcd.service").read_text() == "inactive\n", "nothing has started anywhere"
+        assert (one.root / HELD).read_text() == "[Unit]\nAssertPathExists=!/var/lib/slipway/restore/step\n"
     data, log = cluster.folder("n2"), cluster.folder("n2", WAL)
     if number > 1:
         assert not (data / "member").exists() or not (log / "wal").exists(), "its unit could not start by itself"
