@@ -24,6 +24,7 @@ function(cluster) {
     ingressNginx: cluster.addons.ingressNginx,
     certManager: cluster.addons.certManager,
     dashboard: cluster.addons.dashboard,
+    etcdBackup: cluster.addons.etcdBackup,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
@@ -52,4 +53,6 @@ function(cluster) {
     (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
   [if cluster.addons.dashboard.enabled then '61-dashboard']:
     (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
+  [if cluster.addons.etcdBackup.enabled && cluster.etcdBackup.by == 'cronjob' then '70-etcd-backup']:
+    (import 'etcd-backup.libsonnet')(cluster, $.values.etcdBackup),
 }

@@ -79,7 +79,7 @@ def versions_in(artifacts: Path) -> dict[str, str]:
 
     "none" where the directory has none, which leaves crictl off the hosts.
     """
-    folders = {
+    fields = {
         "kubernetes": "kubernetes",
         "etcd": "etcd",
         "containerd": "containerd",
@@ -88,7 +88,10 @@ def versions_in(artifacts: Path) -> dict[str, str]:
         "crictl": "crictl",
     }
     found: dict[str, str] = {}
-    for field, folder in folders.items():
+    # An older cache has none; without backups nobody asks for it.
+    if (artifacts / "age").is_dir():
+        fields["age"] = "age"
+    for field, folder in fields.items():
         versions = sorted(path.name.removeprefix("v") for path in (artifacts / folder).glob("v*"))
         found[field] = versions[-1] if versions else "none"
     return found

@@ -18,6 +18,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "preflight": ("preflight",),
     "running": ("plan", "push", "apply", "kubeconfig"),
     "rollback": ("rollback",),
+    "restore": ("restore",),
     "booting": ("user-data", "seed"),
     "status": ("status",),
     "verify": ("verify",),

@@ -19,6 +19,7 @@ from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
+    Backup,
     CloudInit,
     Directories,
     Disk,
@@ -195,6 +196,7 @@ class Cluster:
     firewall: Firewall
     warnings: tuple[str, ...] = ()
     addons: AddonsSpec = field(default_factory=AddonsSpec)
+    backup: Backup = field(default_factory=Backup)
     system: System = field(default_factory=System)
 
     @property

@@ -40,6 +40,7 @@ RUNS_AS_ROOT: frozenset[str] = frozenset(
         "node-problem-detector/node-problem-detector/kmsg",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+        "etcd-backup/etcd-backup/etcd-backup",
     }
 )
 """Containers that are root: for sockets, devices, routes or files of the host."""
@@ -51,6 +52,7 @@ HOST_NETWORK: frozenset[str] = frozenset(
         "node-problem-detector/node-problem-detector",
         "calico/calico-node",
         "calico/calico-typha",
+        "etcd-backup/etcd-backup",
     }
 )
 """Pods that share their host's network: those that make the pods' network, or serve the host itself."""
@@ -68,6 +70,8 @@ HOST_PATHS_WRITTEN: frozenset[str] = frozenset(
         "flannel/kube-flannel-ds:/run/flannel",
         "flannel/kube-flannel-ds:/run/xtables.lock",
         "node-local-dns/node-local-dns:/run/xtables.lock",
+        "etcd-backup/etcd-backup:/var/lib/slipway/etcd-backup",
+        "etcd-backup/etcd-backup:/var/backups/etcd",
         "gpu-device-plugin/nvidia-device-plugin:/data/kubelet/device-plugins",
         "gpu-device-plugin/nvidia-device-plugin:/var/lib/kubelet/device-plugins",
     }

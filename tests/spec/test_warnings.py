@@ -90,6 +90,22 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"api": {"vip": _ONE_CARRIER}}, "has no prefix, so nobody can say whether it lies in the network"),
         ({"api": {"vip": _ONE_CARRIER}}, "only cp1 carries the virtual address, so it ends with that host"),
         (
+            {"addons": {"etcdBackup": {"enabled": True, "target": {"hostPath": "/srv/etcd"}}}},
+            "a copy on the host that it backs up is lost together with it",
+        ),
+        ({"addons": {"etcdBackup": {"enabled": True, "target": {"pvc": {}}}}}, "snapshots are not encrypted"),
+        (
+            {
+                "addons": {
+                    "etcdBackup": {
+                        "enabled": True,
+                        "target": {"nfs": {"server": "nfs", "path": "/srv", "mountOptions": ["hard"]}},
+                    }
+                }
+            },
+            "with hard a server that is away holds the backup for ever",
+        ),
+        (
             {"api": {"nodesUse": "endpoint", "endpoint": {"host": "api.example.net"}}},
             "nginx runs on every node, and nodes use the endpoint",
         ),

@@ -11,6 +11,7 @@ from generator.spec.addons.calico import CalicoSection, check_calico
 from generator.spec.addons.cert_manager import CertManagerSection
 from generator.spec.addons.coredns import CorednsSection, check_coredns
 from generator.spec.addons.dashboard import DashboardSection, check_dashboard
+from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
 from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
@@ -48,6 +49,7 @@ class AddonsSpec(Section):
     node_local_dns: NodeLocalDnsSection = Field(
         NodeLocalDnsSection(), alias="nodeLocalDNS", description="Cache of names on every node."
     )
+    etcd_backup: EtcdBackupSection = Field(EtcdBackupSection(), description="Snapshots of etcd (docs/etcd-backup.md).")
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
@@ -76,6 +78,7 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_coredns,
     check_node_local_dns,
     check_local_path,
+    check_etcd_backup,
     check_gpu_device_plugin,
     check_dashboard,
 )
