@@ -29,11 +29,10 @@ function(cluster) {
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
   [if cluster.networkPlugin == 'calico' then '10-network']: (import 'calico.libsonnet')(cluster, $.values.calico),
+  [if cluster.networkPlugin == 'flannel' then '10-network']: (import 'flannel.libsonnet')(cluster, $.values.flannel),
   // Where every pool with GPUs has nvidia's runtime as its default, pods need not name it.
   [if std.any([!pool.defaultRuntime for pool in cluster.gpuPools]) then '20-runtime-classes']:
     (import '20-runtime-classes.libsonnet')($.values.runtimeClasses),
-  [if cluster.networkPlugin == 'flannel' then '10-network']:
-    (import 'flannel.libsonnet')(cluster, $.values.flannel),
   [if cluster.addons.coredns.enabled then '30-coredns']:
     (import 'coredns.libsonnet')(cluster, $.values.coredns),
   [if cluster.addons.nodeLocalDNS.enabled then '31-node-local-dns']:
