@@ -17,6 +17,8 @@ function(cluster) {
     localPath: cluster.addons.localPath,
     nodeProblemDetector: cluster.addons.nodeProblemDetector,
     gpuDevicePlugin: cluster.addons.gpuDevicePlugin,
+    traefik: cluster.addons.traefik,
+    ingressNginx: cluster.addons.ingressNginx,
     certManager: cluster.addons.certManager,
     dashboard: cluster.addons.dashboard,
   },
@@ -34,6 +36,9 @@ function(cluster) {
     (import 'node-problem-detector.libsonnet')(cluster, $.values.nodeProblemDetector),
   [if cluster.addons.gpuDevicePlugin.enabled then '43-gpu-device-plugin']:
     (import 'gpu-device-plugin.libsonnet')(cluster, $.values.gpuDevicePlugin),
+  [if cluster.addons.traefik.enabled then '50-traefik']: (import 'traefik.libsonnet')(cluster, $.values.traefik),
+  [if cluster.addons.ingressNginx.enabled then '51-ingress-nginx']:
+    (import 'ingress-nginx.libsonnet')(cluster, $.values.ingressNginx),
   [if cluster.addons.certManager.enabled then '60-cert-manager']:
     (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
   [if cluster.addons.dashboard.enabled then '61-dashboard']:

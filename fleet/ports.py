@@ -17,8 +17,9 @@ _PODS = frozenset({"calico"})
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any; `callers`
-    host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges of addresses.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts), any, and turned (no
+    socket: the pod network sends what comes to the port to a pod); `callers` host, etcd, control-plane, load-balancer,
+    nodes, pods, operator, anyone, or ranges of addresses.
     """
 
     first: int
@@ -31,9 +32,17 @@ class Port:
 
     @property
     def may_be_shut(self) -> bool:
-        """Whether it need not be open: a range, a protocol without ports, a listener of a pod or of the user's own."""
+        """Whether it need not be open.
+
+        A range, a protocol without ports, a listener of a pod or of the user's own, or a port that is turned.
+        """
         outside = self.component == YOURS or self.component in _PODS
-        return self.last != self.first or self.protocol in _WITHOUT_PORTS or outside
+        return self.last != self.first or self.protocol in _WITHOUT_PORTS or outside or self.is_turned
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the pod network takes what comes to it, so that a listener there would not be reached."""
+        return "turned" in self.scopes
 
     @property
     def is_tcp(self) -> bool:

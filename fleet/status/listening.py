@@ -114,6 +114,8 @@ def foreign(
         lines = [port for port in ports if port.holds(one.port)]
         if not lines:
             strange.append((one, "the port table does not name it"))
+        elif all(port.is_turned for port in lines):
+            strange.append((one, f"the pod network sends what comes to it from outside to {lines[0].component}"))
         elif not any(_wants(port, one, addresses) for port in lines):
             scopes = sorted({scope for port in lines for scope in port.scopes})
             names = " and ".join(_SCOPES[scope] for scope in scopes)

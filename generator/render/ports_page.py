@@ -20,10 +20,15 @@ _WORDS = """\
 # others all are.
 """
 
+_TURNED = """\
+# A port that is turned has no listener: the pod network sends what comes to it to a pod, while one runs on the host.
+"""
+
 
 def ports_text(cluster: Cluster, pools: Collection[str]) -> str:
     """Return ports.yaml for the pools that have hosts, by port; hosts with overrides of their own have their own."""
-    lines = [HEADER.format(cluster=cluster.name) + _WORDS + "everyHost:"]
+    turned = any("turned" in one.scopes for name in pools for one in listeners(cluster, cluster.pools[name]))
+    lines = [HEADER.format(cluster=cluster.name) + _WORDS + (_TURNED if turned else "") + "everyHost:"]
     ssh = {"port": "ssh", "protocol": "tcp", "listens": ["any"], "from": ["operator"], "component": "sshd"}
     lines.append(f"- {flow({**ssh, 'purpose': 'the way in for Slipway'})}")
     lines.append("pools:")

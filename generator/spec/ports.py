@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from generator.spec.addons.calico import NAME as CALICO
 from generator.spec.addons.calico import peer_addresses, typha_wanted
+from generator.spec.addons.ways_in_rules import controllers
 from generator.spec.model import Cluster, Host, Override, Pool
 from generator.spec.yaml_source import Path
 
@@ -37,8 +38,11 @@ VRRP = "vrrp"
 IPIP = "ipip"
 """Tunnels of a pod network: IP protocol 4 (RFC 2003), which has no ports either."""
 
-Scope = Literal["loopback", "address", "virtual", "any"]
-"""Where a port is bound: loopback, the host's own address, the virtual address alone, or every address."""
+Scope = Literal["loopback", "address", "virtual", "any", "turned"]
+"""Where a port is bound: loopback, the host's own address, the virtual address alone, or every address.
+
+A port that is turned has no socket: the pod network sends what comes to it, by any address of the host, to a pod.
+"""
 
 Caller = Literal["host", "etcd", "control-plane", "load-balancer", "nodes", "pods", "anyone"]
 """Who has a reason to call: the host itself, hosts with a role, all hosts, pods, or anyone who reaches the host."""
@@ -107,7 +111,9 @@ def listens_otherwise(host: Host) -> bool:
 
 def meet(one: Listener, other: Listener) -> bool:
     """Return whether two listeners on one port would want the same address."""
-    return "any" in {*one.scopes, *other.scopes} or not set(one.scopes).isdisjoint(other.scopes)
+    return not {"any", "turned"}.isdisjoint({*one.scopes, *other.scopes}) or not set(one.scopes).isdisjoint(
+        other.scopes
+    )
 
 
 def node_ports(cluster: Cluster) -> Listener:
@@ -167,6 +173,17 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         peers: Caller = "control-plane" if api.vip is not None and api.vip.role == "control-plane" else "load-balancer"
         purpose = "who carries the virtual address (IP protocol 112)"
         yield Listener(0, "endpoint-vip", purpose, (), ("address",), (peers,), VRRP)
+    yield from _host_ports(cluster, pool)
+
+
+def _host_ports(cluster: Cluster, pool: Pool) -> Iterator[Listener]:
+    """Yield the ports of ingress controllers on hosts of which any may run their pods."""
+    for one in controllers(cluster.addons):
+        hosts = (host for host in cluster.hosts if host.pool.name == pool.name)
+        if one.section.expose == "hostPort" and any(one.section.may_run_on(host) for host in hosts):
+            for scheme, port in (("http", one.section.host_ports.http), ("https", one.section.host_ports.https)):
+                field = one.at("hostPorts", scheme)
+                yield Listener(port, one.name, f"{scheme.upper()} of Ingresses", field, ("turned",), ("anyone",))
 
 
 def _time(host: Host) -> Iterator[Listener]:

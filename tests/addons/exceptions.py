@@ -13,7 +13,9 @@ PRIVILEGED: frozenset[str] = frozenset(
 MAY_ESCALATE: frozenset[str] = frozenset({"gpu-device-plugin/nvidia-device-plugin/device-plugin-mig"})
 """Containers with CAP_SYS_ADMIN, beside which the API server refuses allowPrivilegeEscalation: false."""
 
-MAY_WRITE_ROOT: frozenset[str] = frozenset({"calico/calico-node/calico-node"})
+MAY_WRITE_ROOT: frozenset[str] = frozenset(
+    {"calico/calico-node/calico-node", "ingress-nginx/ingress-nginx-controller/controller"}
+)
 """Containers whose program writes into its own image."""
 
 RUNS_AS_ROOT: frozenset[str] = frozenset(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
+from generator.render.ports_page import ports_text
 from generator.spec import ports
 from generator.spec.ports import Listener
 from tests.spec.samples import loaded
@@ -116,3 +118,23 @@ def test_a_host_that_serves_time_has_its_port_in_the_table_and_no_other_host_has
     assert one.sources == ("10.0.0.0/24", "10.2.0.0/16")
     assert all(one.port != ports.TIME for one in (*found["i"], *ports.listeners(cluster, cluster.pools["all"])))
     assert [ports.listens_otherwise(host) for host in cluster.hosts] == [True, False]
+
+
+@pytest.mark.parametrize("other", [("any",), ("address",), ("loopback",), ("virtual",), ("turned",)])
+def test_a_port_that_is_turned_meets_every_other(other: tuple[ports.Scope, ...]) -> None:
+    turned = Listener(80, "traefik", "HTTP of Ingresses", scopes=("turned",))
+    assert ports.meet(turned, Listener(80, "x", "y", scopes=other))
+    assert ports.meet(Listener(80, "x", "y", scopes=other), turned)
+
+
+def test_the_page_of_ports_says_what_turned_means_where_a_port_is() -> None:
+    usual, turned = (loaded(addons={"traefik": {"enabled": enabled}}) for enabled in (False, True))
+    pools = ("control", "workers")
+    assert "turned" not in ports_text(usual, pools)
+    page = ports_text(turned, pools)
+    assert "# A port that is turned has no listener" in page
+    assert {
+        (entry["port"], entry["component"])
+        for entry in yaml.safe_load(page)["pools"]["workers"]
+        if entry["listens"] == ["turned"] and entry["from"] == ["anyone"]
+    } == {(80, "traefik"), (443, "traefik")}

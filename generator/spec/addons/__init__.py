@@ -11,9 +11,12 @@ from generator.spec.addons.calico import CalicoSection, check_calico
 from generator.spec.addons.cert_manager import CertManagerSection
 from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
+from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
 from generator.spec.addons.local_path import LocalPathSection, check_local_path
 from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
+from generator.spec.addons.traefik import TraefikSection, check_traefik
+from generator.spec.addons.ways_in_rules import check_ways_in
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -29,6 +32,13 @@ class AddonsSpec(Section):
         None, description="Registry of all addons' images in place of those in their names, as host[:port][/path]."
     )
     calico: CalicoSection = Field(CalicoSection(), description="Calico, the network of network.plugin: calico.")
+    traefik: TraefikSection = Field(
+        TraefikSection(), description="The ingress controller Traefik (docs/addons/traefik.md)."
+    )
+    ingress_nginx: IngressNginxSection = Field(
+        IngressNginxSection(),
+        description="The ingress controller ingress-nginx, which has ended (docs/addons/ingress-nginx.md).",
+    )
     metrics_server: MetricsServerSection = Field(
         MetricsServerSection(), description="metrics-server (docs/addons/metrics-server.md)."
     )
@@ -49,6 +59,9 @@ class AddonsSpec(Section):
 
 CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_calico,
+    check_ways_in,
+    check_traefik,
+    check_ingress_nginx,
     check_local_path,
     check_gpu_device_plugin,
     check_dashboard,
