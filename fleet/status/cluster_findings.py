@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from fleet.folding import folded
+from fleet.status.addon_certificates import addon_findings
 from fleet.status.api_facts import ApiFacts, folded_requests
 from fleet.status.backup import backup_period, newest_good
 from fleet.status.collect import Status
@@ -27,6 +28,7 @@ def cluster_findings(status: Status) -> Iterator[Finding]:
         if any(facts.state.phases for facts in status.hosts.values()):
             yield Finding("etcd", "etcd has not formed; run `invoke apply`")
         return
+    yield from addon_findings(status.tree.path, status.now, status.warn_days)
     for health in status.health:
         if not health.good:
             yield Finding("health", f"{health.component} is not healthy: {health.trouble}", health.host)

@@ -21,6 +21,7 @@ from generator.pki.request import (
     key_usages,
     split_sans,
 )
+from generator.spec.addons.calico import typha_wanted
 from generator.spec.addons.etcd_backup import runs_by, runs_on
 from generator.spec.layout import (
     CA_CERT,
@@ -153,15 +154,6 @@ def _etcd_backup(cluster: Cluster, host: Host) -> Request:
     # own can be told from the others in etcd's log, and is renewed and watched like them.
     stem = f"{ETCD_BACKUP_DIR}/backup"
     return _leaf(cluster, host, "etcd/backup", "etcd/ca", "kube-etcd-backup", (CLIENT_AUTH,), (), stem)
-
-
-def typha_wanted(cluster: Cluster) -> bool:
-    """Return whether typha stands between Calico's agents and the API; False where there is no Calico."""
-    try:
-        from generator.spec.addons import calico
-    except ImportError:
-        return False
-    return bool(calico.typha_wanted(cluster))
 
 
 def _addons(cluster: Cluster) -> Iterator[Request]:

@@ -195,6 +195,21 @@ def test_a_listener_on_a_virtual_address(tree: RenderedTree) -> None:
     assert texts(whole(tree, {"n1": without})) == [expected]
 
 
+def test_a_listener_on_an_address_of_the_program_alone(tree: RenderedTree) -> None:
+    (own,) = (port for port in tree.ports["n1"] if port.first == 2379)
+    local = replace(own, first=53, last=53, scopes=frozenset({"local"}))
+    tree = replace(tree, ports={**tree.ports, "n1": (*tree.ports["n1"], local)})
+    bound = Listening(53, "169.254.20.10", "idle", 9, UNIT)
+    facts = replace(facts_of(tree, "n1"), listening=(*LISTENING, bound))
+    assert texts(whole(tree, {"n1": facts})) == []
+    expected = "n1: nobody listens on an address of its own at port 53: idle is to (clients)"
+    assert texts(whole(tree, {"n1": replace(facts, listening=LISTENING)})) == [expected]
+    on_loopback = replace(facts, listening=(*LISTENING, replace(bound, address="127.0.0.1")))
+    assert any("idle is to listen on an address of its own only" in text for text in texts(
+        whole(tree, {"n1": on_loopback})
+    ))  # fmt: skip
+
+
 def test_a_port_that_nobody_serves(tree: RenderedTree) -> None:
     facts = replace(facts_of(tree, "n3"), listening=LISTENING[:1])
     assert texts(whole(tree, {"n3": facts})) == ["n3: nobody listens on loopback at port 2379: idle is to (clients)"]
@@ -468,6 +483,25 @@ def test_the_long_text_names_every_unit_port_and_certificate(tree: RenderedTree)
     assert "idle.service                       active (running)" in text and "0 restarts" in text
     assert "127.0.0.1:2379" in text and "idle: clients" in text
     assert "2026-08-30 00:00 UTC (in 90 d)" in text
+
+
+@pytest.mark.parametrize(
+    ("days", "severity", "text"),
+    [
+        (40, "", ""),
+        (20, "warning", "the certificate addons/metrics-server ends soon; run `invoke certs.renew`, render and apply"),
+        (-1, "finding", "the certificate addons/metrics-server has ended; run `invoke certs.renew`, render and apply"),
+    ],
+)
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_certificates_of_addons(tree: RenderedTree, quote: str, days: int, severity: str, text: str) -> None:
+    end = f"{quote}{NOW + timedelta(days=days, minutes=1):%Y-%m-%dT%H:%M:%SZ}{quote}"
+    entries = [
+        f"- {{name: {name}, notAfter: {end}}}" for name in ("ca", "addons/metrics-server", "hosts/cp1/apiserver")
+    ]
+    (tree.path / "pki.yaml").write_text("\n".join(["certificates:", *entries, "- {name: addons/typha, days: 365}"]))
+    found = [one for one in findings(whole(tree)) if one.kind == "certificate"]
+    assert [(one.severity, one.text, one.host) for one in found] == ([(severity, text, "")] if text else [])
 
 
 def recorded(tree: str) -> Recorded:

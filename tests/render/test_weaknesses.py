@@ -164,7 +164,9 @@ def certificates_speak_for_one_host_and_never_for_masters(one: RenderedCluster) 
     for entry in one.certificates:
         assert "system:masters" not in entry["subject"], entry["name"]
         assert not any(name.endswith(".") for name in entry.get("sans", ())), entry["name"]
-        assert entry["name"] == entry["issuer"] or entry["name"].startswith(f"hosts/{entry['host']}/")
+        of_addon = entry["name"].startswith("addons/")
+        assert of_addon or entry["name"] == entry["issuer"] or entry["name"].startswith(f"hosts/{entry['host']}/")
+        assert not of_addon or not {"host", "places"} & set(entry), entry["name"]
         foreign = {f"IP:{host.address}" for host in one.hosts.values() if host.name != entry.get("host")}
         assert not foreign & set(entry.get("sans", ())), entry["name"]
 

@@ -71,6 +71,13 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"encryption": {"provider": "aesgcm"}}, "rotated every 200,000 writes"),
         ({"encryption": {"resources": ["configmaps"]}}, "secrets are not among"),
         ({"pki": {"validity": {"leaves": {"kube-proxy": "90d"}}}}, "no certificate of its own"),
+        (
+            {
+                "pki": {"validity": {"leaves": {"addons/metrics-server": "90d"}}},
+                "addons": {"metricsServer": {"enabled": False}},
+            },
+            "metrics-server does not run, so it has no certificate",
+        ),
         ({"pki": {"validity": {"ca": "200d", "leaf": "90d"}}}, "less than a year"),
         ({"runtime": {"registries": [{"host": "quay.io", "skipVerify": True}]}}, "can change images"),
         ({"pools": {**spec()["pools"], "lb": {"roles": ["load-balancer"], "labels": {"a": "b"}}}}, "carry no labels"),
