@@ -133,6 +133,8 @@ def _commented_fields(model: type[BaseModel], indent: str) -> list[str]:
 
 
 def _example_of(key: str, field: FieldInfo) -> str:
+    if field.examples:
+        return yaml_line(field.examples[0])
     if field.is_required():
         return _SAMPLES.get(key, "null")
     return default_text(field)
