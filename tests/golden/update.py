@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from generator.render.tree import write
+from tests.ci import error_cases as project_errors
 from tests.errors import cases as errors
 from tests.golden.addon_cases import ADDON_CASES, AddonCase
 from tests.golden.cases import CASES, Case
@@ -37,7 +38,7 @@ def main() -> int:
             changed += 1
             print(f"=== {case.folder.parent.name}/{case.name}")
             print("\n".join(found))
-    messages = errors.update()
+    messages = errors.update() | project_errors.update()
     print(
         f"{changed} of {len(CASES) + len(ADDON_CASES)} golden cases changed"
         + ("; review them and commit" if changed else "")
