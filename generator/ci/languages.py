@@ -16,13 +16,23 @@ SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """A file that a build reads and that no layer keeps: `--secret id=ID,src=FILE` of BuildKit and buildah."""
+
+    id: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Defaults:
     """What stands where a project says nothing.
 
     {name} is the project's name, {artifact} the last part of the artifact's path, {folder} where it lies when it runs.
 
-    `asks` is a program of the run image, with its arguments, that ends with 0 where http://127.0.0.1:PORT/PATH answers
-    well; PORT and PATH follow as its last arguments. Empty: the image has none.
+    `sources` are the build arguments that say where packages come from, as the language's own tools name them; without
+    them the tools ask where they always do. `secret` is the file with the credentials for that. `asks` is a program of
+    the run image that ends with 0 where port PORT answers well; PORT, and PATH for HTTP, follow as its last arguments.
+    Empty: the image has none.
     """
 
     title: str
@@ -32,6 +42,8 @@ class Defaults:
     artifact: str | None
     run: tuple[str, ...]
     run_example: str
+    sources: tuple[str, ...]
+    secret: Secret
     asks: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
@@ -63,6 +75,9 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact="bin/{name}",
         run=("{folder}/{artifact}",),
         run_example="[/app/hello]",
+        # https://go.dev/ref/mod#environment-variables
+        sources=("GOPROXY", "GOSUMDB", "GONOSUMDB"),
+        secret=Secret("netrc", "/root/.netrc"),
         ignored=("bin/",),
     ),
     "java": Defaults(
@@ -73,6 +88,9 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact="target/{name}.jar",
         run=("java", "-jar", "{folder}/{artifact}"),
         run_example="[java, -jar, /app/hello.jar]",
+        # https://maven.apache.org/settings.html: sources and credentials are one file.
+        sources=(),
+        secret=Secret("maven-settings", "/root/.m2/settings.xml"),
         ignored=("target/", "build/", ".gradle/", "**/*.class"),
     ),
     "php": Defaults(
@@ -83,6 +101,10 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact=None,
         run=("php-fpm", "--nodaemonize"),
         run_example="[php, -S, '0.0.0.0:8080', -t, public]",
+        # https://getcomposer.org/doc/articles/authentication-for-private-packages.md; there is no variable for a
+        # mirror, the Dockerfile writes this one into Composer's settings.
+        sources=("COMPOSER_REPOSITORY",),
+        secret=Secret("composer-auth", "/composer/auth.json"),
         asks=("php", "-r", _ASK_PHP, "--"),
         ignored=("vendor/", "storage/logs/"),
     ),
@@ -94,6 +116,9 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact=None,
         run=(),
         run_example="[node, server.js]",
+        # https://docs.npmjs.com/cli/using-npm/config#environment-variables; yarn reads the same.
+        sources=("NPM_CONFIG_REGISTRY",),
+        secret=Secret("npmrc", "/root/.npmrc"),
         asks=("node", "-e", _ASK_NODE, "--"),
         ignored=("node_modules/", "npm-debug.log*", "coverage/"),
     ),
@@ -105,6 +130,9 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact=None,
         run=(),
         run_example="[python, -m, hello]",
+        # https://pip.pypa.io/en/stable/topics/configuration/#environment-variables
+        sources=("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
+        secret=Secret("pip-conf", "/etc/pip.conf"),
         asks=("python", "-c", _ASK_PYTHON),
         ignored=("**/__pycache__/", "**/*.pyc", ".venv/", "venv/", ".pytest_cache/", ".mypy_cache/", "*.egg-info/"),
     ),

@@ -13,7 +13,7 @@ from generator.spec.scalars import DNS_LABEL, complaint, is_subdomain, matching
 
 _IMAGE = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(:[0-9]{1,5})?)/(?P<path>[a-z0-9]+([._/-]+[a-z0-9]+)*)"
-    r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@sha256:[0-9a-f]{64})?"
+    r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _SSH_URL = re.compile(r"ssh://([A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._~/+@-]+")
 _SCP_URL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9.-]+:[A-Za-z0-9._~/+-]+")
@@ -34,6 +34,19 @@ def quantity(text: str) -> Fraction:
     if match is None:
         raise ValueError(text)
     return Fraction(match[1]) * _SCALE[match[2] or ""]
+
+
+def image_parts(text: str) -> tuple[str, str, str] | None:
+    """Return repository, tag and digest of an image with its registry; None for what is none, or is not fixed."""
+    match = _IMAGE.fullmatch(text)
+    if match is None or not _is_host(match["host"]) or (match["tag"] in {None, "latest"} and match["digest"] is None):
+        return None
+    return f"{match['host']}/{match['path']}", match["tag"] or "", match["digest"] or ""
+
+
+def _is_host(text: str) -> bool:
+    # As the container runtimes tell a registry from the first part of a path.
+    return "." in text or ":" in text or text == "localhost"
 
 
 def _number_as_text(value: Any) -> Any:
@@ -109,12 +122,12 @@ def _url_path(text: str) -> str:
 
 def _image(text: str) -> str:
     match = _IMAGE.fullmatch(text)
-    if match is None or ("." not in match["host"] and ":" not in match["host"] and match["host"] != "localhost"):
+    if match is None or not _is_host(match["host"]):
         raise complaint(
             f"{text!r} is not an image with its registry",
             "write it whole, like docker.io/library/golang:1.26.4-bookworm",
         )
-    if match["tag"] in {None, "latest"} and "@" not in text:
+    if image_parts(text) is None:
         raise complaint(
             f"{text!r} names no fixed image", "add a tag other than latest, or a digest, so that a build repeats itself"
         )
