@@ -34,7 +34,7 @@ class ApplyRun:
 
     `ensure_lock` is called before each batch, drain and activation, before removals and before the last records.
     `origin` is what hosts write down about this run; `settle` False leaves labels and taints of nodes alone.
-    `longest_gate` bounds the wait for each gate, in seconds.
+    `longest_gate` bounds the wait for each gate, in seconds. `at_end` is called when all phases are through.
     """
 
     tree: RenderedTree
@@ -48,6 +48,7 @@ class ApplyRun:
     origin: Origin | None = None
     settle: bool = True
     longest_gate: float | None = None
+    at_end: Callable[[], Awaitable[None]] | None = None
     done: list[Activated] = field(default_factory=list)
     objects: int = 0
     outcome: Outcome = field(init=False)
@@ -72,6 +73,8 @@ class ApplyRun:
                     await self._phase(phase)
             if not self.phases:
                 await self._end()
+                if self.at_end is not None:
+                    await self.at_end()
         except SlipwayError as error:
             self.reporter.event(
                 "left",
@@ -122,6 +125,8 @@ class ApplyRun:
         for entry in phase.gates:
             if not kind_of(entry).of_host:
                 await wait_open(entry, self._each.context(phase), self.reporter)
+        if objects:
+            await (await self.cluster_api()).objects_settled(phase.objects)
         await self._settle(phase)
 
     def _only_gates(self, phase: Phase) -> bool:
@@ -136,7 +141,7 @@ class ApplyRun:
         if not phase.objects:
             return False
         changes = await (await self.cluster_api()).object_changes(phase.objects)
-        return any(change.action in {"create", "change", "delete"} for change in changes)
+        return any(change.needs_apply for change in changes)
 
     async def _settle(self, phase: Phase) -> None:
         """Keep labels and taints of the phase's nodes as the inventory says; what a killed run wrote to join goes."""

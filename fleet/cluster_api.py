@@ -6,7 +6,9 @@ import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from fleet.cluster_record import Applied
 from fleet.plan import ObjectChange
+from fleet.rollout import Watch
 from fleet.tree import Phase
 
 
@@ -34,9 +36,25 @@ class ClusterApi(Protocol):
         """Return what of object sets the API does not have as rendered, in words; nothing when all is accepted."""
         ...
 
-    async def node_fault(self, host: str) -> str:
-        """Return why the host's node is not in service (Ready, serving with a good certificate), "" when it is.
+    async def not_rolled_out(self, sets: Sequence[str], known: Watch) -> tuple[str, ...]:
+        """Return which workloads of object sets do not run as applied, each with its reason; nothing when all do.
 
+        `known` keeps reasons for some seconds, for a caller that asks again and again.
+        """
+        ...
+
+    async def objects_settled(self, sets: Sequence[str]) -> None:
+        """Write down that object sets have passed the gates of their phase."""
+        ...
+
+    async def record_apply(self, applied: Applied) -> bool:
+        """Write down in the API which tree is applied, by whom; return False where that stands there already."""
+        ...
+
+    async def node_fault(self, host: str) -> str:
+        """Return why the host's node is not in service, "" when it is.
+
+        In service: Ready, serving with a good certificate, and with the pods that the network's sets put on each node.
         Serving requests that the rendered list allows are approved on the way.
         """
         ...

@@ -5,41 +5,57 @@ Fills `fleet.cluster_api.ClusterApi`, which plan and apply speak to. Nothing is 
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from fleet import api_gates, csr, drain, node_settings, nodes, objects, tokens
+from fleet import (
+    api_gates,
+    cluster_record,
+    csr,
+    drain,
+    node_pods,
+    node_settings,
+    nodes,
+    objects,
+    tokens,
+)
 from fleet.admin import ADMINS, MASTERS, Signer
 from fleet.channel import Channel
 from fleet.endpoints import Connect, control_plane_endpoints
-from fleet.kube import Api, ref_of
+from fleet.kube import Api, Ref, ref_of
 from fleet.kubeconfig import read_kubeconfig
 from fleet.object_diff import text_diff
-from fleet.object_sets import ObjectSet, binds_group, load_set
+from fleet.object_sets import ObjectSet, binds_group
 from fleet.objects import Difference
 from fleet.options import Options
 from fleet.plan import ObjectChange
+from fleet.rendered_objects import RenderedObjects
+from fleet.rollout import Watch
+from fleet.secrets import SecretStore
 from fleet.tree import Host, Phase, RenderedTree
-from generator.errors import ApiError
 from generator.sealing import Identity
 
-GATES = (api_gates.accepted, api_gates.node_ready)
+GATES = (api_gates.accepted, api_gates.rolled_out, api_gates.node_ready)
 """The kinds of gate that need the API; importing this module makes them known."""
-
-BINDING_SECONDS = 15
-"""How long the API servers may take to learn of the binding that gives admins their rights."""
 
 
 class OperatorApi:
     """The API as the operator: signs a certificate of group slipway:admins when the first request is made.
 
-    `connect` returns the kept SSH connection to a host; `kubeconfig` replaces both the certificate and the way.
+    `connect` returns the kept SSH connection to a host; `kubeconfig` replaces both the certificate and the way. From
+    `secrets` come the values that rendered Secrets leave out.
     """
 
-    def __init__(self, tree: RenderedTree, connect: Connect, signer: Signer, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self,
+        tree: RenderedTree,
+        connect: Connect,
+        signer: Signer,
+        kubeconfig: Path | None = None,
+        secrets: SecretStore | None = None,
+    ) -> None:
         self._tree = tree
         self._connect = connect
         self._signer = signer
@@ -52,6 +68,7 @@ class OperatorApi:
             self._context, self._headers = lambda: given.context, dict(given.headers)
             self._channel = Channel(tree.cluster, [given.endpoint], self._context, headers=given.headers)
         self.api = Api(self._channel)
+        self.rendered = RenderedObjects(tree, self.api, secrets, self._bind_admins if self._signs else None)
 
     def admin_context(self) -> ssl.SSLContext:
         """Return a TLS context that trusts the cluster's CA and carries an administrator's client certificate."""
@@ -67,56 +84,30 @@ class OperatorApi:
     # --- objects ----------------------------------------------------------------------------------------------------
 
     async def object_changes(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
-        """Return what applying object sets would change; with the last set, also what sets that are gone have left."""
-        found: list[Difference] = []
-        for name in sets:
-            one = load_set(self._tree.path, name)
-            try:
-                found.extend(await objects.differences(self.api, one))
-            except ApiError as error:
-                if not self._may_bind(error, one):
-                    raise
-                created = [Difference(name, ref_of(value), "create", text_diff(None, value)) for value in one.objects]
-                found.extend(created)
-        if self._is_last(sets):
-            found.extend(await self._orphans())
-        return tuple(self._change(one) for one in found)
+        """Return what applying object sets would change; see `RenderedObjects`."""
+        return await self.rendered.changes(sets)
 
     async def apply_objects(
         self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
     ) -> tuple[ObjectChange, ...]:
-        """Apply object sets, prune what left them, and return what changed; `told` hears of each as soon as it is done.
-
-        A new cluster lets admins do nothing yet: then, and only then, the one object that binds them is applied with
-        a certificate of system:masters, signed for this and thrown away.
-        """
-        done: list[ObjectChange] = []
-
-        def tell(one: Difference) -> None:
-            done.append(self._change(one))
-            told(done[-1])
-
-        for name in sets:
-            one = load_set(self._tree.path, name)
-            try:
-                await objects.apply_set(self.api, one, told=tell)
-            except ApiError as error:
-                if not self._may_bind(error, one):
-                    raise
-                for bound in await self._bind_admins(one):
-                    tell(bound)
-                await self._apply_when_bound(one, tell)
-        if self._is_last(sets):
-            for orphan in await objects.delete_orphans(self.api, self._all_sets):
-                tell(orphan)
-        return tuple(done)
+        """Apply object sets, prune what left them, and return what changed; see `RenderedObjects`."""
+        return await self.rendered.apply(sets, told)
 
     async def unaccepted(self, sets: Sequence[str]) -> tuple[str, ...]:
         """Return what of object sets the API does not have as rendered, in words."""
-        found: list[str] = []
-        for name in sets:
-            found.extend(await objects.unaccepted(self.api, load_set(self._tree.path, name)))
-        return tuple(found)
+        return await self.rendered.unaccepted(sets)
+
+    async def not_rolled_out(self, sets: Sequence[str], known: Watch) -> tuple[str, ...]:
+        """Return which workloads of object sets do not run as applied, each with its reason."""
+        return await self.rendered.not_rolled_out(sets, known)
+
+    async def objects_settled(self, sets: Sequence[str]) -> None:
+        """Write down that object sets have passed the gates of their phase."""
+        await self.rendered.settled(sets)
+
+    async def record_apply(self, applied: cluster_record.Applied) -> bool:
+        """Write down in the API which tree is applied, by whom; return False where that stands there already."""
+        return await cluster_record.write(self.api, applied)
 
     # --- nodes ------------------------------------------------------------------------------------------------------
 
@@ -128,7 +119,8 @@ class OperatorApi:
         """Return why the host's node is not in service, "" when it is; approves listed serving requests on the way."""
         found = self._tree.hosts[host]
         check = nodes.NodeCheck(found.node, found.address)
-        return await nodes.node_fault(self.api, check, await self._connect(host), self._signer.ca, self._listed)
+        fault = await nodes.node_fault(self.api, check, await self._connect(host), self._signer.ca, self._listed)
+        return await node_pods.with_pods(self.api, found, self._before_nodes, fault)
 
     async def node_boot(self, host: str) -> str:
         """Return the id of the boot that the host's kubelet has reported, "" where it has reported none."""
@@ -209,9 +201,6 @@ class OperatorApi:
         endpoints = control_plane_endpoints(self._connect, self._tree.control_plane)
         return Channel(self._tree.cluster, endpoints, lambda: self._signer.context(group))
 
-    def _may_bind(self, error: ApiError, one: ObjectSet) -> bool:
-        return self._signs and error.status == 403 and binds_group(one.objects, ADMINS) is not None
-
     async def _bind_admins(self, one: ObjectSet) -> tuple[Difference, ...]:
         binding = binds_group(one.objects, ADMINS)
         if binding is None:
@@ -226,39 +215,21 @@ class OperatorApi:
         action: objects.Action = "create" if was is None else "change"
         return (Difference(one.name, ref_of(binding), action, text_diff(was, binding)),)
 
-    async def _apply_when_bound(self, one: ObjectSet, tell: Callable[[Difference], None]) -> None:
-        for _ in range(BINDING_SECONDS * 2):
-            try:
-                await objects.apply_set(self.api, one, told=tell)
-                return
-            except ApiError as error:
-                if error.status != 403:
-                    raise
-            await asyncio.sleep(0.5)
-        await objects.apply_set(self.api, one, told=tell)
-
-    async def _orphans(self) -> tuple[Difference, ...]:
-        try:
-            return await objects.orphan_differences(self.api, self._all_sets)
-        except ApiError as error:
-            # Where admins have no rights yet, nothing has been applied that could be left over.
-            if error.status == 403:
-                return ()
-            raise
-
-    def _is_last(self, sets: Sequence[str]) -> bool:
-        return bool(sets) and sets[-1] == self._all_sets[-1]
-
-    def _change(self, one: Difference) -> ObjectChange:
-        phase = next((phase.name for phase in self._tree.phases if one.set_name in phase.objects), "removals")
-        return ObjectChange(phase, str(one.ref), one.action, one.diff)
-
     def _nodes(self, hosts: Collection[str]) -> list[Host]:
         return [host for name, host in self._tree.hosts.items() if name in hosts and host.node]
 
     @cached_property
-    def _all_sets(self) -> tuple[str, ...]:
-        return tuple(name for phase in self._tree.phases for name in phase.objects)
+    def _before_nodes(self) -> tuple[Ref, ...]:
+        """The DaemonSets of the phases before the one in which nodes join: without their pods a node is of no use."""
+        names = [phase.name for phase in self._tree.phases]
+        before = self._tree.phases[: names.index(self._join_phase)] if self._join_phase in names else ()
+        return tuple(
+            ref
+            for phase in before
+            for name in phase.objects
+            for ref in self.rendered.refs.get(name, ())
+            if ref.kind == "DaemonSet"
+        )
 
     @cached_property
     def _join_phase(self) -> str:
@@ -273,7 +244,8 @@ async def open_cluster_api(
     tree: RenderedTree, cluster_dir: Path, connect: Connect, options: Options, identity: Callable[[], Identity]
 ) -> OperatorApi:
     """Return the API for a run over `connect`; raises ApiError for a kubeconfig of the options that cannot be used."""
-    return OperatorApi(tree, connect, Signer(tree.cluster, cluster_dir, identity=identity), options.kubeconfig)
+    signer = Signer(tree.cluster, cluster_dir, identity=identity)
+    return OperatorApi(tree, connect, signer, options.kubeconfig, SecretStore(cluster_dir, identity))
 
 
 def _wanted(host: Host) -> tuple[Mapping[str, str], Sequence[Mapping[str, str]]]:

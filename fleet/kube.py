@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from fleet.api_refusals import advice
 from fleet.channel import Channel
 from fleet.http11 import Answer
 from generator.errors import ApiError
@@ -137,11 +138,10 @@ class Api:
             kinds = await self._kinds(api_version, fresh=fresh)
             if kind in kinds:
                 return kinds[kind]
+        other = await self.served_version(api_version.rpartition("/")[0], kind)
+        todo = f"write {other}" if other else "apply its definition first, or the program that serves it"
         raise ApiError(
-            f"{self.cluster}: kube-apiserver: it does not serve kind {kind} in {api_version}; "
-            "apply its definition first or write the version that this Kubernetes serves",
-            404,
-            "NotFound",
+            f"{self.cluster}: kube-apiserver: it does not serve kind {kind} in {api_version}; {todo}", 404, "NotFound"
         )
 
     async def served_version(self, group: str, kind: str) -> str | None:
@@ -215,6 +215,13 @@ class Api:
             "PATCH", path, f"apply {ref}", query=query, body=value, content_type="application/apply-patch+yaml"
         )
 
+    async def create(self, value: Mapping[str, Any]) -> Object:
+        """Create an object that is not there; raises ApiError with status 409 where it is."""
+        ref = ref_of(value)
+        resource = await self.resource(ref.api_version, ref.kind)
+        path, query = resource.path(ref.namespace), {"fieldManager": FIELD_MANAGER}
+        return await self.call("POST", path, f"create {ref}", query=query, body=value)
+
     async def merge_patch(self, ref: Ref, patch: Mapping[str, Any], subresource: str = "") -> Object:
         """Change an object by a JSON merge patch (RFC 7386) and return what it is then."""
         resource = await self.resource(ref.api_version, ref.kind)
@@ -274,20 +281,10 @@ class Api:
         said = str(
             told.get("message") or ("an answer that is no JSON" if status == 200 else f"HTTP status {status}")
         ).rstrip(". ")
-        todo = _ADVICE.get(status, "see the journal of kube-apiserver")
-        return ApiError(f"{self.cluster}: kube-apiserver: {about}: {said}; {todo}", status, reason)
+        return ApiError(f"{self.cluster}: kube-apiserver: {about}: {said}; {advice(status, said)}", status, reason)
 
 
 _REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid"}
-_ADVICE = {
-    400: "correct the object",
-    401: "use credentials of this cluster's own CA, and check the clocks",
-    403: "use credentials that may do this",
-    404: "see whether its namespace exists",
-    409: "run again, or take the object out of the rendered ones",
-    422: "correct the object in clusters/ or addons/ and render again",
-    429: "wait, then run again",
-}
 
 
 def _resources(api_version: str, entries: Sequence[Mapping[str, Any]]) -> dict[str, Resource]:

@@ -10,6 +10,9 @@ from fleet.kube import Object
 from generator.formats.yaml_text import yaml_text
 
 HIDDEN = "(not shown)"
+ON_CHANGE = "slipway.io/on-change"
+"""The annotation that says what a change of an object's content interrupts on a running cluster."""
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 
 
@@ -46,17 +49,21 @@ def _laid(live: Any, wanted: Any) -> Any:
 
 
 def text_diff(live: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return ± lines of YAML with two lines around each change; the values of Secrets are never among them."""
+    """Return ± lines of YAML with two lines around each change; the values of Secrets are never among them.
+
+    What an annotation of ours says of such a change stands behind them, after an exclamation mark.
+    """
     old, new = stripped(live) if live is not None else {}, stripped(after)
-    if after.get("kind") == "Secret":
+    if "Secret" in (after.get("kind"), (live or {}).get("kind")):
         old, new = _masked(old, new)
     before = yaml_text(old).splitlines() if old else []
     lines = difflib.unified_diff(before, yaml_text(new).splitlines(), lineterm="", n=2)
-    return tuple(line for line in lines if not line.startswith(("---", "+++", "@@")))
+    told = _on_change(old, new) if live is not None else ()
+    return (*(line for line in lines if not line.startswith(("---", "+++", "@@"))), *told)
 
 
 def _masked(old: Object, new: Object) -> tuple[Object, Object]:
-    sides = (dict(old), dict(new))
+    sides = (_without_copies(old), _without_copies(new))
     for field in ("data", "stringData"):
         values = [side.get(field) or {} for side in sides]
         for at, side in enumerate(sides):
@@ -65,3 +72,19 @@ def _masked(old: Object, new: Object) -> tuple[Object, Object]:
                 other = values[1 - at]
                 side[field] = {key: HIDDEN if other.get(key) == part else changed for key, part in values[at].items()}
     return sides
+
+
+def _on_change(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a change of content interrupts, in the object's own words; nothing for a change of metadata alone."""
+    contents = [{key: part for key, part in side.items() if key != "metadata"} for side in (old, new)]
+    words = (new.get("metadata") or {}).get("annotations", {}).get(ON_CHANGE)
+    return (f"! {words}",) if words and contents[0] != contents[1] else ()
+
+
+def _without_copies(secret: Object) -> Object:
+    """Return a Secret without the values that a client has put into an annotation, as `kubectl apply` does."""
+    metadata = dict(secret.get("metadata") or {})
+    annotations = metadata.get("annotations") or {}
+    if _LAST_APPLIED in annotations:
+        metadata["annotations"] = {**annotations, _LAST_APPLIED: HIDDEN}
+    return {**secret, "metadata": metadata} if metadata else dict(secret)

@@ -34,10 +34,10 @@ def load_set(rendered_dir: Path, name: str) -> ObjectSet:
     folder = rendered_dir / "objects" / name
     where = f"{rendered_dir.name}/objects/{name}"
     try:
-        index = yaml.safe_load((folder / "index.yaml").read_bytes())["objects"]
+        index = yaml.load((folder / "index.yaml").read_bytes(), Loader=_LOADER)["objects"]
         objects: list[Object] = []
         for entry in index:
-            value = yaml.safe_load((folder / entry["file"]).read_bytes())
+            value = yaml.load((folder / entry["file"]).read_bytes(), Loader=_LOADER)
             wanted = Ref(entry["apiVersion"], entry["kind"], entry.get("namespace", ""), entry["name"])
             if ref_of(value) != wanted:
                 raise StaleTreeError(
@@ -70,3 +70,6 @@ def _labelled(value: Object, name: str) -> Object:
     if labels.get(SET_LABEL) != name:
         raise KeyError(f"{ref_of(value)} has no label {SET_LABEL}: {name}")
     return value
+
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

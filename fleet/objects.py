@@ -9,140 +9,137 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 from fleet.admin import ADMINS
+from fleet.api_refusals import is_refusal, lacks_right, reason_of
+from fleet.deletions import deletion_words
 from fleet.kube import Api, Object, Ref, ref_of
 from fleet.object_diff import overlaid, same, text_diff
-from fleet.object_record import GroupKind, read_record, write_record
-from fleet.object_sets import SET_LABEL, ObjectSet, binds_group, is_ours
+from fleet.object_prune import Action, Difference, delete, delete_orphans, gone, kept_kinds, orphan_differences
+from fleet.object_record import read_record, write_record
+from fleet.object_secrets import as_planned, filled, masked
+from fleet.object_sets import ObjectSet, binds_group, is_ours
+from fleet.secrets import SecretStore
+from fleet.whole_objects import is_whole, not_ours, write_whole
 from generator.errors import ApiError
 
-Action = Literal["create", "change", "delete", "note"]
+__all__ = [
+    "Action", "Difference", "Means", "apply_set", "delete_orphans", "differences", "orphan_differences", "unaccepted",
+]  # fmt: skip
+
 DEFINITION_SECONDS = 60.0
 """How long a new kind may take until the API serves it."""
 
 _AT_ONCE = 8
-_KEPT = frozenset({"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"})
-"""Kinds whose deletion takes with it what Slipway never applied; a person deletes those."""
 _RECREATED = frozenset({"ClusterRoleBinding", "RoleBinding"})
 """Kinds with a field (roleRef) that the API never changes in place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One object that an apply would change; `note` names what it leaves alone. `diff`: ± lines, or the reason."""
+@dataclass(frozen=True)
+class Means:
+    """What an apply of a set works with beside the API: the sealed secrets, its patience, and who hears of objects.
 
-    set_name: str
-    ref: Ref
-    action: Action
-    diff: tuple[str, ...] = ()
+    `told` hears of each object as soon as it is applied or deleted.
+    """
+
+    store: SecretStore | None = None
+    seconds: float = DEFINITION_SECONDS
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    told: Callable[[Difference], None] = field(default=lambda _: None)
 
 
-async def differences(api: Api, one: ObjectSet) -> tuple[Difference, ...]:
-    """Return what applying a set would change, in its order, then what it would delete. Nothing is written."""
+async def differences(
+    api: Api, one: ObjectSet, elsewhere: Collection[Ref] = (), *, strict: bool = False
+) -> tuple[Difference, ...]:
+    """Return what applying a set would change, in its order, then what it would delete. Nothing is written.
+
+    An object that the server refuses is among them with the reason, so that one does not hide the others; with `strict`
+    it is an ApiError. `elsewhere` are objects of other sets of the tree.
+    """
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def compared(value: Object) -> Difference | None:
         async with gate:
-            return await _difference(api, one.name, value)
+            return await _difference(api, one.name, value, strict=strict)
 
     found = await asyncio.gather(*(compared(value) for value in one.objects))
-    gone = await _gone(api, one.name, one.refs, (await read_record(api)).get(one.name, frozenset()))
-    return (*(entry for entry in found if entry is not None), *gone)
+    left = await gone(api, one.name, one.refs, (await read_record(api)).of(one.name), elsewhere)
+    return (*(entry for entry in found if entry is not None), *left)
 
 
 async def apply_set(
-    api: Api,
-    one: ObjectSet,
-    *,
-    seconds: float = DEFINITION_SECONDS,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    told: Callable[[Difference], None] = lambda _: None,
+    api: Api, one: ObjectSet, elsewhere: Collection[Ref] = (), means: Means | None = None
 ) -> tuple[Difference, ...]:
-    """Apply what differs, delete what left the set, and return both; raises ApiError at the first refusal.
-
-    `told` hears of each object as soon as it is applied or deleted.
-    """
+    """Apply what differs, delete what left the set, and return both; raises ApiError at the first refusal."""
+    means = means or Means()
     record = await read_record(api)
     kinds = frozenset((ref.group, ref.kind) for ref in one.refs)
-    changes = await differences(api, one)
-    before = {**record, one.name: record.get(one.name, frozenset()) | kinds}
-    await write_record(api, record, before)
+    changes = await differences(api, one, elsewhere, strict=True)
     wanted = {change.ref: change for change in changes if change.action in ("create", "change")}
-    for change in changes:
-        if change.action == "note" and change.ref in one.refs:
-            raise ApiError(f"{api.cluster}: kube-apiserver: {change.ref}: {' '.join(change.diff)}", 409, "Conflict")
-    deadline = time.monotonic() + seconds
-    for value in one.objects:
-        if ref_of(value) in wanted:
-            await _apply_served(api, one, value, deadline, sleep)
-            told(wanted[ref_of(value)])
-    await _delete(api, changes)
+    before = record.with_kinds({one.name: record.of(one.name) | kinds})
+    before = before.begun(one.name) if wanted else before
+    # What cannot be opened is told before the first object is written.
+    ready = [await filled(value, means.store, api.cluster) for value in one.objects if ref_of(value) in wanted]
+    await write_record(api, record, before)
+    deadline = time.monotonic() + means.seconds
+    for value in ready:
+        await _apply_served(api, one, value, deadline, means)
+        means.told(wanted[ref_of(value)])
+    await delete(api, changes)
     for change in changes:
         if change.ref not in wanted:
-            told(change)
-    await write_record(api, before, {**before, one.name: kinds | _kept_kinds(changes)})
+            means.told(change)
+    await write_record(api, before, before.with_kinds({one.name: kinds | kept_kinds(changes)}))
     return changes
 
 
-async def orphan_differences(api: Api, sets: Collection[str]) -> tuple[Difference, ...]:
-    """Return the objects of recorded sets that the rendered tree no longer has."""
-    found: list[Difference] = []
-    for name, kinds in sorted((await read_record(api)).items()):
-        if name not in sets:
-            found.extend(await _gone(api, name, (), kinds))
-    return tuple(found)
-
-
-async def delete_orphans(api: Api, sets: Collection[str]) -> tuple[Difference, ...]:
-    """Delete the objects of sets that the tree no longer has, last set first, and forget the sets."""
-    record = await read_record(api)
-    changes = tuple(reversed(await orphan_differences(api, sets)))
-    await _delete(api, changes)
-    kept = {name: _kept_kinds([change for change in changes if change.set_name == name]) for name in record}
-    await write_record(api, record, {name: kinds if name in sets else kept[name] for name, kinds in record.items()})
-    return changes
-
-
-async def unaccepted(api: Api, one: ObjectSet) -> tuple[str, ...]:
+async def unaccepted(api: Api, one: ObjectSet, elsewhere: Collection[Ref] = ()) -> tuple[str, ...]:
     """Return what of a set the API does not have as rendered, in words; nothing when the gate `accepted` is open."""
-    missing = [f"{change.ref} is not as rendered" for change in await differences(api, one) if change.action != "note"]
+    found = await differences(api, one, elsewhere, strict=True)
+    missing = [f"{change.ref} is not as rendered" for change in found if change.action != "note"]
     for ref in one.refs:
-        if ref.kind in _CONDITION:
+        if ref.kind == "CustomResourceDefinition":
             live = await api.find(ref)
             conditions = ((live or {}).get("status") or {}).get("conditions") or ()
-            wanted = _CONDITION[ref.kind]
-            if not any(entry.get("type") == wanted and entry.get("status") == "True" for entry in conditions):
-                missing.append(f"{ref} is not {wanted.lower()} yet")
+            if not any(entry.get("type") == "Established" and entry.get("status") == "True" for entry in conditions):
+                refused = [entry for entry in conditions if entry.get("type") == "NamesAccepted"]
+                why = "".join(f": {entry.get('message')}" for entry in refused if entry.get("status") == "False")
+                missing.append(f"{ref} is not established yet{why}")
     return tuple(missing)
 
 
-_CONDITION = {"CustomResourceDefinition": "Established", "APIService": "Available"}
-
-
-async def _difference(api: Api, set_name: str, value: Object) -> Difference | None:
+async def _difference(api: Api, set_name: str, value: Object, *, strict: bool) -> Difference | None:
     ref = ref_of(value)
-    live = await api.find(ref)
-    if live is None:
-        return Difference(set_name, ref, "create", text_diff(None, value))
     try:
-        after = await _applied(api, value, live, dry_run=True)
+        live = await api.find(ref)
     except ApiError as error:
-        if error.status == 403:
-            after = {**overlaid(live, value)}  # credentials that may only read
+        if strict or ref.kind != "Secret" or not lacks_right(error):
+            raise
+        return Difference(set_name, ref, "note", ("these credentials may not read it, so it is not compared",))
+    planned = as_planned(value, live)
+    if live is None:
+        return Difference(set_name, ref, "create", text_diff(None, planned))
+    try:
+        if words := deletion_words(live):
+            raise ApiError(f"{api.cluster}: kube-apiserver: {ref}: {words}", 409, "Conflict")
+        after = await _applied(api, planned, live, dry_run=True)
+    except ApiError as error:
+        if lacks_right(error):
+            after = {**overlaid(live, planned)}  # credentials that may only read
         elif error.status == 422 and ref.kind in _RECREATED:
             return Difference(set_name, ref, "change", text_diff(live, value))
-        elif error.status == 409:
-            return Difference(set_name, ref, "note", (str(error),))
+        elif strict or not is_refusal(error):
+            raise masked(error, live, planned) from None
         else:
-            raise
+            return Difference(set_name, ref, "refused", (reason_of(masked(error, live, planned)),))
     return None if same(live, after) else Difference(set_name, ref, "change", text_diff(live, after))
 
 
 async def _applied(api: Api, value: Object, live: Object | None, *, dry_run: bool) -> Object:
     """Apply; a field that somebody changed in an object of ours is taken back, an object of others is left to them."""
+    if is_whole(ref_of(value)):
+        return await write_whole(api, value, live, dry_run=dry_run)
     try:
         return await api.apply(value, dry_run=dry_run)
     except ApiError as error:
@@ -150,21 +147,15 @@ async def _applied(api: Api, value: Object, live: Object | None, *, dry_run: boo
             raise
         if is_ours(live):
             return await api.apply(value, dry_run=dry_run, force=True)
-        raise ApiError(
-            f"{api.cluster}: kube-apiserver: {ref_of(value)} exists, is not Slipway's and has other values "
-            f"({_conflicts(error)}); delete it, or take it out of the rendered objects",
-            409,
-            "Conflict",
-        ) from None
+        raise not_ours(api.cluster, ref_of(value), _conflicts(error)) from None
 
 
-async def _apply_served(
-    api: Api, one: ObjectSet, value: Object, deadline: float, sleep: Callable[[float], Awaitable[None]]
-) -> None:
+async def _apply_served(api: Api, one: ObjectSet, value: Object, deadline: float, means: Means) -> None:
     """Apply one object; where its kind is defined in the same set, wait until the API serves it."""
     ref = ref_of(value)
     defined = any(other.kind == "CustomResourceDefinition" for other in one.refs)
     while True:
+        live: Object | None = None
         try:
             live = await api.find(ref)
             await _applied(api, value, live, dry_run=False)
@@ -174,8 +165,8 @@ async def _apply_served(
                 await _recreate(api, value, live)
                 return
             if error.status != 404 or not defined or time.monotonic() >= deadline:
-                raise
-        await sleep(0.5)
+                raise masked(error, live, value) from None
+        await means.sleep(0.5)
 
 
 async def _recreate(api: Api, value: Object, live: Object) -> None:
@@ -190,44 +181,6 @@ async def _recreate(api: Api, value: Object, live: Object) -> None:
         )
     await api.delete(ref, uid=str(live["metadata"]["uid"]))
     await api.apply(value)
-
-
-async def _gone(
-    api: Api, set_name: str, refs: Collection[Ref], recorded: Collection[GroupKind]
-) -> tuple[Difference, ...]:
-    """Return what carries the set's label and is not in it, of the recorded kinds and of its present ones."""
-    wanted = {(ref.group, ref.kind, ref.namespace, ref.name) for ref in refs}
-    found: list[Difference] = []
-    for group, kind in sorted({*recorded, *((ref.group, ref.kind) for ref in refs)}):
-        version = await api.served_version(group, kind)
-        if version is None:
-            continue
-        try:
-            listed = await api.list(version, kind, labels=f"{SET_LABEL}={set_name}")
-        except ApiError as error:
-            if error.status in (403, 404, 405):
-                continue
-            raise
-        for live in listed:
-            ref = ref_of(live)
-            if (group, kind, ref.namespace, ref.name) in wanted:
-                continue
-            if kind in _KEPT:
-                why = "it left the rendered objects; it is kept, since what is in it would go too; delete it by hand"
-                found.append(Difference(set_name, ref, "note", (why,)))
-            else:
-                found.append(Difference(set_name, ref, "delete"))
-    return tuple(found)
-
-
-async def _delete(api: Api, changes: Collection[Difference]) -> None:
-    for change in changes:
-        if change.action == "delete":
-            await api.delete(change.ref)
-
-
-def _kept_kinds(changes: Collection[Difference]) -> frozenset[GroupKind]:
-    return frozenset((change.ref.group, change.ref.kind) for change in changes if change.action == "note")
 
 
 def _conflicts(error: ApiError) -> str:

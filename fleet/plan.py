@@ -20,7 +20,9 @@ _DIFF_LINES = 200
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectChange:
-    """One API object that apply would change. `action`: create, change, delete, foreign (only named), note.
+    """One API object that apply would change. `action`: create, change, delete, refused, foreign (only named), note.
+
+    `unfinished`: a set that was changed and has not passed its gates since, which apply waits for again.
 
     `name` reads "ConfigMap kube-system/slipway-nodes"; `phase` is the phase that applies it; `diff` are ± lines.
     """
@@ -29,6 +31,11 @@ class ObjectChange:
     name: str
     action: str
     diff: tuple[str, ...] = ()
+
+    @property
+    def needs_apply(self) -> bool:
+        """Whether an apply has something to do about it."""
+        return self.action in {"create", "change", "delete", "refused", "unfinished"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,7 @@ class Plan:
     @property
     def needed(self) -> bool:
         """Whether apply would change anything."""
-        return any(host.needed for host in self.hosts.values()) or any(
-            change.action in {"create", "change", "delete"} for change in self.objects
-        )
+        return any(host.needed for host in self.hosts.values()) or any(change.needs_apply for change in self.objects)
 
     @property
     def exit_code(self) -> int:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.compare import Change, Removal, UnitAction, Work
+from fleet.connection import printable
 from fleet.folding import folded
-from fleet.plan import Plan
+from fleet.plan import ObjectChange, Plan
 
 _SIGNS = {"create": "+", "change": "~", "mode": "~", "delete": "-"}
 _KINDS = {"+": "add", "~": "change", "-": "remove", "!": "act"}
@@ -40,10 +41,7 @@ def plan_lines(plan: Plan) -> list[PlanLine]:
             body += _shape_lines(shape, names)
         for change in plan.objects:
             if change.phase == phase:
-                more = f" ({change.action})" if change.action not in _SIGNS else ""
-                sign = _SIGNS.get(change.action, "?")
-                body.append(PlanLine(f"  {sign} {change.name}{more}", _KINDS.get(sign, "note")))
-                body += _diff_lines(change.diff, "      ")
+                body += object_lines(change)
         if body:
             lines += [PlanLine(f"phase {phase}", "phase"), *body, PlanLine("")]
     removals: dict[tuple[tuple[str, str, bool], ...], list[str]] = {}
@@ -61,11 +59,20 @@ def plan_lines(plan: Plan) -> list[PlanLine]:
         lines.append(PlanLine(""))
     for change in plan.objects:
         if change.phase not in plan.phases:
-            lines.append(PlanLine(f"{change.action}: {change.name}", "note"))
+            why = f": {' '.join(change.diff)}" if change.action == "note" and change.diff else ""
+            lines.append(PlanLine(f"{change.action}: {change.name}{why}", "note"))
     lines += [PlanLine(f"left out: {name}: {reason}", "note") for name, reason in sorted(plan.left_out.items())]
     lines += [PlanLine(f"note: {note}", "note") for note in plan.notes]
     lines.append(PlanLine(summary(plan), "sum"))
     return lines
+
+
+def object_lines(change: ObjectChange) -> list[PlanLine]:
+    """Return the lines of one object: what an apply does with it, then the ± lines or the reason."""
+    more = f" ({change.action})" if change.action not in _SIGNS else ""
+    sign = _SIGNS.get(change.action, "?")
+    first = PlanLine(f"  {sign} {change.name}{more}", _KINDS.get(sign, "note"))
+    return [first, *_diff_lines([printable(line) for line in change.diff], "      ")]
 
 
 def left_out_words(plan: Plan) -> str:
@@ -87,7 +94,7 @@ def summary(plan: Plan) -> str:
         "starts": sum(action.action == "start" for one in work for action in one.units),
         "drains": sum(one.drain for one in work),
         "removals": sum(len(host.removals) for host in plan.hosts.values()) + sum(len(one.drops) for one in work),
-        "objects": sum(change.action in _SIGNS for change in plan.objects),
+        "objects": sum(change.needs_apply for change in plan.objects),
     }
     words = [f"{count} {word.removesuffix('s') if count == 1 else word}" for word, count in counts.items() if count]
     return f"{plan.cluster}: {', '.join(words)}{left_out_words(plan)}"

@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC
 
 from fleet.apply import ApplyRun
 from fleet.artifacts import ArtifactSource, require_all_locked
+from fleet.cluster_record import Applied
 from fleet.failures import enlarged, one_error
 from fleet.folding import folded
 from fleet.gates import kind_of
@@ -42,7 +44,7 @@ from fleet.secrets import SecretStore
 from fleet.session import Session
 from fleet.shared import Shared
 from fleet.standing import ApiOnce, Fleet, operator, run_lock
-from fleet.tree import commit_of
+from fleet.tree import Commit, commit_of
 from generator.errors import ApiError, RefusedError, SlipwayError
 
 PUSHES_AT_ONCE = 20
@@ -168,6 +170,7 @@ async def _locked(
         phases=fleet.options.phases,
         hosts=tuple(plan.hosts),
         longest_gate=fleet.options.gate_seconds,
+        at_end=lambda: _record_apply(fleet, api, lock, commit, sorted(plan.left_out)),
         origin=origin_of(fleet.tree, commit, lock.run, began, operator()),
     )
     entry = Entry(
@@ -218,6 +221,29 @@ async def _object_changes(fleet: Fleet, session: Session, api: ApiOpener) -> tup
         return (*await opened.object_changes(sets), *await opened.node_changes(nodes)), ""
     except SlipwayError as error:
         return (), f"objects not compared: {error}"
+
+
+async def _record_apply(fleet: Fleet, api: ApiOpener, lock: Lock, commit: Commit, left_out: Sequence[str]) -> None:
+    """Write down in the API that this tree is applied; a part of the cluster is not, and no object phase means no API.
+
+    It is the last thing of a run that has done everything, so its failure is told and fails nothing.
+    """
+    if fleet.options.limit or not any(phase.objects for phase in fleet.tree.phases):
+        return
+    await lock.ensure()
+    try:
+        overrides = fleet.tree.path / "overrides.yaml"
+        spec = fleet.cluster_dir / "cluster.yaml"
+        applied = Applied(
+            tree=fleet.tree.digest, commit=commit.id, clean=commit.clean, operator=operator(),
+            time=fleet.clock().astimezone(UTC).isoformat(timespec="seconds"), run=lock.run,
+            command=fleet.options.command, stale=fleet.options.stale_ok, versions=fleet.tree.versions,
+            spec=spec.read_text("utf-8") if spec.is_file() else "",
+            overrides=overrides.read_text("utf-8") if overrides.is_file() else "", left_out=tuple(left_out),
+        )  # fmt: skip
+        await (await api()).record_apply(applied)
+    except (SlipwayError, OSError, UnicodeDecodeError) as error:
+        fleet.reporter.event("note", text=f"which tree is applied could not be written into the API: {error}")
 
 
 async def _sweep_tokens(api: ApiOpener) -> None:

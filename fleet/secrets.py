@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from fleet.items import SLOT, Item
 from generator.errors import PkiError, SealingError
 from generator.pki.issuing import key_id, load_certificates, private_key_id
@@ -20,7 +22,7 @@ class SecretStore:
         self._opened: dict[str, bytes] = {}
 
     def value(self, name: str, expected_id: str = "") -> bytes:
-        """Return a secret; a private key must have the id that the manifest says and match its certificate.
+        """Return a secret that has the id which the tree says; a private key must match its certificate, too.
 
         Raises SealingError where it is not sealed or does not open, PkiError where key, id and certificate disagree.
         """
@@ -35,6 +37,8 @@ class SecretStore:
         value = self._opened[name]
         if name.startswith("pki/"):
             self._prove_key(name, value, expected_id)
+        elif expected_id:
+            self._prove_listed(name, expected_id)
         return value
 
     def content(self, item: Item) -> bytes:
@@ -51,6 +55,22 @@ class SecretStore:
             raise SealingError(
                 f"{self._dir.name}: secret {name} is no text and cannot stand in {item.path}; seal a text"
             ) from None
+
+    def _prove_listed(self, name: str, expected_id: str) -> None:
+        """Raise PkiError where the list of ids beside the sealed files says that this is another value by now."""
+        path = self._dir / "secrets" / "index.yaml"
+        try:
+            listed = (yaml.safe_load(path.read_bytes()) or {}).get("secrets") or {}
+            found = str(listed.get(name, expected_id))
+        except FileNotFoundError:
+            return
+        except (OSError, AttributeError, yaml.YAMLError) as error:
+            raise PkiError(f"{self._dir.name}: {path.relative_to(self._dir)} cannot be read ({error})") from None
+        if found != expected_id:
+            raise PkiError(
+                f"{self._dir.name}: secret {name} has id {found}, the rendered tree says {expected_id}; run "
+                f"`invoke render` and review"
+            )
 
     def _prove_key(self, name: str, value: bytes, expected_id: str) -> None:
         found = private_key_id(value, f"{self._dir.name}: {name}")

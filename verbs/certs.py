@@ -9,6 +9,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from generator.errors import RefusedError
+from generator.pki.certificates import ADDON_LEAVES
 from generator.pki.issue import issue as issue_missing
 from generator.pki.listing import CertificateStatus, certificate_list, expiry_warnings
 from generator.pki.renew import Choice, Renewal, RenewReport, leaves_to_renew
@@ -72,7 +73,7 @@ def list_(context: Context, cluster: str | None = None, json: bool = False) -> i
     name="renew",
     help={
         "cluster": WHICH,
-        "kind": "only these kinds, by kubeadm's names, separated by commas: apiserver, etcd/peer, …",
+        "kind": "only these kinds, separated by commas: apiserver, etcd/peer, addons/metrics-server, …",
         "host": "only these hosts, separated by commas",
         "expiring": "only what ends within the spec's pki.warnBefore",
         "days": "only what ends within this many days",
@@ -131,16 +132,24 @@ def print_renewed(cluster: str, report: RenewReport, *, dry_run: bool) -> None:
         )
         if any(rolled_with(one.kind) == kinds for one in report.renewed)
     ]
+    hosts = (
+        f"rolls {', then '.join(order)}, one host at a time with a gate after each; the programs read the new files by "
+        "themselves, nothing restarts"
+    )
+    addons = "fills the Secrets of the addons and replaces the pods that use them"
+    does = [hosts] * bool(order) + [addons] * any(rolled_with(one.kind) == ADDON_LEAVES for one in report.renewed)
     console.say(
-        f"{len(report.renewed)} {'would be renewed' if dry_run else 'renewed'}; on the hosts nothing has changed yet: "
-        f"`invoke render`, review, commit, `invoke apply`, which rolls {', then '.join(order)}, one host at a time "
-        "with a gate after each; the programs read the new files by themselves, nothing restarts"
+        f"{len(report.renewed)} {'would be renewed' if dry_run else 'renewed'}; nothing runs with it yet: "
+        f"`invoke render`, review, commit, `invoke apply`, which {'; it '.join(does)}"
     )
 
 
 def rolled_with(kind: str) -> str:
-    """Return with what a kind of leaf is rolled: "etcd/", "kube-proxy", or "" for the control plane."""
-    return "etcd/" if kind.startswith("etcd/") else kind if kind == "kube-proxy" else ""
+    """Return with what a kind of leaf is rolled: "etcd/", "kube-proxy", "addons/", or "" for the control plane."""
+    for prefix in ("etcd/", "kube-proxy", ADDON_LEAVES):
+        if kind.startswith(prefix):
+            return prefix
+    return ""
 
 
 def ended_words(days_left: int) -> str:

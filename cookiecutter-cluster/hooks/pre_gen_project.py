@@ -36,7 +36,7 @@ def faults():
     if len(CONTROL_PLANE) % 2 == 0:
         yield f"control_plane_addresses are {len(CONTROL_PLANE)}, and etcd needs an odd number; give one, three or five"
     if PLUGIN == "bridge" and len(CONTROL_PLANE) + len(WORKERS) > 50:
-        yield "the bridge network is for up to 50 hosts; use network_plugin none"
+        yield "the bridge network is for up to 50 hosts; use another network_plugin"
     yield from address_faults()
 
 

@@ -11,9 +11,11 @@ from typing import Any
 
 from fleet import csr
 from fleet.cluster_client import OperatorApi
+from fleet.cluster_record import Recorded, read
 from fleet.connection import printable
 from fleet.kube import Api
 from fleet.nodes import CLIENT_SIGNER, not_ready_because
+from fleet.object_record import read_record
 from generator.errors import ApiError, HostError
 
 SECONDS = 10.0
@@ -63,20 +65,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ApiFacts:
-    """What the API told; `unseen` says why nothing could be asked, `trouble` why an answer did not come."""
+    """What the API told; `unseen` says why nothing could be asked, `trouble` why an answer did not come.
+
+    `applied`: the last apply that went through all phases, as it stands in the API; None where none does.
+    """
 
     servers: tuple[Health, ...] = ()
     nodes: tuple[Node, ...] = ()
     requests: tuple[Request, ...] = ()
     trouble: str = ""
     unseen: str = ""
+    applied: Recorded | None = None
+    unfinished: tuple[str, ...] = ()
 
 
 async def look(api: OperatorApi, listed: Mapping[str, str], now: datetime) -> ApiFacts:
     """Return what the API servers tell; one that is silent is among `servers`, and only a whole silence is trouble."""
     servers = await asyncio.gather(*(_server(host, one) for host, one in api.servers().items()))
     found: dict[str, tuple[Any, ...]] = {}
-    trouble = ""
+    trouble, applied = "", None
     if not any(server.good for server in servers):
         # Through a load balancer named by a kubeconfig there may still be a way.
         try:
@@ -88,9 +95,27 @@ async def look(api: OperatorApi, listed: Mapping[str, str], now: datetime) -> Ap
         found["nodes"] = tuple(node_from(one) for one in await api.api.list("v1", "Node"))
         requests = await api.api.list("certificates.k8s.io/v1", "CertificateSigningRequest")
         found["requests"] = tuple(filter(None, (request_from(one, listed, now) for one in requests)))
+        applied, found["unfinished"] = await _records(api.api)
     except (ApiError, HostError, TimeoutError) as error:
         trouble = str(error)
-    return ApiFacts(tuple(servers), found.get("nodes", ()), found.get("requests", ()), trouble)
+    return ApiFacts(
+        tuple(servers),
+        found.get("nodes", ()),
+        found.get("requests", ()),
+        trouble,
+        applied=applied,
+        unfinished=found.get("unfinished", ()),
+    )
+
+
+async def _records(api: Api) -> tuple[Recorded | None, tuple[str, ...]]:
+    """Return the last apply and the sets that nobody has seen run; neither where a kubeconfig may not read them."""
+    try:
+        return await read(api), tuple(sorted((await read_record(api)).unfinished))
+    except ApiError as error:
+        if error.status == 403:
+            return None, ()
+        raise
 
 
 async def _server(host: str, api: Api) -> Health:

@@ -1,6 +1,9 @@
-"""Durations as people say them."""
+"""Durations and moments as people say them."""
 
 from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -12,6 +15,13 @@ def duration(seconds: float) -> str:
         if whole >= 2 * size or size == 1:
             return f"{whole // size} {name}"
     return f"{whole} s"
+
+
+def moment(text: str) -> str:
+    """Return a time as programs write it (ISO 8601) to the minute, and any other text as it is."""
+    with suppress(ValueError):
+        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
+    return text
 
 
 def bytes_words(count: int) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
 
+from fleet.cluster_record import Recorded
 from fleet.connection import printable
 from fleet.folding import folded
 from fleet.state import UnitFacts
 from fleet.status.collect import Status
 from fleet.status.finding import Finding
 from fleet.status.host_facts import HostFacts
-from fleet.status.moments import bytes_words, duration
+from fleet.status.moments import bytes_words, duration, moment
 
 
 def status_lines(status: Status, found: Sequence[Finding], *, verbose: bool = False) -> list[str]:
@@ -166,13 +165,18 @@ def _api_lines(status: Status) -> list[str]:
     states = [one.state for one in api.requests]
     refused = sum(state != "pending" for state in states)
     lines.append(f"certificate requests: {states.count('pending')} pending, {refused} refused")
-    return lines
+    return [*lines, f"applied: {_applied(api.applied)}"]
+
+
+def _applied(applied: Recorded | None) -> str:
+    if applied is None:
+        return "no apply through all phases is recorded"
+    left = f", without {folded(applied.left_out)}" if applied.left_out else ""
+    return f"{applied.words} by {applied.operator}, {moment(applied.time)}{left}"
 
 
 def _entry(entry: Mapping[str, object]) -> str:
-    when = str(entry.get("time", ""))
-    with suppress(ValueError):
-        when = f"{datetime.fromisoformat(when):%Y-%m-%d %H:%M}"
+    when = moment(str(entry.get("time", "")))
     result = str(entry.get("result", ""))
     tree = str(entry.get("tree", ""))[:12]
     return printable(f"{when} {entry.get('operator', '')}: {entry.get('command', '')} (tree {tree}): {result}")

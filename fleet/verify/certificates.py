@@ -59,7 +59,7 @@ def load_authorities(cluster_dir: Path, page: Page) -> Authorities:
     """Return the cluster's CAs by name, each with those above it; raises PkiError."""
     found: dict[str, Sequence[x509.Certificate]] = {}
     for one in page.certificates:
-        if one.host:
+        if not one.is_ca:
             continue
         path = cluster_dir / "pki" / f"{one.name}.crt"
         where = f"clusters/{cluster_dir.name}/pki/{one.name}.crt"
@@ -92,7 +92,7 @@ def authority_files(page: Page, host: Host) -> tuple[tuple[str, str], ...]:
     return tuple(
         (one.name, path)
         for one in page.certificates
-        if not one.host
+        if one.is_ca
         for path, roles in one.files
         if host.pool.roles & {role.strip() for role in roles.split(",")}
     )

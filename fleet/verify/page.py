@@ -19,7 +19,8 @@ NODE = "{node}"
 class Certificate:
     """One certificate as pki.yaml has it: words, and the files that hold it.
 
-    `host` is "" for a CA. `files` pairs a path with who has it: a host, or roles joined by ", " for a CA.
+    `host` is "" for a CA and for a leaf of an addon, which lies in a Secret and so has no `files`. Those pair a path
+    with who has it: a host, or roles joined by ", " for a CA.
     """
 
     name: str
@@ -30,6 +31,11 @@ class Certificate:
     fingerprint: str
     host: str
     files: tuple[tuple[str, str], ...]
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether this is a certificate authority, which has its own name as its issuer."""
+        return self.name == self.issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,7 @@ def _identity(entry: Mapping[str, Any]) -> Identity:
 
 def _certificate(entry: Mapping[str, Any]) -> Certificate:
     files: list[tuple[str, str]] = []
-    for place in entry["places"]:
+    for place in entry.get("places") or ():
         path, _, on = str(place).rpartition(" on ")
         if path.endswith(".crt"):
             files.append((path, on))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from generator.formats.nft import Accept, AddressSet, block
 from generator.spec.layout import ENV_DIR
 from generator.spec.model import Cluster, Host, Pool, is_address
-from generator.spec.ports import VRRP, Listener, listeners, listens_otherwise, node_ports, own_listeners
+from generator.spec.ports import IPIP, VRRP, Listener, listeners, listens_otherwise, node_ports, own_listeners
 
 TABLE = "inet slipway"
 RULES = f"{ENV_DIR}/firewall.nft"
@@ -29,7 +29,7 @@ _WAY = f"{ENV_DIR}/way-in-"
 _WAYS = frozenset({"kube-apiserver", "endpoint-balancer", "endpoint-vip"})
 
 _PROTOCOLS = {"tcp": ("tcp",), "udp": ("udp",), "any": ("tcp", "udp", "sctp")}
-_NUMBERS = {"ipip": 4, "gre": 47, "esp": 50, VRRP: 112}
+_NUMBERS = {IPIP: 4, "gre": 47, "esp": 50, VRRP: 112}
 """By number, since /etc/protocols may be missing (IANA's list of protocol numbers)."""
 
 _ICMP = "destination-unreachable, echo-request, parameter-problem, time-exceeded"
@@ -79,8 +79,9 @@ def nodes_text(cluster: Cluster) -> str:
 
 def uses_nodes(cluster: Cluster) -> bool:
     """Return whether a rule of the cluster names the set of all hosts."""
-    own = any("nodes" in one.sources for pool in cluster.pools.values() for one in pool.listeners)
-    return own or bool(cluster.firewall.node_protocols)
+    pools = cluster.pools.values()
+    named = any("nodes" in one.callers for pool in pools for one in (*listeners(cluster, pool), *own_listeners(pool)))
+    return named or bool(cluster.firewall.node_protocols)
 
 
 def ports_text(cluster: Cluster, pool: Pool) -> str:

@@ -29,6 +29,10 @@ class Material(Protocol):
         """Return the id of a secret; raises RenderError where no such secret is sealed."""
         ...
 
+    def secret_names(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of what is sealed below secrets/ and begins with a prefix ("addons/"), sorted."""
+        ...
+
     def encryption_keys(self) -> tuple[str, ...]:
         """Return the names of the encryption keys that API servers know, the one that writes first."""
         ...

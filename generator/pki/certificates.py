@@ -1,7 +1,8 @@
 """Every certificate of a cluster, on one page: who it is for, what it says, who signs it, where it goes.
 
 Names are kubeadm's (https://kubernetes.io/docs/setup/best-practices/certificates/); those of one host lie under
-hosts/<host>/. A leaf carries the names and addresses of its own host only, so that a stolen one impersonates no other.
+hosts/<host>/, those of addons, which belong to no host and reach the cluster in Secrets, under addons/. A leaf carries
+the names and addresses of its own host or Service only, so that a stolen one impersonates no other.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from generator.pki.request import (
     key_usages,
     split_sans,
 )
+from generator.spec.addons.calico import typha_wanted
+from generator.spec.addons.etcd_backup import runs_by, runs_on
 from generator.spec.layout import (
     CA_CERT,
     ENDPOINT_BALANCER_DIR,
+    ETCD_BACKUP_DIR,
     ETCD_PKI_DIR,
     FRONT_PROXY_CA_CERT,
     PKI_DIR,
@@ -32,6 +36,8 @@ from generator.spec.layout import (
 from generator.spec.model import Cluster, Host
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
+ADDON_LEAVES = "addons/"
+"""Below which name the leaves of addons lie."""
 SERVICE_ACCOUNT = "sa"
 """The first key pair that signs service-account tokens (a rotation adds sa-2, …): no certificate, but `sa.pub`."""
 
@@ -41,8 +47,8 @@ LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def certificates(cluster: Cluster) -> tuple[Request, ...]:
-    """Return the requests of all certificates of a cluster, CAs first, then leaves sorted by host and name."""
-    leaves: list[Request] = []
+    """Return the requests of all certificates of a cluster: CAs, leaves of addons, then leaves by host and name."""
+    leaves: list[Request] = [*_addons(cluster)]
     for host in cluster.hosts:
         if "etcd" in host.pool.roles:
             leaves.extend(_etcd_member(cluster, host))
@@ -50,6 +56,8 @@ def certificates(cluster: Cluster) -> tuple[Request, ...]:
             leaves.extend(_control_plane(cluster, host))
         if host.pool.is_node and cluster.pki.kube_proxy_leaf:
             leaves.append(_kube_proxy(cluster, host))
+        if runs_on(cluster, host.pool.roles):
+            leaves.append(_etcd_backup(cluster, host))
     return (*_authorities(cluster), *sorted(leaves, key=lambda request: request.name))
 
 
@@ -74,8 +82,14 @@ def _authorities(cluster: Cluster) -> Iterator[Request]:
         "etcd-ca",
         Place(f"{ETCD_PKI_DIR}/ca.crt", "etcd"),
         Place(f"{PKI_DIR}/etcd/ca.crt", "control-plane"),
+        *_checked_by_backup(cluster),
     )
     yield _ca(cluster, "front-proxy-ca", "front-proxy-ca", Place(FRONT_PROXY_CA_CERT, "control-plane"))
+
+
+def _checked_by_backup(cluster: Cluster) -> Iterator[Place]:
+    if cluster.addons.etcd_backup.enabled:
+        yield Place(f"{ETCD_BACKUP_DIR}/ca.crt", "etcd" if runs_by(cluster) == "timer" else "control-plane")
 
 
 def _checked_by_balancers(cluster: Cluster) -> Iterator[Place]:
@@ -135,6 +149,29 @@ def _kube_proxy(cluster: Cluster, host: Host) -> Request:
     return _leaf(cluster, host, "kube-proxy", "ca", "system:kube-proxy", (CLIENT_AUTH,), (), f"{PKI_DIR}/kube-proxy")
 
 
+def _etcd_backup(cluster: Cluster, host: Host) -> Request:
+    # etcd knows no smaller right than everything, so this opens as much as any of its client certificates; one of its
+    # own can be told from the others in etcd's log, and is renewed and watched like them.
+    stem = f"{ETCD_BACKUP_DIR}/backup"
+    return _leaf(cluster, host, "etcd/backup", "etcd/ca", "kube-etcd-backup", (CLIENT_AUTH,), (), stem)
+
+
+def _addons(cluster: Cluster) -> Iterator[Request]:
+    if cluster.addons.metrics_server.enabled:
+        yield _addon_server(cluster, "metrics-server", "metrics-server", "metrics-server", "kube-system")
+    if typha_wanted(cluster):
+        # Felix and typha know each other by these names. The API takes the client for a user of that name, to whom no
+        # binding gives anything; who has a group of its own, or a name that a binding knows, would bring rights along.
+        yield _addon_server(cluster, "typha", "slipway:typha", "calico-typha", "kube-system")
+        yield _leaf(cluster, None, f"{ADDON_LEAVES}calico-node", "ca", "slipway:calico-node", (CLIENT_AUTH,), ())
+
+
+def _addon_server(cluster: Cluster, name: str, common_name: str, service: str, namespace: str) -> Request:
+    names = (service, f"{service}.{namespace}", f"{service}.{namespace}.svc")
+    sans = (*names, f"{names[-1]}.{cluster.network.domain}")
+    return _leaf(cluster, None, f"{ADDON_LEAVES}{name}", "ca", common_name, (SERVER_AUTH,), sans)
+
+
 def api_server_sans(cluster: Cluster, host: Host) -> tuple[str, ...]:
     """Return every name and address by which the API is entered on this host.
 
@@ -177,19 +214,19 @@ def _ca(cluster: Cluster, name: str, common_name: str, *places: Place) -> Reques
 
 def _leaf(
     cluster: Cluster,
-    host: Host,
+    host: Host | None,
     name: str,
     issuer: str,
     common_name: str,
     extended: tuple[str, ...],
     sans: tuple[str, ...],
-    stem: str,
+    stem: str = "",
 ) -> Request:
     names, addresses = split_sans(sans)
     # A server's subject is decoration. A client's is its user and groups, so it holds those and nothing else.
     is_identity = issuer != "etcd/ca" and CLIENT_AUTH in extended
     return Request(
-        name=f"hosts/{host.name}/{name}",
+        name=name if host is None else f"hosts/{host.name}/{name}",
         issuer=issuer,
         subject=(("CN", common_name),) if is_identity or not sans else _subject(cluster, common_name),
         dns=names,
@@ -197,8 +234,8 @@ def _leaf(
         usages=key_usages(cluster.pki.algorithm, *extended),
         days=cluster.pki.leaf_days.get(name, LEAF_DAYS),
         algorithm=cluster.pki.algorithm,
-        host=host.name,
-        places=(Place(f"{stem}.crt", host.name, f"{stem}.key"),),
+        host=None if host is None else host.name,
+        places=() if host is None else (Place(f"{stem}.crt", host.name, f"{stem}.key"),),
     )
 
 

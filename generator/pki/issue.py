@@ -214,11 +214,11 @@ class _Issue:
         return matching.leaf_difference(self.store.chain(request.name)[0], request, issuer)
 
     def _left_over(self, wanted: set[str]) -> tuple[str, ...]:
-        """Mark files of leaves for removal whose host left the spec or lost the role; return their names."""
+        """Mark files of leaves for removal whose host or addon left the spec or lost its role; return their names."""
         pki = self.store.cluster_dir / "pki"
         names: set[str] = set()
         for ending in (".crt", ".key.age"):
-            for path in (pki / "hosts").rglob(f"*{ending}"):
+            for path in (found for folder in ("hosts", "addons") for found in (pki / folder).rglob(f"*{ending}")):
                 name = path.relative_to(pki).as_posix().removesuffix(ending)
                 if name not in wanted:
                     names.add(name)

@@ -31,7 +31,7 @@ RENEWED_BY_DAYS = 1
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which leaves are meant: of these kinds ("apiserver", "etcd/peer") and these hosts, empty for all.
+    """Which leaves are meant: of these kinds ("apiserver", "addons/typha") and these hosts, empty for all.
 
     `within_days` keeps those that end in fewer days than that, expired ones included; None keeps all.
     """
@@ -43,14 +43,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """One leaf that is renewed.
+    """One leaf that is renewed; `host` is None for one of an addon.
 
     `days_left` counts to the end of the old one: below 0 it had expired, None where there was none. `until` is
     the end of the new one and `key_id` its id; None and "" where nothing was written.
     """
 
     name: str
-    host: str
+    host: str | None
     kind: str
     days_left: int | None
     until: datetime | None = None
@@ -66,12 +66,12 @@ class RenewReport:
 
 
 def kind_of(request: Request) -> str:
-    """Return the kind of a leaf by kubeadm's name: "apiserver" of "hosts/cp1/apiserver"."""
-    return request.name.removeprefix(f"hosts/{request.host}/")
+    """Return the kind of a leaf: "apiserver" of "hosts/cp1/apiserver", "addons/typha" of itself."""
+    return request.name if request.host is None else request.name.removeprefix(f"hosts/{request.host}/")
 
 
 def leaves_to_renew(cluster: Cluster, store: PkiStore, choice: Choice, now: datetime) -> tuple[Renewal, ...]:
-    """Return the leaves that a choice means, sorted by host and kind, without changing or opening anything.
+    """Return the leaves that a choice means, those of addons first, then by host and kind; changes and opens nothing.
 
     Raises RefusedError for a certificate authority and for a kind or host that there is none of, with those there are.
     """
@@ -79,7 +79,6 @@ def leaves_to_renew(cluster: Cluster, store: PkiStore, choice: Choice, now: date
     _require_known(cluster, choice, {kind_of(request) for request in leaves})
     found: list[Renewal] = []
     for request in leaves:
-        assert request.host is not None
         kind = kind_of(request)
         if (choice.kinds and kind not in choice.kinds) or (choice.hosts and request.host not in choice.hosts):
             continue
@@ -87,7 +86,7 @@ def leaves_to_renew(cluster: Cluster, store: PkiStore, choice: Choice, now: date
         days = (store.chain(request.name)[0].not_valid_after_utc - now).days if there else None
         if choice.within_days is None or days is None or days < choice.within_days:
             found.append(Renewal(request.name, request.host, kind, days))
-    return tuple(sorted(found, key=lambda one: (one.host, one.kind)))
+    return tuple(sorted(found, key=lambda one: (one.host or "", one.kind)))
 
 
 def renew(

@@ -31,6 +31,8 @@ from generator.sealing import sealed_path, shown
 
 INDEX_FILE = "secrets/index.yaml"
 SIGNING = "signing"
+SEALED_FOR_ADDONS = "addons/"
+"""Below which name people seal what addons need, with `invoke secrets.set --name addons/…`."""
 _ID = re.compile(r"[0-9a-f]{16}")
 _PAIR = re.compile(rf"{SERVICE_ACCOUNT}(-[1-9][0-9]*)?")
 

@@ -14,6 +14,7 @@ from generator.render.inventory import inventory_text
 from generator.render.levels import Levels, levels
 from generator.render.manifest import folder_files
 from generator.render.objects import images, object_files, objects
+from generator.render.overrides_page import OVERRIDES_FILE, overrides_text
 from generator.render.phases import phases_text, unknown_phases
 from generator.render.pki_page import pki_text
 from generator.render.ports_page import PORTS_FILE, own_ports, ports_text
@@ -37,7 +38,7 @@ def render(
         raise RenderError(
             f"{cluster.name}: an item is of phase {strange[0]}, which does not exist; report this as a defect"
         )
-    sets = objects(cluster, root)
+    sets = objects(cluster, material, root)
     tree: dict[str, bytes] = {}
     put(tree, _folders(cluster, found, material))
     put(tree, user_data_files(cluster, found, lock))
@@ -53,6 +54,7 @@ def render(
                 ("pki.yaml", pki_text(cluster, material)),
                 (PORTS_FILE, ports_text(cluster, found.components)),
                 ("verify.yaml", verify_text(cluster)),
+                (OVERRIDES_FILE, overrides_text(cluster, found.components)),
                 ("phases.yaml", phases_text(cluster, found.phases(), tuple(sets))),
             )
         ),

@@ -13,15 +13,19 @@ from typing import Any
 
 import rjsonnet
 
+from generator.components.view import Material
 from generator.errors import RenderError
 from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
+from generator.render.object_secrets import secret_facts, with_references
+from generator.spec.addons.etcd_backup import runs_by
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
+IMAGES_ANNOTATION = "slipway.io/images"
 
 KIND_ORDER = (
     "CustomResourceDefinition",
@@ -70,6 +74,7 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         "nodeMaskSizes": list(network.node_mask_sizes),
         "networkPlugin": network.plugin,
         "proxyMode": network.proxy_mode,
+        "nodePortRange": list(network.node_port_range),
         "nodeCount": len(cluster.nodes),
         "zones": sorted({host.zone for host in cluster.nodes if host.zone is not None}),
         "kubeletDir": cluster.directories.kubelet,
@@ -80,6 +85,10 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
             "version": cluster.versions.etcd,
             "endpoints": list(cluster.etcd_client_urls),
             "dedicated": not any(host.pool.is_node for host in cluster.etcd_hosts),
+        },
+        "etcdBackup": {
+            "by": runs_by(cluster),
+            "age": cluster.versions.age if cluster.backup.recipients else None,
         },
         "anonymousPaths": list(cluster.api.anonymous_paths),
         "nodes": {host.node_name: node_line(host) for host in cluster.nodes},
@@ -98,12 +107,13 @@ def _node_api(cluster: Cluster) -> dict[str, Any]:
     return {"host": host.strip("[]"), "port": int(port)}
 
 
-def objects(cluster: Cluster, root: Path) -> Objects:
+def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
     """Return the objects of each set, in the order of apply, labelled with their set.
 
     `root` is the workspace; clusters/<c>/addons.jsonnet is added with `+` where it exists. Raises RenderError for
-    jsonnet that does not evaluate and for what it gives that is no API object.
+    jsonnet that does not evaluate, for what it gives that is no API object, and for a Secret with a plain value.
     """
+    argument = {**cluster_argument(cluster), **secret_facts(cluster, material)}
     own = root / "clusters" / cluster.name / "addons.jsonnet"
     snippet = "function(cluster) " + _sum(own)
     try:
@@ -111,11 +121,11 @@ def objects(cluster: Cluster, root: Path) -> Objects:
             SNIPPET,
             snippet,
             jpathdir=[str(own.parent), str(ADDONS)],
-            tla_codes={"cluster": json.dumps(cluster_argument(cluster))},
+            tla_codes={"cluster": json.dumps(argument)},
         )
     except RuntimeError as error:
         raise RenderError(jsonnet_message(cluster.name, str(error), (ADDONS.parent, root))) from None
-    sets = {name: _checked_set(cluster, name, members) for name, members in sorted(json.loads(text).items())}
+    sets = {name: _checked_set(cluster, material, name, members) for name, members in sorted(json.loads(text).items())}
     owners: dict[str, str] = {}
     for name, members in sets.items():
         for file in map(file_name, members):
@@ -149,7 +159,11 @@ def file_name(member: Mapping[str, Any]) -> str:
 
 
 def images(sets: Objects) -> tuple[str, ...]:
-    """Return the images that the objects' containers run, sorted."""
+    """Return the images that the objects' containers run, sorted, and those that an object names as its program's.
+
+    A program that makes pods itself has their images in its arguments or its configuration; the annotation
+    slipway.io/images names them, one a line.
+    """
     return tuple(sorted({image for members in sets.values() for member in members for image in _images(member)}))
 
 
@@ -169,13 +183,13 @@ def _sum(own: Path) -> str:
     )
 
 
-def _checked_set(cluster: Cluster, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
+def _checked_set(cluster: Cluster, material: Material, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
     where = f"{cluster.name}: addons"
     if not _SET_NAME.fullmatch(name):
         raise RenderError(f"{where}: {name!r} is no name of a set; name it like 00-cluster-rbac")
     if not isinstance(members, dict):
         raise RenderError(f"{where}: set {name} is no map of objects; give each object a name of its own")
-    labelled = [_labelled(where, name, key, member) for key, member in members.items()]
+    labelled = [_labelled(where, material, name, key, member) for key, member in members.items()]
     ordered = sorted(labelled, key=_apply_order)
     files = [file_name(member) for member in ordered]
     twice = sorted({file for file in files if files.count(file) > 1})
@@ -184,14 +198,13 @@ def _checked_set(cluster: Cluster, name: str, members: Any) -> tuple[Mapping[str
     return tuple(ordered)
 
 
-def _labelled(where: str, name: str, key: str, member: Any) -> Mapping[str, Any]:
+def _labelled(where: str, material: Material, name: str, key: str, member: Any) -> Mapping[str, Any]:
     metadata = member.get("metadata") if isinstance(member, dict) else None
     words = [member.get("kind"), member.get("apiVersion"), metadata.get("name")] if isinstance(metadata, dict) else []
     if not isinstance(metadata, dict) or not all(isinstance(word, str) and word for word in words):
         raise RenderError(f"{where}: {name}.{key} is no API object; it needs apiVersion, kind and metadata.name")
-    if member["kind"] == "Secret" and (member.get("data") or member.get("stringData")):
-        what = f"{name}.{key} is a Secret with its values, which would stand in git as plain text"
-        raise RenderError(f"{where}: {what}; leave data and stringData out, and let what owns the secret fill it in")
+    member = with_references(f"{where}: {name}.{key}", member, material)
+    metadata = member["metadata"]
     return {**member, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), SET_LABEL: name}}}
 
 
@@ -203,6 +216,7 @@ def _apply_order(member: Mapping[str, Any]) -> tuple[int, str, str, str]:
 
 def _images(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        yield from str(value.get(IMAGES_ANNOTATION, "")).split()
         for key, below in value.items():
             if key in {"containers", "initContainers"} and isinstance(below, list):
                 yield from (one["image"] for one in below if isinstance(one, Mapping) and "image" in one)

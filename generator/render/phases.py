@@ -103,6 +103,9 @@ API_SERVER_READY: Gate = {"kind": "https", "port": api_port, "path": "/readyz", 
 CONTROLLER_MANAGER_HEALTHY: Gate = {
     "kind": "https", "address": "127.0.0.1", "port": CONTROLLER_MANAGER_PORT, "path": "/healthz",
 }  # fmt: skip
+ROLLED_OUT: Gate = {"kind": "rolled-out", "timeout": 300}
+OF_OBJECTS = frozenset({"accepted", "rolled-out"})
+"""Kinds of gate that ask nothing where a phase has no objects in this cluster."""
 OTHER_SETS = "every set that no phase names"
 SCHEDULER_HEALTHY: Gate = {"kind": "https", "address": "127.0.0.1", "port": SCHEDULER_PORT, "path": "/healthz"}
 
@@ -211,7 +214,7 @@ PHASES: tuple[Phase, ...] = (
         roles=NODES,
         batch="slots",
         objects=("10-network",),
-        gates=(UNITS,),
+        gates=(UNITS, {"kind": "accepted"}, ROLLED_OUT),
     ),
     Phase(
         "nodes",
@@ -232,7 +235,7 @@ PHASES: tuple[Phase, ...] = (
         "addons",
         "what runs in the cluster is applied",
         objects=(OTHER_SETS,),
-        gates=({"kind": "accepted"},),
+        gates=({"kind": "accepted"}, ROLLED_OUT),
     ),
 )
 
@@ -272,7 +275,9 @@ def _objects(phase: Phase, object_sets: Sequence[str]) -> list[str]:
 def _phase_lines(cluster: Cluster, phase: Phase, has_items: bool, objects: list[str]) -> list[str]:
     present = {role for host in cluster.hosts for role in host.pool.roles}
     roles = [role for role in phase.roles if role in present]
-    gates = [gate for gate in phase.gates if has_items or gate is not UNITS]
+    gates = [
+        gate for gate in phase.gates if (has_items if gate is UNITS else objects or gate["kind"] not in OF_OBJECTS)
+    ]
     if objects and not any(gate["kind"] == "accepted" for gate in gates):
         gates.append({"kind": "accepted"})
     entry: dict[str, Any] = {

@@ -113,6 +113,8 @@ def _on_loopback(cluster: Cluster, one: ListenerSpec, at: Path, findings: Findin
         for ours in ports.listeners(cluster, pool):
             if one.protocol == "tcp" and ours.port == one.port and ours.scopes == ports.LOOPBACK:
                 what = f"{one.port} is {ours.component}'s ({ours.purpose}), which listens on loopback on hosts of pool "
-                todo = f"move yours, or let {ours.component} listen elsewhere by an override"
+                fixed = ours.field[:1] == ("addons",)
+                other = "take the addon out" if fixed else f"let {ours.component} listen elsewhere by an override"
+                todo = f"move yours, or {other}"
                 findings.fault(at, what + pool.name, todo)
                 return

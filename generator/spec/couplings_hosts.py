@@ -235,8 +235,13 @@ def _room_for_nodes(cluster: Cluster, findings: Findings) -> None:
 
 
 def _room_for_pods(cluster: Cluster, findings: Findings) -> None:
-    """Warn where a kubelet takes more pods than its node's range has addresses: the last ones would never start."""
+    """Warn where a kubelet takes more pods than its node's range has addresses: the last ones would never start.
+
+    Calico passes the range of a node by: its nodes take as many blocks of addresses as their pods need.
+    """
     network = cluster.network
+    if network.plugin == "calico":
+        return
     said: set[tuple[str, int, int]] = set()
     for host in cluster.nodes:
         most = _most_pods(cluster, host)

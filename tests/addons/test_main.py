@@ -10,6 +10,8 @@ import pytest
 import rjsonnet
 
 from generator.errors import RenderError
+from generator.pki.request_material import RequestMaterial
+from generator.render.object_secrets import secret_facts
 from generator.render.objects import ADDONS, cluster_argument, objects
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster
 from tests.render.small import small_cluster
@@ -17,7 +19,9 @@ from tests.render.small import small_cluster
 
 @pytest.mark.parametrize("case", ADDON_CASES, ids=lambda case: f"{case.addon}/{case.name}")
 def test_the_reference_implementation_gives_the_same(case: AddonCase) -> None:
-    argument = {"cluster": json.dumps(cluster_argument(case_cluster(case)))}
+    cluster = case_cluster(case)
+    facts = {**cluster_argument(cluster), **secret_facts(cluster, RequestMaterial(cluster))}
+    argument = {"cluster": json.dumps(facts)}
     main = str(ADDONS / "main.jsonnet")
     reference = json.loads(_jsonnet.evaluate_file(main, tla_codes=argument))
     assert json.loads(rjsonnet.evaluate_file(main, tla_codes=argument)) == reference
@@ -42,4 +46,4 @@ def _own(root: Path, text: str) -> Path:
 )
 def test_a_patch_that_fails_says_where(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(RenderError, match=f"^small: {'' if message.startswith('addons.') else 'addons: .*'}{message}"):
-        objects(small_cluster(), _own(tmp_path, text))
+        objects(small_cluster(), RequestMaterial(small_cluster()), _own(tmp_path, text))

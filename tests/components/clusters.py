@@ -22,6 +22,9 @@ class NamedMaterial:
     def secret_id(self, name: str) -> str:
         return f"{len(name):016x}"
 
+    def secret_names(self, prefix: str) -> tuple[str, ...]:
+        return ()
+
     def encryption_keys(self) -> tuple[str, ...]:
         return ("encryption/1",)
 

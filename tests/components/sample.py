@@ -69,6 +69,10 @@ class Named(Material):
         """Return an id made of the name."""
         return f"id of {name}"
 
+    def secret_names(self, prefix: str) -> tuple[str, ...]:
+        """Return none."""
+        return ()
+
     def encryption_keys(self) -> tuple[str, ...]:
         """Return the keys, the newest first."""
         return self.keys[::-1]

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 import fleet.host_gates as host_gates
+from fleet.cluster_record import Applied
 from fleet.gates import KINDS, GateContext, GateKind
+from fleet.options import Options
 from fleet.plan import ObjectChange
+from fleet.plan_text import plan_lines
 from fleet.runs import apply_run, plan_run
 from fleet.standing import Fleet
 from fleet.tree import Phase
@@ -54,19 +57,31 @@ class Remembering:
         self.asked: list[str] = []
         self.lost: tuple[str, ...] = ()
         self.pending: tuple[ObjectChange, ...] = (ObjectChange("rbac", "Role a", "create"),)
+        self.unfinished = False
+        self.recorded: list[Applied] = []
+        self.hang = ""
         self.labels: tuple[ObjectChange, ...] = (ObjectChange("nodes", "Node n1", "change"),)
 
     def admin_context(self) -> ssl.SSLContext:
         raise AssertionError("nobody speaks TLS here")
 
     async def object_changes(self, sets: Sequence[str]) -> tuple[ObjectChange, ...]:
-        return self.pending
+        left = (ObjectChange("rbac", "objects of 00-rbac", "unfinished"),) if self.unfinished else ()
+        return (*self.pending, *left)
+
+    async def objects_settled(self, sets: Sequence[str]) -> None:
+        self.unfinished = False
+
+    async def record_apply(self, applied: Applied) -> bool:
+        self.recorded.append(applied)
+        return True
 
     async def apply_objects(
         self, sets: Sequence[str], told: Callable[[ObjectChange], None] = lambda _: None
     ) -> tuple[ObjectChange, ...]:
         self.asked.append(f"apply {' '.join(sets)}")
         done, self.pending = self.pending, ()
+        self.unfinished = self.unfinished or bool(done)
         for change in done:
             told(change)
         return done
@@ -129,7 +144,7 @@ class Nodes(Place):
 
         async def accepted(context: GateContext, _: Mapping[str, Any]) -> str:
             assert context.host is None
-            return ""
+            return self.api.hang
 
         monkeypatch.setitem(KINDS, "joined-here", GateKind("joined-here", joined, 0))
         monkeypatch.setitem(KINDS, "accepted-here", GateKind("accepted-here", accepted, 0, of_host=False))
@@ -277,3 +292,46 @@ def test_an_inventory_without_one_of_its_control_plane_nodes_is_refused(
     with pytest.raises(RefusedError, match="cp9 is a control-plane node and no longer one in the inventory"):
         nodes.run(apply_run)
     assert (nodes.hosts["n1"].root / "etc/idle/idle.conf").read_text() == "level: 1\n"
+
+
+def test_a_roll_out_that_hung_is_waited_for_again(nodes: Nodes) -> None:
+    nodes.api.hang = "Deployment kube-system/dns: 0 of 2 replicas are available"
+    with pytest.raises(GateError, match="0 of 2 replicas are available"):
+        nodes.run(apply_run)
+    assert nodes.api.recorded == [], "a run that stopped has not applied the tree"
+    assert nodes.run(plan_run).exit_code == 2
+    with pytest.raises(GateError, match="0 of 2 replicas are available"):
+        nodes.run(apply_run)
+    nodes.api.hang = ""
+    nodes.run(apply_run)
+    assert nodes.run(plan_run).exit_code == 0 and len(nodes.api.recorded) == 1
+
+
+def test_an_apply_through_all_phases_is_recorded_and_a_part_of_one_is_not(nodes: Nodes) -> None:
+    (nodes.cluster_dir / "cluster.yaml").write_text("kind: Cluster\n")
+    nodes.run(apply_run, Options(limit=("n1",)))
+    nodes.run(apply_run, Options(phases=("runtime",)))
+    assert nodes.api.recorded == []
+    nodes.run(apply_run)
+    (applied,) = nodes.api.recorded
+    assert applied.spec == "kind: Cluster\n" and applied.versions == {"kubernetes": "1.20.2"}
+    assert applied.tree == nodes.fleet().tree.digest and applied.left_out == ()
+    assert applied.time.endswith("+00:00") and applied.command == "invoke apply"
+
+
+def test_a_record_that_cannot_be_written_fails_nothing(nodes: Nodes) -> None:
+    async def refuses(_: object) -> bool:
+        raise ApiError("demo: kube-apiserver: it is away")
+
+    nodes.api.record_apply = refuses  # type: ignore[method-assign,assignment]
+    nodes.run(apply_run)
+    assert nodes.run(plan_run).exit_code == 0
+
+
+def test_an_object_that_is_refused_is_something_to_do(nodes: Nodes) -> None:
+    nodes.run(apply_run)
+    nodes.api.pending = (ObjectChange("rbac", "Role a", "refused", ("a webhook says no",)),)
+    plan = nodes.run(plan_run)
+    assert plan.exit_code == 2
+    lines = [line.text for line in plan_lines(plan)]
+    assert "  ? Role a (refused)" in lines and "      a webhook says no" in lines and lines[-1] == "demo: 1 object"

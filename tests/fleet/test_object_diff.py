@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet.object_diff import overlaid, same, text_diff
+from fleet.object_diff import ON_CHANGE, overlaid, same, text_diff
 from fleet.object_sets import SET_LABEL, binds_group, load_set
 from generator.errors import StaleTreeError
 from generator.formats.yaml_text import yaml_text
@@ -42,6 +42,20 @@ def test_lines_show_what_changes() -> None:
     lines = text_diff(live(a="1", b="2"), configmap(a="1", b="3"))
     assert [line for line in lines if line[0] in "+-"] == ["-  b: '2'", "+  b: '3'"]
     assert all(line.startswith("+") for line in text_diff(None, configmap(a="1")))
+
+
+def test_a_change_of_content_says_what_it_interrupts() -> None:
+    words = {ON_CHANGE: "pods of a lose their way"}
+
+    def noted(value: dict[str, Any], **labels: str) -> dict[str, Any]:
+        metadata = {**value["metadata"], "annotations": words, "labels": {**value["metadata"]["labels"], **labels}}
+        return {**value, "metadata": metadata}
+
+    assert text_diff(live(a="1"), noted(configmap(a="2")))[-1] == "! pods of a lose their way"
+    assert text_diff(noted(live(a="1")), noted(configmap(a="2")))[-1] == "! pods of a lose their way"
+    only_metadata = text_diff(noted(live(a="1")), noted(configmap(a="1"), team="net"))
+    assert only_metadata and not any(line.startswith("!") for line in only_metadata)
+    assert not any(line.startswith("!") for line in text_diff(None, noted(configmap(a="1"))))
 
 
 @pytest.mark.parametrize("field", ["data", "stringData"])

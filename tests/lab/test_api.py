@@ -28,10 +28,12 @@ from fleet.kubeconfig import kubeconfig, write_private
 from fleet.node_settings import MANAGED
 from fleet.object_sets import SET_LABEL
 from fleet.objects import delete_orphans
+from fleet.plan import ObjectChange
 from fleet.tls import Credential, client_context
 from fleet.tree import Host, Phase, Pool, RenderedTree, Ssh
 from generator.errors import ApiError
 from generator.pki.issuing import new_key
+from generator.pki.request_material import RequestMaterial
 from generator.render.objects import object_files, objects
 from generator.spec.model import Cluster
 from tests.components.sample import sample_cluster
@@ -58,7 +60,7 @@ def cluster() -> Cluster:
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Path:
     root = tmp_path_factory.mktemp("rendered") / CLUSTER
-    for path, content in object_files(objects(cluster, root)):
+    for path, content in object_files(objects(cluster, RequestMaterial(cluster), root)):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
     return root
@@ -84,6 +86,13 @@ async def operator(loop: LoopbackApi, tree: RenderedTree, given: Path | None = N
         await client.close()
 
 
+async def applied(client: OperatorApi, sets: list[str]) -> tuple[ObjectChange, ...]:
+    """Apply sets as a run does whose gates are open afterwards."""
+    done = await client.apply_objects(sets)
+    await client.objects_settled(sets)
+    return done
+
+
 def as_user(loop: LoopbackApi, credential: Credential | None, token: str = "") -> Api:
     context = client_context(loop.signer.ca, credential)
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -102,7 +111,7 @@ def run(loop: LoopbackApi, rendered: Path, cluster: Cluster) -> Run:
     def runner(action: Callable[[OperatorApi], Coroutine[Any, Any, None]]) -> None:
         async def main() -> None:
             async with operator(loop, tree_of(rendered, cluster, loop.port)) as client:
-                await client.apply_objects(["00-cluster-rbac"])
+                await applied(client, ["00-cluster-rbac"])
                 await action(client)
 
         asyncio.run(main())
@@ -126,7 +135,7 @@ def test_a_new_cluster_gets_its_binding_and_then_needs_no_masters(
             planned = await client.object_changes(["00-cluster-rbac"])
             assert planned and {change.action for change in planned} == {"create"}
             assert "system:masters" not in signed
-            await client.apply_objects(["00-cluster-rbac"])
+            await applied(client, ["00-cluster-rbac"])
             assert signed.count("system:masters") == 1
             assert await client.unaccepted(["00-cluster-rbac"]) == ()
         signed.clear()
@@ -134,7 +143,7 @@ def test_a_new_cluster_gets_its_binding_and_then_needs_no_masters(
         async with operator(loop, tree) as client:
             before = await client.api.list(RBAC, "ClusterRoleBinding", labels=SET_LABEL)
             assert await client.object_changes(["00-cluster-rbac"]) == ()
-            assert await client.apply_objects(["00-cluster-rbac"]) == ()
+            assert await applied(client, ["00-cluster-rbac"]) == ()
             after = await client.api.list(RBAC, "ClusterRoleBinding", labels=SET_LABEL)
             assert [one["metadata"]["resourceVersion"] for one in before] == [
                 one["metadata"]["resourceVersion"] for one in after
@@ -158,7 +167,7 @@ def test_what_somebody_changed_is_seen_and_taken_back(run: Run) -> None:
         assert [(change.name, change.action) for change in changes] == [(str(ref), "change")]
         assert any(line.startswith("-") and "edited" in line for line in changes[0].diff)
         assert await client.unaccepted(["00-cluster-rbac"]) == (f"{ref} is not as rendered",)
-        assert len(await client.apply_objects(["00-cluster-rbac"])) == 1
+        assert len(await applied(client, ["00-cluster-rbac"])) == 1
         assert await client.object_changes(["00-cluster-rbac"]) == ()
 
     run(action)
@@ -187,8 +196,8 @@ def test_what_left_a_set_is_deleted_and_what_is_of_others_is_kept(
         write_set(tmp_path, "50-more", [configmap("one", a="1"), configmap("two", a="1"), account, space])
         async with operator(loop, tree) as more:
             # rbac stands in another tree: its set must not count as left over here.
-            more._all_sets = ("00-cluster-rbac", "50-more")  # type: ignore[misc]
-            assert {change.action for change in await more.apply_objects(["50-more"])} == {"create"}
+            more.rendered.all_sets = ("00-cluster-rbac", "50-more")  # type: ignore[misc]
+            assert {change.action for change in await applied(more, ["50-more"])} == {"create"}
             await client.api.apply(configmap("foreign", a="1"))
             write_set(tmp_path, "50-more", [configmap("one", a="2")])
             planned = await more.object_changes(["50-more"])
@@ -198,14 +207,14 @@ def test_what_left_a_set_is_deleted_and_what_is_of_others_is_kept(
                 ("Namespace kept", "note"),
                 ("ServiceAccount default/gone", "delete"),
             ]
-            await more.apply_objects(["50-more"])
+            await applied(more, ["50-more"])
             assert [change.action for change in await more.object_changes(["50-more"])] == ["note"]
             assert await more.api.find(Ref("v1", "ConfigMap", "default", "foreign")) is not None
         # The whole set leaves the tree.
         done = await delete_orphans(client.api, ("00-cluster-rbac",))
         assert [(str(change.ref), change.action) for change in done] == [
-            ("Namespace kept", "note"),
             ("ConfigMap default/one", "delete"),
+            ("Namespace kept", "note"),
         ]
         await client.api.delete(Ref("v1", "Namespace", "", "kept"))
         for _ in range(100):
@@ -225,9 +234,9 @@ def test_an_object_of_somebody_else_is_not_overwritten(
         write_set(tmp_path, "60-clash", [configmap("theirs", a="2")])
         async with operator(loop, tree_of(tmp_path, cluster, loop.port, ("60-clash", "x"))) as more:
             planned = await more.object_changes(["60-clash"])
-            assert [change.action for change in planned] == ["note"]
+            assert [change.action for change in planned] == ["refused"]
             with pytest.raises(ApiError, match="exists, is not Slipway's and has other values") as caught:
-                await more.apply_objects(["60-clash"])
+                await applied(more, ["60-clash"])
             assert "helm" in str(caught.value)
 
     run(action)
@@ -249,10 +258,10 @@ def test_a_binding_whose_role_changed_is_made_anew(
     async def action(client: OperatorApi) -> None:
         async with operator(loop, tree_of(tmp_path, cluster, loop.port, ("70-audit", "x"))) as more:
             write_set(tmp_path, "70-audit", [binding("view")])
-            await more.apply_objects(["70-audit"])
+            await applied(more, ["70-audit"])
             write_set(tmp_path, "70-audit", [binding("edit")])
             assert [change.action for change in await more.object_changes(["70-audit"])] == ["change"]
-            await more.apply_objects(["70-audit"])
+            await applied(more, ["70-audit"])
             assert await more.object_changes(["70-audit"]) == ()
 
     run(action)
@@ -284,7 +293,7 @@ def test_a_reader_sees_differences_and_changes_nothing(
             await client.api.merge_patch(Ref("v1", "ConfigMap", "kube-system", "slipway-nodes"), {"data": {"w1": "x"}})
             assert [change.action for change in await reader.object_changes(["00-cluster-rbac"])] == ["change"]
             with pytest.raises(ApiError) as caught:
-                await reader.apply_objects(["00-cluster-rbac"])
+                await applied(reader, ["00-cluster-rbac"])
             assert (caught.value.status, caught.value.reason) == (403, "Forbidden")
             with pytest.raises(ApiError):
                 await reader.api.list("v1", "Secret", "kube-system")

@@ -36,6 +36,7 @@ def test_the_set_of_a_cluster_is_kubeadms_by_host(workspace: Workspace) -> None:
     assert sorted(requests(workspace, {})) == sorted(
         [
             *CA_NAMES,
+            "addons/metrics-server",
             *(
                 f"hosts/cp-1/{name}"
                 for name in (

@@ -102,7 +102,7 @@ def test_what_comes_in_signs_all_else(waiting: Workspace) -> None:
     corporation = Corporation()
     corporation.bring(waiting)
     report = waiting.issue()
-    assert len(report.made) == 15 and waiting.asked == 1
+    assert len(report.made) == 16 and waiting.asked == 1
     check_keys(waiting.cluster, waiting.dir, waiting.identity())
     store = waiting.store
     assert [item.subject for item in store.chain("ca")] == [

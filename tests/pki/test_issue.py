@@ -39,7 +39,7 @@ def test_time_alone_changes_no_byte_and_asks_for_nothing(workspace: Workspace, l
     before = workspace.files()
     report = workspace.issue(later)
     assert workspace.files() == before
-    assert not report.changed and len(report.kept) == 15
+    assert not report.changed and len(report.kept) == 16
     assert workspace.asked == 0
 
 
@@ -80,7 +80,7 @@ CHANGES: list[tuple[str, dict[str, Any], set[str], str]] = [
     (
         "a subject field",
         {"pki": {"subject": {"organizationalUnit": "platform"}}},
-        {"hosts/cp-1/apiserver", "hosts/cp-1/etcd/server", "hosts/cp-1/etcd/peer"},
+        {"hosts/cp-1/apiserver", "hosts/cp-1/etcd/server", "hosts/cp-1/etcd/peer", "addons/metrics-server"},
         "subject",
     ),
 ]
@@ -179,7 +179,7 @@ def test_no_secret_stands_in_plain_text(workspace: Workspace) -> None:
     workspace.issue()
     identity = workspace.identity()
     secrets = [unseal_file(path, identity) for path in workspace.dir.rglob("*.age")]
-    assert len(secrets) == 15
+    assert len(secrets) == 16
     lines = {line for secret in secrets for line in secret.splitlines() if len(line) > 20}
     for name, data in workspace.files().items():
         assert b"PRIVATE KEY" not in data, name

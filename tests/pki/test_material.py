@@ -111,8 +111,11 @@ def test_the_end_is_warned_about(workspace: Workspace, days: int, warn: bool, ex
     server = next(status for status in statuses if status.name == "hosts/cp-1/apiserver")
     assert (server.warn, server.expired) == (warn, expired)
     lines = expiry_warnings(statuses)
-    assert len(lines) == (10 if warn else 0)
-    assert all(line.startswith("clusters/prod/pki/hosts/cp-1/") and words in line for line in lines)
+    assert len(lines) == (11 if warn else 0)
+    assert all(
+        line.startswith(("clusters/prod/pki/hosts/cp-1/", "clusters/prod/pki/addons/")) and words in line
+        for line in lines
+    )
 
 
 def test_a_client_certificate_lives_in_memory_and_for_an_hour(workspace: Workspace) -> None:

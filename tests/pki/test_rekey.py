@@ -58,7 +58,7 @@ def test_only_sealed_files_change_and_the_new_recipient_opens_them(workspace: Wo
     after = workspace.files()
     changed = {path for path, content in after.items() if content != before[path]} - {"recipients.txt"}
     assert changed == {path for path in before if path.endswith(".age")}
-    assert len(report.files) == len(changed) == 3 + 10 + 1 + 1
+    assert len(report.files) == len(changed) == 3 + 10 + 1 + 1 + 1
     assert (report.recipients, report.added, report.removed) == (2, ("one age key (a header does not say which)",), ())
     assert values(workspace) == held
     other = load_identity({"SLIPWAY_IDENTITY": str(second)})
@@ -78,7 +78,7 @@ def test_whatever_lies_sealed_is_taken_along(workspace: Workspace) -> None:
 def test_a_dry_run_opens_all_and_writes_nothing(workspace: Workspace) -> None:
     workspace.issue()
     before = workspace.files()
-    assert len(rekey(workspace.dir, identity=workspace.identity, dry_run=True).files) == 15
+    assert len(rekey(workspace.dir, identity=workspace.identity, dry_run=True).files) == 16
     assert (workspace.files(), workspace.asked) == (before, 1)
 
 

@@ -41,7 +41,11 @@ def changed(workspace: Workspace, before: dict[str, bytes]) -> set[str]:
 
 
 def pair(name: str) -> set[str]:
-    return {f"pki/hosts/{name}.crt", f"pki/hosts/{name}.key.age"}
+    return {f"pki/{stored(name)}.crt", f"pki/{stored(name)}.key.age"}
+
+
+def stored(name: str) -> str:
+    return name if name.startswith("addons/") else f"hosts/{name}"
 
 
 @pytest.mark.parametrize(
@@ -51,19 +55,22 @@ def pair(name: str) -> set[str]:
         (chosen("etcd/peer", "etcd/server", hosts=["cp-2"]), {"cp-2/etcd/peer", "cp-2/etcd/server"}),
         (chosen("scheduler", hosts=["cp-1"], within=65), {"cp-1/scheduler"}),
         (chosen("scheduler", hosts=["cp-1"], within=64), set()),
+        (chosen("addons/metrics-server"), {"addons/metrics-server"}),
+        (chosen("addons/metrics-server", hosts=["cp-1"]), set()),
     ],
 )
 def test_just_what_is_chosen_changes(workspace: Workspace, choice: Choice, names: set[str]) -> None:
     workspace.edit(SECOND)
     workspace.issue()
     before, store = workspace.files(), workspace.store
-    ids = {name: store.key_id(f"hosts/{name}") for name in names}
+    ids = {stored(name): store.key_id(stored(name)) for name in names}
     report = renewed(workspace, choice)
     assert changed(workspace, before) == {path for name in names for path in pair(name)}
-    assert {f"{one.host}/{one.kind}" for one in report.renewed} == names
+    assert {one.name for one in report.renewed} == set(ids)
+    assert all(one.name == (f"hosts/{one.host}/{one.kind}" if one.host else one.kind) for one in report.renewed)
     for one in report.renewed:
         assert one.days_left == 64
-        assert one.key_id == workspace.store.key_id(one.name) != ids[f"{one.host}/{one.kind}"]
+        assert one.key_id == workspace.store.key_id(one.name) != ids[one.name]
         certificate = workspace.store.chain(one.name)[0]
         assert one.until == certificate.not_valid_after_utc == (NOW + timedelta(days=665)).replace(microsecond=0)
     check_keys(workspace.cluster, workspace.dir, workspace.identity())
@@ -163,5 +170,5 @@ def test_who_looks_needs_no_identity(workspace: Workspace) -> None:
     def nobody() -> Identity:
         raise AssertionError("an identity was asked for")
 
-    assert len(leaves_to_renew(workspace.cluster, workspace.store, chosen(), NOW)) == 10
+    assert len(leaves_to_renew(workspace.cluster, workspace.store, chosen(), NOW)) == 11
     assert renew(workspace.cluster, workspace.dir, chosen(within=1), clock=lambda: NOW, identity=nobody).renewed == ()

@@ -27,7 +27,7 @@ def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     cluster = scaffold(tmp_path, monkeypatch)
     assert cluster.warnings == ()
     assert (len(cluster.etcd_hosts), len(cluster.control_plane), len(cluster.with_role("worker"))) == (3, 3, 2)
-    assert len({host.pod_subnets for host in cluster.hosts}) == 5
+    assert (cluster.network.plugin, cluster.addons.traefik.enabled) == ("calico", True)
     assert read_lock(tmp_path / "clusters" / "first") == ArtifactLock()
 
 
@@ -35,8 +35,10 @@ def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     "answers",
     [
         {"name": "x", "network_plugin": "none", "api_endpoint": "10.0.0.100"},
+        {"name": "single", "network_plugin": "calico", "ingress": "none", "control_plane_addresses": "10.0.0.1"},
         {"name": "one", "control_plane_addresses": "10.0.0.1", "worker_addresses": ""},
-        {"name": "old", "kubernetes_version": "1.20.2", "domain": "k8s.example.net", "ssh_user": "ops"},
+        {"name": "old", "kubernetes_version": "1.20.2", "domain": "k8s.example.net", "ssh_user": "ops",
+         "ingress": "none"},
         {"name": "v6", "network_plugin": "none", "pod_cidr": "fd01::/48", "service_cidr": "fd02::/108",
          "control_plane_addresses": "fd00::1", "worker_addresses": "fd00::2"},
     ],

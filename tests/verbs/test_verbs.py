@@ -189,7 +189,7 @@ def test_a_second_new_of_one_name_is_refused_and_leaves_the_first(workspace: Pat
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        ("network_plugin=calico", "'calico' is no choice; write bridge or none"),
+        ("network_plugin=cilium", "'cilium' is no choice; write calico or flannel or bridge or none"),
         ("pod_cdir=10.1.0.0/16", "there is no such question; there are api_endpoint, "),
         ("pod_cidr", "no value; write KEY=VALUE"),
     ],
