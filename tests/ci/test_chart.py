@@ -1,23 +1,16 @@
-"""The real helm on the chart: it is sound, makes objects that every minor takes, and refuses what is wrong."""
+"""The real helm on the chart: it is sound, and makes objects that every minor takes."""
 
 from __future__ import annotations
 
-import copy
-import gzip
-import io
-import shutil
-import tarfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from generator.ci.values import values
-from generator.render import charts
-from generator.render.charts import chart
 from tests.addons.cases import MINORS
 from tests.addons.schemas import check
+from tests.ci.chart_values import FULL, SMALL, changed
 from tests.ci.helm import helm, members, program, template
 from tests.ci.samples import EVERYTHING, sample
 from tests.golden.chart_cases import APP, CHART_CASES, chart_values
@@ -28,35 +21,6 @@ CASES = [
     if case.project is not None
     for environment in case.project.project().environment_names
 ]
-SMALL: dict[str, Any] = {"image": {"repository": "registry.example.net/hello", "tag": "1"}}
-FULL: dict[str, Any] = {
-    **SMALL,
-    "autoscaling": {"enabled": True, "min": 3, "max": 9, "cpuPercent": 60},
-    "resources": {"requests": {"cpu": 0.5, "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
-    "config": {"a.conf": "one\ntwo\n", "b": "{{ .Values }} $HOME"},
-    "ingress": {
-        "enabled": True,
-        "host": "hello.example.net",
-        "className": "nginx",
-        "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "8m"},
-        "tls": {"secretName": "hello-tls"},
-    },
-    "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}]},
-    "podAnnotations": {"prometheus.io/scrape": "true"},
-    "nodeSelector": {"disk": "ssd"},
-    "tolerations": [{"key": "team", "operator": "Equal", "value": "shop", "effect": "NoSchedule"}],
-}
-"""What the project file does not say, an overlay of a project's own does."""
-
-
-def changed(base: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
-    """Return values with one of them replaced."""
-    made: dict[str, Any] = copy.deepcopy(base)
-    place = made
-    for key in path[:-1]:
-        place = place.setdefault(key, {})
-    place[path[-1]] = to
-    return made
 
 
 def made(given: Any, minor: str = "1.36", release: str = "hello") -> dict[str, dict[str, Any]]:
@@ -165,6 +129,17 @@ def test_pods_may_do_nothing_that_they_need_not(given: Any) -> None:
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
     }  # fmt: skip
     assert made(given)["ServiceAccount"]["automountServiceAccountToken"] is False
+
+
+def test_a_low_port_is_opened_to_who_is_not_root() -> None:
+    low = changed(SMALL, "service", "targetPort", to=80)
+    assert pod(low, "1.22")["securityContext"]["sysctls"] == [
+        {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
+    ]
+    check(made(low, "1.22")["Deployment"], "1.22")
+    assert "sysctls" not in pod(changed(SMALL, "service", "targetPort", to=1024), "1.22")["securityContext"]
+    done = helm("template", "hello", str(APP), "--kube-version", "1.21.14", values=low)
+    assert done.returncode != 0 and "hello: service.targetPort below 1024 is for root alone" in done.stderr
 
 
 def test_amounts_may_be_numbers() -> None:
@@ -289,128 +264,3 @@ def test_a_tag_becomes_a_label_as_far_as_it_can(tag: str, label: str | None) -> 
     assert found["Deployment"]["metadata"]["labels"].get("app.kubernetes.io/version") == label
     image = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image == f"r.example.net/x{f':{tag}' if tag else ''}@sha256:{'a' * 64}"
-
-
-# What it refuses
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("replica",), 2),
-        (("replicas",), "2"),
-        (("replicas",), -1),
-        (("replicas",), 1.5),
-        (("image",), "hello:1"),
-        (("image", "name"), "hello"),
-        (("image", "repository"), "registry.example.net/Hello"),
-        (("image", "tag"), "latest"),
-        (("image", "tag"), 1.2),
-        (("image", "digest"), "sha256:12"),
-        (("user",), 0),
-        (("user",), "10001"),
-        (("command",), "run me"),
-        (("writable",), ["/"]),
-        (("writable",), ["tmp"]),
-        (("writable",), ["/tmp", "/tmp"]),
-        (("env",), {"PORT": 8080}),
-        (("env",), {"A B": "x"}),
-        (("envFrom",), ["hello-db"]),
-        (("envFrom", "secrets"), ["Hello"]),
-        (("config",), {"a/b": "x"}),
-        (("config",), {"a": {"b": "x"}}),
-        (("health", "kind"), "grpc"),
-        (("health", "path"), "healthz"),
-        (("health", "port"), 65536),
-        (("health", "periodSeconds"), 0),
-        (("resources", "request"), {}),
-        (("resources", "requests"), {"cpu": "lots"}),
-        (("service", "port"), 0),
-        (("service", "targetPort"), "http"),
-        (("ingress", "host"), "https://hello.example.net"),
-        (("ingress", "tls"), "hello-tls"),
-        (("ingress", "enabled"), "yes"),
-        (("autoscaling", "min"), 0),
-        (("networkPolicy", "from"), [{"ip": "10.0.0.0/8"}]),
-        (("networkPolicy", "from"), [{}]),
-        (("podDisruptionBudget",), True),
-        (("serviceAccount", "name"), "x"),
-        (("pullSecrets",), [{"name": "x"}]),
-        (("podAnnotations",), {"a": True}),
-        (("tolerations",), [{"key": "a", "operator": "In"}]),
-    ],
-    ids=lambda value: ".".join(value) if isinstance(value, tuple) else str(value),
-)
-def test_a_wrong_value_is_refused_and_named(path: tuple[str, ...], value: Any) -> None:
-    done = helm("template", "hello", str(APP), values=changed(SMALL, *path, to=value))
-    assert done.returncode != 0
-    assert "don't meet the specifications of the schema" in done.stderr
-    assert path[-1] in done.stderr or path[0] in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({}, "hello: image.repository is empty; write the registry and name of the image"),
-        ({}, "hello: image has neither tag nor digest; write the tag of the build, or the digest of the push"),
-        ({"ingress": {"enabled": True}}, "hello: ingress.host is empty; "),
-        ({"autoscaling": {"enabled": True, "min": 5}}, "hello: autoscaling.min is greater than autoscaling.max; "),
-        ({"autoscaling": {"enabled": True}}, "hello: autoscaling.cpuPercent is a share of resources.requests.cpu, "),
-        ({"health": {"kind": "exec"}}, "hello: health.command is empty; "),
-        ({"writable": ["/config"], "config": {"a": "b"}}, "hello: writable names /config, "),
-    ],
-)
-def test_values_that_do_not_fit_each_other_are_refused(given: dict[str, Any], said: str) -> None:
-    done = helm("template", "hello", str(APP), values=given)
-    assert done.returncode != 0 and said in done.stderr.replace("\\n", "\n")
-
-
-def test_a_release_whose_name_no_service_can_have_is_refused() -> None:
-    for release in ("1hello", "hello.world"):
-        done = helm("template", release, str(APP), values=SMALL)
-        assert done.returncode != 0 and "a Service cannot have the release's name; use small letters" in done.stderr
-
-
-# The package
-
-
-def test_the_package_is_the_same_from_any_checkout(tmp_path: Path) -> None:
-    copied = tmp_path / "app"
-    shutil.copytree(APP, copied)
-    for path in copied.rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-            path.chmod(0o600)
-    (copied / "templates/.deployment.yaml.swp").write_text("what an editor leaves")
-    (copied / "values.yaml~").write_text("what an editor leaves")
-    assert chart(copied).package == chart(APP).package
-
-
-def test_the_package_holds_the_chart_and_nothing_of_the_machine() -> None:
-    package = chart(APP).package
-    assert package[4:8] == bytes(4)  # no time
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(package))) as archive:
-        found = archive.getmembers()
-        content = {one.name: archive.extractfile(one).read() for one in found}  # type: ignore[union-attr]
-    assert {(one.mode, one.uid, one.gid, one.uname, one.gname, one.mtime) for one in found} == {
-        (0o644, 0, 0, "", "", 1)
-    }
-    assert [one.name for one in found] == sorted(content)
-    assert content == {f"app/{path.relative_to(APP)}": path.read_bytes() for path in APP.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("size", [0, 1, 0xFFFF, 0x10000, 3 * 0xFFFF + 5])
-def test_a_gzip_of_any_size_is_one(size: int) -> None:
-    content = bytes(number % 251 for number in range(size))
-    assert gzip.decompress(charts._gzip(content)) == content
-
-
-def test_helm_takes_the_package(tmp_path: Path) -> None:
-    made = chart(APP)
-    package = tmp_path / made.path
-    package.parent.mkdir()
-    package.write_bytes(made.package)
-    shown = yaml.safe_load(helm("show", "chart", str(package)).stdout)
-    assert (shown["name"], shown["version"]) == (made.name, made.version)
-    assert template(package, "hello", FULL, "1.30") == template(APP, "hello", FULL, "1.30")
-    assert helm("lint", "--strict", str(package), values=FULL).returncode == 0

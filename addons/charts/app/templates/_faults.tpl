@@ -28,6 +28,9 @@
 {{- if and $values.config (has "/config" $values.writable) }}
 {{- $faults = append $faults "writable names /config, where the files of config are; choose another folder" }}
 {{- end }}
+{{- if and (lt (int64 $values.service.targetPort) 1024) (semverCompare "<1.22-0" .Capabilities.KubeVersion.Version) }}
+{{- $faults = append $faults "service.targetPort below 1024 is for root alone before Kubernetes 1.22; listen on a higher one" }}
+{{- end }}
 {{- range $faults }}
 {{ $.Release.Name }}: {{ . }}
 {{- end }}
