@@ -91,6 +91,8 @@ async def _comes_and_goes(loop: LoopbackApi, case: AddonCase, folder: Path) -> N
         try:
             changes = await client.apply_objects([own])
             assert [change.action for change in changes] == ["create"] * len(sets[own]), changes
+            # Nothing rolls out here, where there is no node.
+            await client.objects_settled([own])
             assert await client.object_changes([own]) == ()
             assert await client.apply_objects([own]) == ()
         finally:
