@@ -10,10 +10,6 @@ local defaults = {
   // Users of client certificates.
   kubeletClient: 'kube-apiserver-kubelet-client',
   csrApprover: 'slipway:csr-approver',
-  // Node name → the subject and the SAN extension, in hex, that its serving certificate may have.
-  nodes: {},
-  // Paths of the API that anyone may read without credentials, beyond those that are open by default.
-  anonymousPaths: [],
 };
 
 local rbac = 'rbac.authorization.k8s.io';
@@ -37,8 +33,10 @@ local clusterRoleBinding(name, role, subjects) = {
   subjects: subjects,
 };
 
-function(params)
-  local config = defaults + params;
+// `config` has beside them `nodes`, node name → the subject and the SAN extension, in hex, that its serving certificate
+// may have, and `anonymousPaths`, paths of the API that anyone may read without credentials, beyond those that are open
+// by default.
+local objects(config) =
 {
   // A bootstrap token may ask for a client certificate, and the controller manager signs it without a person.
   nodeBootstrappers: clusterRoleBinding('slipway:node-bootstrappers', 'system:node-bootstrapper', groups(config.bootstrappers)),
@@ -115,4 +113,6 @@ function(params)
   [if std.length(config.anonymousPaths) > 0 then 'anonymousReaders']: clusterRoleBinding(
     'slipway:anonymous-readers', 'slipway:anonymous-reader', groups(['system:unauthenticated'])
   ),
-}
+};
+
+{ defaults: defaults, objects: objects }

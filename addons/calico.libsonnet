@@ -15,21 +15,21 @@ local namespace = 'kube-system';
 // What clusters/<c>/addons.jsonnet can turn beside the fields of cluster.yaml. An image of null is that of `version`.
 local defaults(minor) = {
   version: releases.version(minor),
-  images: { node: null, cni: null, kubeControllers: null, typha: null },
+  images: {
+    [part]: knobs.oneOf(null, ['null', 'string'], 'registry.example.net/calico:v3.32.4')
+    for part in ['node', 'cni', 'kubeControllers', 'typha']
+  },
   // How many agents may be down at once while they roll: a number, or a share like '10%'.
-  maxUnavailable: null,
+  maxUnavailable: knobs.percentage(1),
   nodeResources: { requests: { cpu: '250m', memory: '192Mi' }, limits: { memory: '768Mi' } },
   installerResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '128Mi' } },
   controllersResources: { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '384Mi' } },
   typhaResources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '1Gi' } },
 };
 
-function(cluster, params)
-  local spec = cluster.addons.calico;
-  local known = knobs('calico', spec { mtu: if spec.mtu == null then 0 else spec.mtu } + defaults(cluster.minor), params);
+local objects(cluster, known) =
   local features = releases.features(known.version);
   local config = known {
-    maxUnavailable: if known.maxUnavailable == null then 1 else known.maxUnavailable,
     images: {
       [part]:
         if known.images[part] != null then known.images[part]
@@ -51,4 +51,6 @@ function(cluster, params)
   + network(cluster, config, features)
   + agent(cluster, config, features, namespace, image, relay)
   + controllers(cluster, config, namespace, image)
-  + relay.objects
+  + relay.objects;
+
+{ defaults(cluster): defaults(cluster.minor), objects: objects }

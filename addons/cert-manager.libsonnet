@@ -13,17 +13,17 @@ local namespace = 'cert-manager';
 local resources(cpu, memory, limit) = { requests: { cpu: cpu, memory: memory }, limits: { memory: limit } };
 
 local defaults = {
-  controller: { resources: resources('20m', '64Mi', '256Mi'), extraArgs: [] },
-  webhook: { resources: resources('10m', '32Mi', '128Mi'), extraArgs: [] },
+  controller: { resources: resources('20m', '64Mi', '256Mi'), extraArgs: knobs.strings },
+  webhook: { resources: resources('10m', '32Mi', '128Mi'), extraArgs: knobs.strings },
   // The injector keeps every Secret and every CustomResourceDefinition of the cluster in memory.
-  cainjector: { resources: resources('10m', '64Mi', '512Mi'), extraArgs: [] },
+  cainjector: { resources: resources('10m', '64Mi', '512Mi'), extraArgs: knobs.strings },
   image: 'quay.io/jetstack/cert-manager-controller',
   webhookImage: 'quay.io/jetstack/cert-manager-webhook',
   cainjectorImage: 'quay.io/jetstack/cert-manager-cainjector',
   solverImage: 'quay.io/jetstack/cert-manager-acmesolver',
   logLevel: 2,
   // Egress rules of NetworkPolicies for the controller beyond DNS, the API and ACME, such as to Vault.
-  egress: [],
+  egress: knobs.maps,
 };
 
 // The newest release for each Kubernetes minor, from its first on
@@ -41,8 +41,7 @@ local releases = [
 ];
 local newest(minor) = [release[1] for release in releases if minor[1] >= release[0]];
 
-function(cluster, params)
-  local config = knobs('certManager', cluster.addons.certManager + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local version = if config.version != null then config.version else newest(cluster.minor)[std.length(newest(cluster.minor)) - 1];
   // Which minor of cert-manager it is: what can be probed differs.
@@ -143,4 +142,6 @@ function(cluster, params)
            { maxUnavailable: 1 }
          )
          for component in ['controller', 'webhook', 'cainjector']
-       })
+       });
+
+{ defaults(cluster): defaults, objects: objects }

@@ -44,11 +44,11 @@ local defaults(minor) = {
   // Queries to the servers upstream at one time.
   maxConcurrent: 1000,
   // Further lines of the main server block, such as 'rewrite name old.example.net new.default.svc.cluster.local'.
-  plugins: [],
+  plugins: knobs.strings,
   // Further egress of a NetworkPolicy, for what plugins and server blocks of your own ask.
-  extraEgress: [],
-  nodeSelector: {},
-  tolerations: [],
+  extraEgress: knobs.maps,
+  nodeSelector: knobs.labels(),
+  tolerations: knobs.maps,
 };
 
 // Fields by which a Service has an address of each family (https://kubernetes.io/docs/concepts/services-networking/
@@ -72,8 +72,7 @@ local towardsApi(cluster) = {
   ports: [{ port: port, protocol: 'TCP' } for port in std.set([one.port for one in cluster.apiServers])],
 };
 
-function(cluster, params)
-  local config = knobs(name, cluster.addons.coredns + { stubDomains: {} } + defaults(cluster.minor), params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local selector = kube.selector(name);
   // Policies of other people know the name server by this label.
@@ -235,4 +234,6 @@ function(cluster, params)
   image: image(config.autoscalerImage),
   tolerations: tolerations,
   egress: [towardsApi(cluster)],
-}))
+}));
+
+{ defaults(cluster): defaults(cluster.minor), objects: objects }

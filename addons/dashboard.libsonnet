@@ -18,14 +18,13 @@ local defaults = {
   scraperResources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '128Mi' } },
   // Seconds after which people must log in again, however long their token holds.
   tokenTTL: 900,
-  extraArgs: [],
+  extraArgs: knobs.strings,
   // The page speaks TLS only, which ingress-nginx and Traefik must be told.
-  ingressAnnotations: { 'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS' },
-  serviceAnnotations: { 'traefik.ingress.kubernetes.io/service.serversscheme': 'https' },
+  ingressAnnotations: knobs.labels({ 'nginx.ingress.kubernetes.io/backend-protocol': 'HTTPS' }),
+  serviceAnnotations: knobs.labels({ 'traefik.ingress.kubernetes.io/service.serversscheme': 'https' }),
 };
 
-function(cluster, params)
-  local config = knobs('dashboard', cluster.addons.dashboard + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
 
   local deployment(name, component, replicas, container, volumes) = kube.object('apps/v1', 'Deployment', name, namespace)
@@ -180,4 +179,6 @@ function(cluster, params)
         }],
       }),
     }
-  )
+  );
+
+{ defaults(cluster): defaults, objects: objects }

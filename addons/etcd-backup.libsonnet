@@ -24,8 +24,7 @@ local defaults = {
   suspend: false,
 };
 
-function(cluster, params)
-  local config = knobs('etcdBackup', cluster.addons.etcdBackup + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local target = config.target;
   local minor = cluster.minor;
@@ -141,4 +140,6 @@ function(cluster, params)
           [if target.pvc.storageClassName != null then 'storageClassName']: target.pvc.storageClassName,
         },
       },
-  }
+  };
+
+{ defaults(cluster): defaults, objects: objects }

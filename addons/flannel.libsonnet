@@ -18,12 +18,11 @@ local defaults = {
   // Rules by nft in place of iptables, which upstream calls experimental.
   nftables: false,
   // Further arguments of flanneld, such as '--iptables-resync=30'.
-  extraArgs: [],
-  maxUnavailable: '10%',
+  extraArgs: knobs.strings,
+  maxUnavailable: knobs.percentage('10%'),
 };
 
-function(cluster, params)
-  local config = knobs(name, cluster.addons.flannel + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local selector = kube.selector(name);
   local six = [cidr for cidr in cluster.podCIDRs if std.member(cidr, ':')];
@@ -172,4 +171,6 @@ function(cluster, params)
       },
     },
   },
-}
+};
+
+{ defaults(cluster): defaults, objects: objects }

@@ -14,13 +14,12 @@ local defaults = {
   image: 'nvcr.io/nvidia/k8s-device-plugin:v0.20.1',
   resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
   // Beyond the taint of nodes with GPUs: those that their pools bear of their own.
-  tolerations: [],
+  tolerations: knobs.maps,
   // Settings of the plugin's file of configuration, beyond migStrategy and timeSlices.
   configuration: {},
 };
 
-function(cluster, params)
-  local config = knobs('gpuDevicePlugin', cluster.addons.gpuDevicePlugin + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local slicesCards = config.migStrategy != 'none';
   local settings = kube.configMap(name, namespace, {
@@ -93,4 +92,6 @@ function(cluster, params)
         },
       },
     },
-  }
+  };
+
+{ defaults(cluster): defaults, objects: objects }

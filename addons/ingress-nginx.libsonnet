@@ -41,15 +41,15 @@ local port = { http: 80, https: 443, metrics: 10254 };
 local defaults(minor) = {
   image: 'registry.k8s.io/ingress-nginx/controller:' + version(minor),
   // Further arguments, such as '--enable-ssl-passthrough=true'.
-  extraArgs: [],
+  extraArgs: knobs.strings,
   terminationGracePeriodSeconds: 300,
   resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '1Gi' } },
-  priorityClassName: null,
-  serviceAnnotations: {},
+  priorityClassName: knobs.oneOf(null, ['null', 'string'], 'system-cluster-critical'),
+  serviceAnnotations: knobs.labels(),
   // Labels of the namespaces whose pods may read metrics; all where none are said.
-  metricsFrom: {},
+  metricsFrom: knobs.labels(),
   // Further egress rules of its NetworkPolicy.
-  egress: [],
+  egress: knobs.maps,
 };
 
 local read = ['list', 'watch'];
@@ -93,8 +93,7 @@ local settings(minor, config) = {
   if judgesAnnotations(minor) then { 'annotations-risk-level': 'High', 'strict-validate-path-type': 'true' } else {}
 ) + config.config;
 
-function(cluster, params)
-  local config = knobs('ingressNginx', cluster.addons.ingressNginx + defaults(cluster.minor), params);
+local objects(cluster, config) =
   local labels = kube.labels(name, component);
   local selector = kube.selector(name, component);
   local ways = waysIn(cluster, config, port {
@@ -172,4 +171,6 @@ function(cluster, params)
         }],
       },
     }),
-  }
+  };
+
+{ defaults(cluster): defaults(cluster.minor), objects: objects }

@@ -20,8 +20,8 @@ local defaults = {
   // Seconds that a helper pod is waited for.
   helperSeconds: 120,
   // Folders of single nodes in place of `path`: { 'node-1': ['/srv/fast'], … }; an empty list takes a node out.
-  nodePaths: {},
-  extraArgs: [],
+  nodePaths: knobs.oneOf({}, ['map of lists of strings'], { 'node-1': ['/srv/fast'] }),
+  extraArgs: knobs.strings,
 };
 
 // $VOL_DIR is the folder of the volume. The one above it is shut for users of the node, since the volume's own is open
@@ -40,8 +40,7 @@ local teardown = |||
   rm -rf "$VOL_DIR"
 |||;
 
-function(cluster, params)
-  local config = knobs('localPath', cluster.addons.localPath + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local account = kube.account(name, namespace);
   local helper = kube.object('v1', 'Pod', 'helper-pod') + kube.labelled('local-path', 'helper') + {
@@ -151,4 +150,6 @@ function(cluster, params)
         },
       },
     },
-  }
+  };
+
+{ defaults(cluster): defaults, objects: objects }

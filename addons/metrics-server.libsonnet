@@ -19,16 +19,6 @@ local release(minor) =
   else if versions.atLeast(minor, 27) then 'v0.7.2'
   else 'v0.6.4';
 
-local defaults = {
-  // The release that is for the cluster's minor, where it is null.
-  image: null,
-  // Upstream's measure for each 100 nodes that have begun, where it is null.
-  resources: null,
-  // Where kubelets listen: what the policy lets out.
-  kubeletPort: 10250,
-  extraArgs: [],
-};
-
 // Upstream's measure is 100m and 200Mi for up to 100 nodes, and 1m and 2Mi for each further one
 // (https://github.com/kubernetes-sigs/metrics-server#scaling). In steps of 100, so that one more node replaces no pod.
 local resourcesFor(nodes) =
@@ -38,10 +28,17 @@ local resourcesFor(nodes) =
     limits: { memory: '%dMi' % (400 * hundreds) },
   };
 
+local defaults(cluster) = {
+  image: 'registry.k8s.io/metrics-server/metrics-server:' + release(cluster.minor),
+  resources: resourcesFor(cluster.nodeCount),
+  // Where kubelets listen: what the policy lets out.
+  kubeletPort: 10250,
+  extraArgs: knobs.strings,
+};
+
 local rbac = 'rbac.authorization.k8s.io';
 
-function(cluster, params)
-  local config = knobs('metricsServer', cluster.addons.metricsServer + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local account = kube.account(name, namespace);
   local selector = kube.selector(name);
@@ -125,8 +122,7 @@ function(cluster, params)
             securityContext: pods.nonRoot(1000),
             containers: [{
               name: name,
-              image: image(if config.image != null then config.image else
-                'registry.k8s.io/metrics-server/metrics-server:' + release(cluster.minor)),
+              image: image(config.image),
               args: [
                 '--secure-port=10250',
                 '--tls-cert-file=%s/tls.crt' % folder,
@@ -141,7 +137,7 @@ function(cluster, params)
               livenessProbe: probe('/livez'),
               // It is ready once it has asked the kubelets twice.
               readinessProbe: probe('/readyz') + { initialDelaySeconds: 20 },
-              resources: if config.resources != null then config.resources else resourcesFor(cluster.nodeCount),
+              resources: config.resources,
               securityContext: pods.locked,
               volumeMounts: [{ name: 'tls', mountPath: folder, readOnly: true }],
             }],
@@ -151,4 +147,6 @@ function(cluster, params)
         },
       },
     },
-  }
+  };
+
+{ defaults: defaults, objects: objects }

@@ -23,11 +23,10 @@ local defaults = {
   cacheEntries: 9984,
   // Further server blocks, each with its `bind`.
   extraServerBlocks: '',
-  maxUnavailable: '10%',
+  maxUnavailable: knobs.percentage('10%'),
 };
 
-function(cluster, params)
-  local config = knobs('nodeLocalDNS', cluster.addons.nodeLocalDNS + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local dns = cluster.addons.coredns;
   local selector = kube.selector(name);
@@ -148,4 +147,6 @@ function(cluster, params)
       },
     },
   },
-}
+};
+
+{ defaults(cluster): defaults, objects: objects }

@@ -15,12 +15,12 @@ local defaults = {
   conditions: known.conditions,
   rules: known.rules,
   // What is added to them.
-  extraConditions: [],
-  extraRules: [],
+  extraConditions: knobs.maps,
+  extraRules: knobs.maps,
   // How far back it looks when it starts.
   lookback: '5m',
-  extraArgs: [],
-  maxUnavailable: '10%',
+  extraArgs: knobs.strings,
+  maxUnavailable: knobs.percentage('10%'),
 };
 
 local monitor(config, plugin) = std.manifestJsonEx(plugin {
@@ -58,8 +58,7 @@ local sources = {
   },
 };
 
-function(cluster, params)
-  local config = knobs('nodeProblemDetector', cluster.addons.nodeProblemDetector + defaults, params);
+local objects(cluster, config) =
   local image = images(cluster, config);
   local source = sources[config.source];
   local configuration = kube.configMap(name, namespace, source.monitors(config)) + kube.labelled(name);
@@ -144,4 +143,6 @@ function(cluster, params)
         },
       },
     },
-  }
+  };
+
+{ defaults(cluster): defaults, objects: objects }

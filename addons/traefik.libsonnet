@@ -24,17 +24,17 @@ local defaults(minor) = {
   providers: { kubernetesIngress: true, kubernetesCRD: true },
   logLevel: 'INFO',
   // Further arguments, such as '--entryPoints.websecure.forwardedHeaders.trustedIPs=10.0.0.0/8'.
-  extraArgs: [],
+  extraArgs: knobs.strings,
   // How long it goes on answering after it was told to end, so that balancers learn of it from /ping.
   shutdownDelay: '10s',
   terminationGracePeriodSeconds: 60,
   resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '512Mi' } },
-  priorityClassName: null,
-  serviceAnnotations: {},
+  priorityClassName: knobs.oneOf(null, ['null', 'string'], 'system-cluster-critical'),
+  serviceAnnotations: knobs.labels(),
   // Labels of the namespaces whose pods may read metrics; all where none are said.
-  metricsFrom: {},
+  metricsFrom: knobs.labels(),
   // Further egress rules of its NetworkPolicy.
-  egress: [],
+  egress: knobs.maps,
 };
 
 local read = ['list', 'watch'];
@@ -127,8 +127,7 @@ local arguments(config) =
   ) +
   config.extraArgs;
 
-function(cluster, params)
-  local config = knobs(name, cluster.addons.traefik + defaults(cluster.minor), params);
+local objects(cluster, config) =
   local labels = kube.labels(name);
   local selector = kube.selector(name);
   local ways = waysIn(cluster, config, port {
@@ -204,4 +203,6 @@ function(cluster, params)
         ),
       },
     }),
-  }
+  };
+
+{ defaults(cluster): defaults(cluster.minor), objects: objects }

@@ -12,35 +12,61 @@ SNIPPET = "addons"
 """What the snippet is called that adds both files; no place in it says anything to people."""
 
 _UNKNOWN = re.compile(r"addons\.(?P<path>\S+) is no (?P<kind>knob|addon); known are: (?P<known>.*)")
+_QUOTED = re.compile(r"'([^']+)'")
 _PLACE = re.compile(r"^(?P<file>\S.*?):(?P<line>[0-9]+):(?P<column>[0-9]+)(?:-\S+)?(?::|$)")
 
 
 def jsonnet_message(cluster: str, text: str, roots: Sequence[Path]) -> str:
     """Return the message for a text of jsonnet's, in which places are relative to the first of `roots` they are in.
 
-    The place is the innermost one in the cluster's own addons.jsonnet, where there is one, else the innermost of all.
+    The workspace is the last of `roots`. A fault of a knob is placed where the cluster's own addons.jsonnet has its key;
+    any other at the innermost place in the cluster's own files, where there is one, else at the innermost of all.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     what = lines[0].removeprefix("runtime error: ").removeprefix("RUNTIME ERROR: ")
     for root in roots:
         what = what.replace(f"{root.resolve()}/", "")
     own = f"clusters/{cluster}/"
+    file = roots[-1] / own / "addons.jsonnet"
     places = [place for line in lines if (place := _place(line, roots))]
-    where = next((place for place in places if place.startswith(own)), places[0] if places else "")
-    at = f" (at {where})" if where else ""
-    unknown = _UNKNOWN.fullmatch(what)
-    if unknown is not None:
-        knob = unknown["path"]
-        todo = suggestion(knob.rpartition(".")[2], unknown["known"].split(", "), f"known are: {unknown['known']}")
-        kind = "knob of this addon" if unknown["kind"] == "knob" else "addon"
-        return f"{cluster}: addons.{knob}: is no {kind}{at}; {todo}"
+    innermost = next((place for place in places if place.startswith(own)), places[0] if places else "")
+    if what.startswith("addons: "):
+        fault, _, todo = what.removeprefix("addons: ").partition("; ")
+        quoted = _QUOTED.search(fault)
+        where = _search(file, re.escape(quoted[1])) if quoted else own + file.name
+        return f"{cluster}: addons: {fault}{_at(where or innermost)}; {todo or 'correct addons.jsonnet'}"
     if what.startswith("addons."):
         knob, _, rest = what.partition(" ")
+        key = re.escape(knob.rpartition(".")[2].partition("[")[0])
+        at = _at(_search(file, rf"(?<![\w.$])(?:{key}|'{key}'|\"{key}\")\s*\+?:{{1,3}}") or innermost)
+        unknown = _UNKNOWN.fullmatch(what)
+        if unknown is not None:
+            todo = suggestion(knob.rpartition(".")[2], unknown["known"].split(", "), f"known are: {unknown['known']}")
+            kind = "knob of this addon" if unknown["kind"] == "knob" else "addon"
+            return f"{cluster}: {knob}: is no {kind}{at}; {todo}"
         fault, _, todo = rest.partition("; ")
         return f"{cluster}: {knob}: {fault}{at}; {todo or 'correct it in cluster.yaml or addons.jsonnet'}"
     if what.startswith("syntax error") and what.endswith('got "EOF"'):
         what = f"{what}, the end of the file"
-    return f"{cluster}: addons: jsonnet does not evaluate: {what}{at}; correct addons.jsonnet"
+    return f"{cluster}: addons: jsonnet does not evaluate: {what}{_at(innermost)}; correct addons.jsonnet"
+
+
+def _at(where: str) -> str:
+    return f" (at {where})" if where else ""
+
+
+def _search(file: Path, pattern: str) -> str:
+    """Return where a pattern stands in the cluster's own file: with line and column where it stands there once."""
+    if not file.is_file():
+        return ""
+    where = f"clusters/{file.parent.name}/{file.name}"
+    found = [
+        (number, one.start() + 1)
+        for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1)
+        if not line.lstrip().startswith(("//", "#"))
+        for one in re.finditer(pattern, line)
+    ]
+    return f"{where}:{found[0][0]}:{found[0][1]}" if len(found) == 1 else where
 
 
 def _place(line: str, roots: Sequence[Path]) -> str:

@@ -59,7 +59,7 @@ def with_references(where: str, member: Mapping[str, Any], material: Material) -
             raise RenderError(f"{where}: {key!r} is no key of a Secret; write letters, digits, dots, '-' and '_'")
         match value:
             case {"text": str(text)} if len(value) == 1:
-                if _PLAIN.search(text):
+                if has_private_key(text):
                     raise _plain_value(where, f"data.{key}")
                 values[key] = base64.b64encode(text.encode()).decode()
             case {"secret": str(name)} if len(value) == 1:
@@ -71,6 +71,11 @@ def with_references(where: str, member: Mapping[str, Any], material: Material) -
     annotations = {**(metadata.get("annotations") or {}), ANNOTATION: "\n".join(references)}
     rest = {key: value for key, value in member.items() if key != "data"}
     return {**rest, "metadata": {**metadata, "annotations": annotations}, **({"data": values} if values else {})}
+
+
+def has_private_key(text: str) -> bool:
+    """Return whether a text holds the beginning of a private key."""
+    return _PLAIN.search(text) is not None
 
 
 def _plain_value(where: str, field: str) -> RenderError:

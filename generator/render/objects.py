@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from generator.errors import RenderError
 from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
+from generator.render.object_form import checked_object, refuse_private_keys
 from generator.render.object_secrets import secret_facts, with_references
 from generator.spec.addons.etcd_backup import runs_by
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
+from generator.spec.structure import nearest
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
@@ -56,6 +59,7 @@ KIND_ORDER = (
 
 _SET_NAME = re.compile(r"[0-9]{2}-[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_FILE = 255
 
 Objects = Mapping[str, tuple[Mapping[str, Any], ...]]
 
@@ -125,7 +129,21 @@ def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
         )
     except RuntimeError as error:
         raise RenderError(jsonnet_message(cluster.name, str(error), (ADDONS.parent, root))) from None
-    sets = {name: _checked_set(cluster, material, name, members) for name, members in sorted(json.loads(text).items())}
+    found = json.loads(text)
+    return object_sets(cluster, material, found["sets"], Known(found["base"], found["names"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is to patch: the keys of each set's objects, and the set of each addon, of those that are off too."""
+
+    keys: Mapping[str, Sequence[str]]
+    names: Mapping[str, str]
+
+
+def object_sets(cluster: Cluster, material: Material, given: Mapping[str, Any], known: Known) -> Objects:
+    """Return the sets that jsonnet gives, checked, labelled and in the order of apply; raises RenderError."""
+    sets = {name: _checked_set(cluster, material, name, members, known) for name, members in sorted(given.items())}
     owners: dict[str, str] = {}
     for name, members in sets.items():
         for file in map(file_name, members):
@@ -168,28 +186,43 @@ def images(sets: Objects) -> tuple[str, ...]:
 
 
 def _sum(own: Path) -> str:
-    """Return jsonnet for addons/main.jsonnet with the cluster's own file added; `values` may name known addons only."""
+    """Return jsonnet for addons/main.jsonnet with the cluster's own file added, and what of it can be patched.
+
+    `configs` is given so that all that is said of addons is evaluated and checked, of those that are off too.
+    """
     main = "(import 'main.jsonnet')(cluster)"
+    facts = "base: {[set]: std.objectFields(main[set]) for set in std.objectFields(main)}, names: main.sets"
+    result = f"{{{facts}, configs: both.configs, sets: both}}"
     if not own.is_file():
-        return main
+        return f"local main = {main}, both = main; {result}"
     return (
         f"local main = {main}, file = import {json.dumps(own.name)}; "
         "local own = if std.isFunction(file) then file(cluster) else file; "
         "local both = if std.isObject(own) then main + own else error 'the file gives no map'; "
+        "local taken = [one for one in ['configs', 'sets'] if std.objectHasAll(both, one) && std.objectHasAll(own, one)]; "
         "local known = std.objectFieldsAll(main.values); "
-        "local unknown = [one for one in std.objectFieldsAll(both.values) if !std.member(known, one)]; "
-        "if unknown == [] then both "
-        "else error 'addons.%s is no addon; known are: %s' % [unknown[0], std.join(', ', known)]"
+        "local told = if std.isObject(both.values) then std.objectFieldsAll(both.values) else []; "
+        "local unknown = [one for one in told if !std.member(known, one)]; "
+        "if taken != [] then error 'addons: the name %s is Slipway\\'s own; take another' % taken[0] "
+        "else if unknown != [] then error 'addons.%s is no addon; known are: %s' % [unknown[0], std.join(', ', known)] "
+        "else if std.length(told) < std.length(known) then "
+        "error 'addons: `values` is given whole, so what other addons are told is lost; write values+::' "
+        f"else {result}"
     )
 
 
-def _checked_set(cluster: Cluster, material: Material, name: str, members: Any) -> tuple[Mapping[str, Any], ...]:
+def _checked_set(
+    cluster: Cluster, material: Material, name: str, members: Any, known: Known
+) -> tuple[Mapping[str, Any], ...]:
     where = f"{cluster.name}: addons"
     if not _SET_NAME.fullmatch(name):
         raise RenderError(f"{where}: {name!r} is no name of a set; name it like 00-cluster-rbac")
     if not isinstance(members, dict):
         raise RenderError(f"{where}: set {name} is no map of objects; give each object a name of its own")
-    labelled = [_labelled(where, material, name, key, member) for key, member in members.items()]
+    for key, member in members.items():
+        if not isinstance(member, dict) or not {"apiVersion", "kind", "metadata"} <= member.keys():
+            raise RenderError(f"{where}: {name}.{key} is no API object; {_instead(name, key, members, known)}")
+    labelled = [_labelled(f"{where}: {name}.{key}", material, name, member) for key, member in members.items()]
     ordered = sorted(labelled, key=_apply_order)
     files = [file_name(member) for member in ordered]
     twice = sorted({file for file in files if files.count(file) > 1})
@@ -198,12 +231,30 @@ def _checked_set(cluster: Cluster, material: Material, name: str, members: Any) 
     return tuple(ordered)
 
 
-def _labelled(where: str, material: Material, name: str, key: str, member: Any) -> Mapping[str, Any]:
-    metadata = member.get("metadata") if isinstance(member, dict) else None
-    words = [member.get("kind"), member.get("apiVersion"), metadata.get("name")] if isinstance(metadata, dict) else []
-    if not isinstance(metadata, dict) or not all(isinstance(word, str) and word for word in words):
-        raise RenderError(f"{where}: {name}.{key} is no API object; it needs apiVersion, kind and metadata.name")
-    member = with_references(f"{where}: {name}.{key}", member, material)
+def _instead(name: str, key: str, members: Mapping[str, Any], known: Known) -> str:
+    """Return what to do about something that is no whole object: most often it was meant as a patch of one."""
+    if name in known.keys:
+        if key in known.keys[name]:
+            whole = not set(known.keys[name]) <= members.keys()
+            return (
+                f"to patch that of Slipway, write '{name}'+:" if whole else f"to patch that of Slipway, write {key}+:"
+            )
+        near = nearest(key, known.keys[name])
+        if near:
+            return f"did you mean {near}?"
+    for addon, its in known.names.items():
+        if its == name:
+            return f"the addon {addon} is off, so there is no set {name} to patch; turn it on in cluster.yaml"
+    near = None if name in known.keys else nearest(name, {*known.keys, *known.names.values()})
+    return f"did you mean the set {near}?" if near else "it needs apiVersion, kind and metadata.name"
+
+
+def _labelled(where: str, material: Material, name: str, member: Mapping[str, Any]) -> Mapping[str, Any]:
+    member = with_references(where, checked_object(where, member), material)
+    refuse_private_keys(where, member)
+    file = file_name(member)
+    if len(file.encode()) > _LONGEST_FILE:
+        raise RenderError(f"{where}: {file[:40]}… is too long for the name of a file; shorten the object's name")
     metadata = member["metadata"]
     return {**member, "metadata": {**metadata, "labels": {**metadata.get("labels", {}), SET_LABEL: name}}}
 
