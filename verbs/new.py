@@ -16,6 +16,9 @@ from invoke.context import Context
 import generator
 from generator import sealing
 from generator.errors import SealingError, SlipwayError, WorkspaceError
+from generator.pki.request_material import RequestMaterial
+from generator.pki.store import SEALED_FOR_ADDONS, PkiStore
+from generator.render.objects import objects
 from generator.spec import load
 from generator.spec.example import full_example
 from verbs.console import say, tree, warn
@@ -37,7 +40,7 @@ def template() -> Path:
 
 
 def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) -> Path:
-    """Write clusters/<name> from the template and return it; makes a workspace of `root` where it is none yet.
+    """Write clusters/<name> from the template and return it; makes the folder clusters where there is none yet.
 
     Raises WorkspaceError where the cluster exists or the template's hooks refuse the answers; nothing is left then.
     """
@@ -45,6 +48,7 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
     if folder.exists():
         raise WorkspaceError(f"clusters/{name} exists already; choose another name or edit it")
     check_answers(answers)
+    fresh = not folder.parent.is_dir()
     (root / "clusters").mkdir(parents=True, exist_ok=True)
     # The hooks say what they refuse; cookiecutter's log would add a traceback to it.
     logging.getLogger("cookiecutter").setLevel(logging.CRITICAL)
@@ -57,12 +61,27 @@ def scaffold(root: Path, name: str, answers: dict[str, str], *, no_input: bool) 
             accept_hooks=True,
         )
     except CookiecutterException as error:
+        remove(folder, with_parent=fresh)
         raise WorkspaceError(
             f"clusters/{name}: the answers were refused, nothing was written; see above ({error})"
         ) from error
-    if not (root / "tasks.py").exists():
-        (root / "tasks.py").write_text(TASKS)
     return folder
+
+
+def remove(folder: Path, *, with_parent: bool) -> None:
+    """Remove a cluster that was only begun, and the folder clusters where it was made for it."""
+    shutil.rmtree(folder.parent if with_parent else folder, ignore_errors=True)
+
+
+def new_root() -> Path:
+    """Return where a new cluster goes: the folder that SLIPWAY_ROOT names, else the workspace, else here."""
+    named = os.environ.get("SLIPWAY_ROOT")
+    if named:
+        return Path(named).expanduser().resolve()
+    try:
+        return workspace_root()
+    except WorkspaceError:
+        return Path.cwd()
 
 
 def check_answers(answers: dict[str, str]) -> None:
@@ -105,21 +124,21 @@ def new(context: Context, name: str, no_input: bool = False, full: bool = False,
 
     Example: invoke new --name first --no-input
     """
-    try:
-        root = workspace_root()
-    except WorkspaceError:
-        root = Path.cwd()
+    root = new_root()
     answers = dict(answer.split("=", 1) for answer in set or [] if "=" in answer)
     wrong = [answer for answer in set or [] if "=" not in answer]
     if wrong:
         raise WorkspaceError(f"--set {wrong[0]}: no value; write KEY=VALUE")
+    fresh = not (root / "clusters").is_dir()
     folder = scaffold(root, name, answers, no_input=no_input or not sys.stdin.isatty())
     try:
         write_recipient(folder)
     except SlipwayError:
         # Without a recipient nothing could be sealed, and the next try would find the cluster made already.
-        shutil.rmtree(folder)
+        remove(folder, with_parent=fresh)
         raise
+    if not (root / "tasks.py").exists():
+        (root / "tasks.py").write_text(TASKS)
     if full:
         (folder / "cluster.full.yaml").write_text(full_example(name))
         say("cluster.full.yaml lists every option; copy what you need into cluster.yaml")
@@ -129,7 +148,7 @@ def new(context: Context, name: str, no_input: bool = False, full: bool = False,
 
 @verb(help={"cluster": "which cluster; else SLIPWAY_CLUSTER, else the only one"})
 def validate(context: Context, cluster: str | None = None) -> None:
-    """Check a cluster's spec: every fault at once, with file, line and what to do. Writes nothing.
+    """Check a cluster's spec, every fault at once with file, line and what to do, and addons.jsonnet. Writes nothing.
 
     Example: invoke validate --cluster prod
     """
@@ -137,5 +156,8 @@ def validate(context: Context, cluster: str | None = None) -> None:
     model = load(place.root, place.cluster)
     for warning in model.warnings:
         warn(warning)
+    # Certificates are their requests here, so that nothing need be issued yet and nobody's identity is asked for.
+    sealed = PkiStore(place.inputs).secret_names(SEALED_FOR_ADDONS)
+    objects(model, RequestMaterial(model, sealed=sealed), place.root)
     counts = f"{len(model.hosts)} hosts in {len(model.pools)} pools, Kubernetes {model.versions.kubernetes}"
     say(f"{place.cluster}: the spec holds ({counts})")

@@ -9,7 +9,7 @@ function(cluster, config)
     local slashes = std.findSubstr('/', name);
     local host = if slashes == [] then '' else name[:slashes[0]];
     if !(host == 'localhost' || std.length(std.findSubstr('.', host) + std.findSubstr(':', host)) > 0) then
-      error "addons: the image '%s' names no registry; write it with the registry's host, like docker.io/library/%s"
-            % [name, name]
+      error "addons: the image '%s' names no registry; write it with the registry's host, like docker.io/%s%s"
+            % [name, if slashes == [] then 'library/' else '', name]
     else if registry == null then name
     else registry + name[slashes[0]:]

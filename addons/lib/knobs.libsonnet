@@ -57,9 +57,11 @@ local plain(known) =
   else known;
 
 local said(value) =
-  if std.isObject(value) || std.isArray(value) then 'a %s' % { object: 'map', array: 'list' }[std.type(value)]
-  else if value == null then 'null'
-  else 'the %s %s' % [std.type(value), std.manifestJsonMinified(value)];
+  local words = { object: 'the map ', array: 'the list ', 'null': '' };
+  local type = std.type(value);
+  local text = std.manifestJsonMinified(value);
+  (if std.objectHas(words, type) then words[type] else 'the %s ' % type)
+  + (if std.length(text) > 60 then text[:60] + '…' else text);
 local article(kind) = if kind == 'null' then 'null' else 'a ' + kind;
 local checked(path, kinds_, like, value) =
   if std.any([kinds[kind](value) for kind in kinds_]) then value

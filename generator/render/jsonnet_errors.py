@@ -13,14 +13,16 @@ SNIPPET = "addons"
 
 _UNKNOWN = re.compile(r"addons\.(?P<path>\S+) is no (?P<kind>knob|addon); known are: (?P<known>.*)")
 _QUOTED = re.compile(r"'([^']+)'")
+_NO_FIELD = re.compile(r"(?:no such field|field does not exist): (\w+)")
+_MERGING = ("addons/lib/knobs.libsonnet:", "addons/main.jsonnet:")
 _PLACE = re.compile(r"^(?P<file>\S.*?):(?P<line>[0-9]+):(?P<column>[0-9]+)(?:-\S+)?(?::|$)")
 
 
 def jsonnet_message(cluster: str, text: str, roots: Sequence[Path]) -> str:
     """Return the message for a text of jsonnet's, in which places are relative to the first of `roots` they are in.
 
-    The workspace is the last of `roots`. A fault of a knob is placed where the cluster's own addons.jsonnet has its key;
-    any other at the innermost place in the cluster's own files, where there is one, else at the innermost of all.
+    The workspace is the last of `roots`. A fault of a knob is placed where the cluster's own addons.jsonnet has its
+    key; any other at the innermost place in the cluster's own files, where there is one, else at the innermost of all.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     what = lines[0].removeprefix("runtime error: ").removeprefix("RUNTIME ERROR: ")
@@ -28,7 +30,8 @@ def jsonnet_message(cluster: str, text: str, roots: Sequence[Path]) -> str:
         what = what.replace(f"{root.resolve()}/", "")
     own = f"clusters/{cluster}/"
     file = roots[-1] / own / "addons.jsonnet"
-    places = [place for line in lines if (place := _place(line, roots))]
+    # What merges the knobs is no place of anybody's fault.
+    places = [place for line in lines if (place := _place(line, roots)) and not place.startswith(_MERGING)]
     innermost = next((place for place in places if place.startswith(own)), places[0] if places else "")
     if what.startswith("addons: "):
         fault, _, todo = what.removeprefix("addons: ").partition("; ")
@@ -46,9 +49,13 @@ def jsonnet_message(cluster: str, text: str, roots: Sequence[Path]) -> str:
             return f"{cluster}: {knob}: is no {kind}{at}; {todo}"
         fault, _, todo = rest.partition("; ")
         return f"{cluster}: {knob}: {fault}{at}; {todo or 'correct it in cluster.yaml or addons.jsonnet'}"
+    field = _NO_FIELD.match(what)
+    if field is not None and not innermost.startswith(own):
+        innermost = _search(file, rf"\b{field[1]}\b") or innermost
     if what.startswith("syntax error") and what.endswith('got "EOF"'):
         what = f"{what}, the end of the file"
-    return f"{cluster}: addons: jsonnet does not evaluate: {what}{_at(innermost)}; correct addons.jsonnet"
+    where = innermost or (own + file.name if file.is_file() else "")
+    return f"{cluster}: addons: jsonnet does not evaluate: {what}{_at(where)}; correct addons.jsonnet"
 
 
 def _at(where: str) -> str:

@@ -55,7 +55,10 @@ def identity_path(environ: Mapping[str, str] | None = None, home: Path | None = 
         path = Path(named)
         path = (home or Path.home()) / Path(*path.parts[1:]) if path.parts[:1] == ("~",) else path
         if not path.is_file():
-            raise SealingError(f"{path}: {IDENTITY_VARIABLE} names this file and it does not exist; correct the path")
+            raise SealingError(
+                f"{path}: {IDENTITY_VARIABLE} names this file and it does not exist; correct the path, make one there "
+                f"with `age-keygen -o {path}`, or unset the variable, and `invoke new` makes one in its usual place"
+            )
         return path
     base = home or Path.home()
     places = (default_identity_path(base), base / ".ssh" / "id_ed25519")

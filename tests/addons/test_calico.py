@@ -218,7 +218,10 @@ def test_what_is_not_used_is_warned_of(spec: dict[str, Any], warning: str) -> No
     [
         ("{ version: 'v3.x' }", "addons.calico.version: is 'v3.x'"),
         ("{ image+: { node: 'x' } }", "addons.calico.image: is no knob of this addon"),
-        ("{ mtu: '1400' }", "addons.calico.mtu: is a string"),
+        (
+            "{ mtu: 1400 }",
+            "addons.calico.mtu: is set in cluster.yaml (at clusters/addons/addons.jsonnet:1:26); write it",
+        ),
     ],
 )
 def test_a_bad_knob_is_named(text: str, what: str, tmp_path: Path) -> None:

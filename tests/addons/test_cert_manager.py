@@ -101,7 +101,11 @@ def test_the_image_of_challenges_is_listed_with_those_of_containers() -> None:
     ("said", "message"),
     [
         ("{ replica: 2 }", r"addons\.certManager\.replica: .*did you mean replicas\?"),
-        ("{ replicas: '2' }", r"addons\.certManager\.replicas: is a string .*; it must be a number, like 1"),
+        ("{ replicas: 2 }", r"addons\.certManager\.replicas: is set in cluster\.yaml .*; write it there"),
+        (
+            "{ logLevel: '2' }",
+            r'addons\.certManager\.logLevel: is the string "2" .*; it must be a whole number, like 2',
+        ),
         ("{ webhook+: { extraArg: [] } }", r"addons\.certManager\.webhook\.extraArg: .*did you mean extraArgs\?"),
     ],
 )

@@ -193,7 +193,7 @@ def test_what_holds_for_tls_rolls_the_pods() -> None:
     ("text", "message"),
     [
         ("{ values+:: { traefik+: { resource: {} } } }", "addons.traefik.resource: .*did you mean resources"),
-        ("{ values+:: { traefik+: { extraArgs: '--log' } } }", "addons.traefik.extraArgs: is a string.*it must be"),
+        ("{ values+:: { traefik+: { extraArgs: '--log' } } }", "addons.traefik.extraArgs: is the string .*it must be"),
     ],
 )
 def test_an_unknown_knob_and_a_wrong_type_name_the_addon(tmp_path: Path, text: str, message: str) -> None:

@@ -160,6 +160,7 @@ def test_the_users_own_jsonnet_is_added(tmp_path: Path, text: str) -> None:
             "20-x.a is a Secret with its values, which would stand in git as plain text: stringData; write",
         ),
         ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: {} } } }", "20-x.a is no API object"),
+        ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: [] } } }", "20-x.a is no API object"),
         (
             "{ '20-x': $['00-cluster-rbac'] }",
             "ClusterRole-slipway_cluster-reader is in the sets 00-cluster-rbac and 20-x",

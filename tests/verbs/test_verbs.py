@@ -214,7 +214,47 @@ def test_a_cluster_that_cannot_get_a_recipient_is_not_begun(tmp_path: Path) -> N
     (root / "clusters").mkdir(parents=True)
     done = invoke(root, "new", "--name", "first", "--no-input", SLIPWAY_IDENTITY=str(tmp_path / "nowhere"))
     assert done.returncode == 1 and "it does not exist; correct the path" in done.stderr
-    assert not list((root / "clusters").iterdir())
+    assert "age-keygen -o" in done.stderr
+    assert not list((root / "clusters").iterdir()) and not (root / "tasks.py").exists()
+
+
+def test_the_first_new_of_a_workspace_leaves_nothing_where_it_fails(tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for name, environment in (("first", {"SLIPWAY_IDENTITY": str(tmp_path / "nowhere")}), ("Bad_Name", {})):
+        assert invoke(root, "new", "--name", name, "--no-input", **environment).returncode == 1
+        assert not list(root.iterdir())
+
+
+def test_a_root_that_is_named_becomes_a_workspace_and_no_other_folder(tmp_path: Path) -> None:
+    here, named = tmp_path / "here", tmp_path / "named"
+    (here / "clusters").mkdir(parents=True)
+    done = invoke(here, "new", "--name", "first", "--no-input", SLIPWAY_ROOT=str(named))
+    assert done.returncode == 0, done.stderr
+    assert (named / "clusters" / "first" / "cluster.yaml").is_file() and (named / "tasks.py").is_file()
+    assert not list((here / "clusters").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "{ values+:: { traefik+: { hostPorts: { http: 22 } } } }",
+            "addons.traefik.hostPorts: is set in cluster.yaml (at",
+        ),
+        ("{ '20-x': { a: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 5 } } } }", "20-x.a is no API object; it"),
+    ],
+)
+def test_validate_tells_the_faults_of_addons_jsonnet(workspace: Path, text: str, message: str) -> None:
+    own = workspace / "clusters" / "first" / "addons.jsonnet"
+    before = own.read_text() if own.exists() else None
+    own.write_text(text)
+    try:
+        done = invoke(workspace, "validate", SLIPWAY_IDENTITY="/nowhere")
+    finally:
+        own.unlink() if before is None else own.write_text(before)
+    assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+    assert invoke(workspace, "validate", SLIPWAY_IDENTITY="/nowhere").returncode == 0
 
 
 def test_a_certificate_of_no_time_is_refused(workspace: Path) -> None:
