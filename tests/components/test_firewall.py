@@ -18,8 +18,9 @@ from generator.components.firewall import (
 )
 from generator.components.firewall_rules import ADDRESSES, NODES, OWN, PORTS, RULES
 from generator.components.items import HostFile, HostPackage, HostUnit
+from generator.spec.listener import Listener
 from generator.spec.model import Cluster, Host
-from generator.spec.ports import Listener, listeners, node_ports, own_listeners
+from generator.spec.ports import listeners, node_ports, own_listeners
 from tests.components.clusters import cluster, of_host, of_pool, shared, text
 
 MANAGED = """
@@ -161,7 +162,9 @@ def test_a_worker_more_changes_one_line_of_one_shared_set() -> None:
 
 
 def test_without_a_rule_that_needs_it_nobody_lists_all_hosts() -> None:
-    made = cluster(more="firewall: {mode: managed, operators: [10.1.0.0/24]}")
+    # metrics-server asks the kubelet of every node.
+    more = "firewall: {mode: managed, operators: [10.1.0.0/24]}\naddons: {metricsServer: {enabled: false}}"
+    made = cluster(more=more)
     items = shared(COMPONENT, made)
     assert NODES not in items
     for host in made.hosts:
