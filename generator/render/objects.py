@@ -20,7 +20,7 @@ from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
 from generator.render.object_secrets import secret_facts, with_references
-from generator.spec.addons.etcd_backup import runs_by
+from generator.spec.addons.etcd_backup import MOUNT_OPTIONS, runs_by
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
 
@@ -62,6 +62,7 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         },
         "etcdBackup": {
             "by": runs_by(cluster),
+            "mountOptions": MOUNT_OPTIONS,
             "age": cluster.versions.age if cluster.backup.recipients else None,
         },
         "anonymousPaths": list(cluster.api.anonymous_paths),
