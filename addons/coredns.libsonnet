@@ -6,6 +6,7 @@ local corefile = import 'corefile.libsonnet';
 local images = import 'lib/images.libsonnet';
 local knobs = import 'lib/knobs.libsonnet';
 local kube = import 'lib/kubernetes.libsonnet';
+local policies = import 'lib/network-policies.libsonnet';
 local pods = import 'lib/pods.libsonnet';
 local versions = import 'lib/versions.libsonnet';
 
@@ -65,10 +66,7 @@ local addresses(ips) =
 
 // What a pod that reads the API may call: the servers themselves, since their Service leads there.
 local towardsApi(cluster) = {
-  to: [
-    { ipBlock: { cidr: one.address + (if std.member(one.address, ':') then '/128' else '/32') } }
-    for one in cluster.apiServers
-  ],
+  to: [policies.host(one.address) for one in cluster.apiServers],
   ports: [{ port: port, protocol: 'TCP' } for port in std.set([one.port for one in cluster.apiServers])],
 };
 

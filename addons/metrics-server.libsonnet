@@ -46,15 +46,8 @@ function(cluster, params)
   local account = kube.account(name, namespace);
   local selector = kube.selector(name);
   local several = config.replicas > 1;
-  local secret = kube.object('v1', 'Secret', name + '-tls', namespace) + kube.labelled(name) + {
-    type: 'Opaque',
-    data: {
-      // The CA of the kubelets' serving certificates.
-      'ca.crt': { text: cluster.certificates.ca },
-      'tls.crt': { text: cluster.certificates[leaf] },
-      'tls.key': { secret: 'pki/' + leaf },
-    },
-  };
+  // Its CA is also that of the kubelets' serving certificates.
+  local secret = kube.certificate(cluster, name + '-tls', namespace, leaf) + kube.labelled(name);
   local probe(path) = { httpGet: { path: path, port: 'https', scheme: 'HTTPS' }, periodSeconds: 10, failureThreshold: 3 };
   {
     account: kube.serviceAccount(name, namespace) + kube.labelled(name),

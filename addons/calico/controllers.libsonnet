@@ -1,5 +1,6 @@
 // calico-kube-controllers: it frees the addresses of nodes and pods that are gone.
 local kube = import '../lib/kubernetes.libsonnet';
+local policies = import '../lib/network-policies.libsonnet';
 local pods = import '../lib/pods.libsonnet';
 
 local name = 'calico-kube-controllers';
@@ -50,13 +51,7 @@ function(cluster, config, namespace, image)
       podSelector: { matchLabels: selector },
       policyTypes: ['Ingress', 'Egress'],
       ingress: if config.metrics.enabled then [{ ports: [{ port: metricsPort, protocol: 'TCP' }] }] else [],
-      egress: [
-        {
-          to: [{ ipBlock: { cidr: server.address + (if std.member(server.address, ':') then '/128' else '/32') } }],
-          ports: [{ port: server.port, protocol: 'TCP' }],
-        }
-        for server in cluster.apiServers
-      ],
+      egress: policies.apiServers(cluster),
     }) + kube.labelled('calico', 'kube-controllers'),
   } + (
     if !config.metrics.enabled then {}

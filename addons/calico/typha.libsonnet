@@ -15,14 +15,7 @@ local client = 'slipway:calico-node';
 local replicas(nodes) = std.max(1, std.min(nodes, std.max(3, std.ceil(nodes / 150))));
 
 local secret(cluster, secretName, namespace, leaf, component) =
-  kube.object('v1', 'Secret', secretName, namespace) + kube.labelled('calico', component) + {
-    type: 'Opaque',
-    data: {
-      'ca.crt': { text: cluster.certificates.ca },
-      'tls.crt': { text: cluster.certificates[leaf] },
-      'tls.key': { secret: 'pki/' + leaf },
-    },
-  };
+  kube.certificate(cluster, secretName, namespace, leaf) + kube.labelled('calico', component);
 
 local mount = { name: 'typha-tls', mountPath: tlsDir, readOnly: true };
 local volume(secretName, mode) = { name: 'typha-tls', secret: { secretName: secretName, defaultMode: mode } };

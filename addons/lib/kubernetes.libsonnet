@@ -57,6 +57,15 @@ local policy(name, namespace, spec) = object('networking.k8s.io/v1', 'NetworkPol
     subjects: subjects,
   },
   configMap(name, namespace, data):: object('v1', 'ConfigMap', name, namespace) + { data: data },
+  // The certificate `leaf` of Slipway's own with its key, and the CA that both sides check each other against.
+  certificate(cluster, name, namespace, leaf):: object('v1', 'Secret', name, namespace) + {
+    type: 'Opaque',
+    data: {
+      'ca.crt': { text: cluster.certificates.ca },
+      'tls.crt': { text: cluster.certificates[leaf] },
+      'tls.key': { secret: 'pki/' + leaf },
+    },
+  },
   service(name, namespace, selector, ports):: object('v1', 'Service', name, namespace) + {
     spec: { selector: selector, ports: ports },
   },
