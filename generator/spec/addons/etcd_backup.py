@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from generator.sealing.recipients import parse_recipient
 from generator.spec.addons.base import AddonSection
+from generator.spec.addons.folders import check_folder
 from generator.spec.addons.storage import ClaimSpec, NfsVolume, VolumeSize, check_claim, check_server, is_local
 from generator.spec.scalars import AbsolutePath, RelativePath, complaint, matching
 from generator.spec.scalars_network import Url
@@ -27,8 +27,6 @@ MOUNT_OPTIONS = ("soft", "timeo=100", "retrans=3", "nosuid", "nodev", "noexec")
 """A server that is away gives an error after half a minute, in place of a process that nothing can end."""
 MOST = 400
 """How many snapshots may be kept: with their descriptions they fit in one answer of an S3 store, a thousand names."""
-
-_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr")
 
 _LOST_WITH_ITS_HOST = (
     "a copy on the host that it backs up is lost together with it",
@@ -169,8 +167,8 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
         check_claim(cluster, findings, (*path, "pvc"), target.pvc)
         if is_local(cluster, target.pvc):
             findings.warn((*path, "pvc"), *_LOST_WITH_ITS_HOST)
-    if target.host_path is not None:
-        _folder(cluster, PurePosixPath(target.host_path), (*path, "hostPath"), findings)
+    if target.host_path is not None and check_folder(cluster, findings, (*path, "hostPath"), target.host_path):
+        findings.warn((*path, "hostPath"), *_LOST_WITH_ITS_HOST)
     plain = target.s3 is not None and target.s3.endpoint.startswith("http://")
     if plain and not cluster.backup.recipients:
         findings.fault(
@@ -186,13 +184,3 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
             PATH, "snapshots are not encrypted, and one holds all that the cluster knows",
             "name recipients, whose private keys stay off the cluster",
         )  # fmt: skip
-
-
-def _folder(cluster: Cluster, folder: PurePosixPath, path: Path, findings: Findings) -> None:
-    data = PurePosixPath(cluster.directories.etcd_data)
-    if str(folder) == "/" or any(folder.is_relative_to(one) for one in (*_SYSTEM, data, "/var/lib/slipway")):
-        findings.fault(
-            path, f"{folder} belongs to the system, to etcd or to Slipway", "use a folder such as /var/backups/etcd"
-        )
-        return
-    findings.warn(path, *_LOST_WITH_ITS_HOST)
