@@ -84,8 +84,10 @@ class BackupClaim(ClaimSpec):
 class BackupS3(Section):
     """A bucket of an S3-compatible store; its keys are sealed as addons/etcd-backup-s3."""
 
-    endpoint: Annotated[Url, AfterValidator(_store)] = Field(description="URL of the store, without a path.")
-    bucket: Annotated[str, AfterValidator(_bucket)] = Field(description="Bucket.")
+    endpoint: Annotated[Url, AfterValidator(_store)] = Field(
+        examples=["https://s3.example.net"], description="URL of the store, without a path."
+    )
+    bucket: Annotated[str, AfterValidator(_bucket)] = Field(examples=["backups"], description="Bucket.")
     prefix: Annotated[str, AfterValidator(_prefix)] = Field("", description="What keys begin with, like prod/etcd/.")
     region: Annotated[str, AfterValidator(_region)] = Field(
         "us-east-1", description="Region that requests are signed for."

@@ -52,8 +52,11 @@ MountOption = Annotated[str, AfterValidator(_option)]
 class NfsVolume(Section):
     """A folder that an NFS server exports to the nodes."""
 
-    server: Endpoint = Field(description="Name or address of the server; nodes ask their own DNS, not the cluster's.")
-    path: NfsPath = Field(description="Exported folder.")
+    server: Endpoint = Field(
+        examples=["nas.example.net"],
+        description="Name or address of the server; nodes ask their own DNS, not the cluster's.",
+    )
+    path: NfsPath = Field(examples=["/backup"], description="Exported folder.")
     mount_options: list[MountOption] = Field([], description="Mount options, like nfsvers=4.1.")
 
 
