@@ -75,7 +75,6 @@ function(cluster, params)
   local image = images(cluster, config);
   local selector = kube.selector(name);
   // Policies of other people know the name server by this label.
-  local labels = kube.labels(name) + { 'k8s-app': 'kube-dns' };
   local atLeast(second) = versions.atLeast(cluster.minor, second);
   local servers = config.upstream + std.flattenArrays([config.stubDomains[one] for one in std.objectFields(config.stubDomains)]);
   local cache = if config.cacheSeconds > 0 then ['cache %d' % config.cacheSeconds] else [];
@@ -146,11 +145,10 @@ function(cluster, params)
     },
     spec+: addresses(cluster.dnsIPs),
   },
-  deployment: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled(name) + {
-    spec: {
+  deployment: kube.workload('Deployment', name, namespace, name) + {
+    spec+: {
       // Where the autoscaler decides, the number is not ours to apply.
       [if !config.autoscale.enabled then 'replicas']: config.replicas,
-      revisionHistoryLimit: 3,
       strategy: {
         type: 'RollingUpdate',
         // A single replica goes only when the next one answers.
@@ -159,10 +157,9 @@ function(cluster, params)
           maxUnavailable: if !config.autoscale.enabled && config.replicas == 1 then 0 else 1,
         },
       },
-      selector: { matchLabels: selector },
-      template: {
-        metadata: { labels: labels, annotations: pods.restartOn(settings) },
-        spec: {
+      template+: {
+        metadata+: { labels+: { 'k8s-app': 'kube-dns' }, annotations: pods.restartOn(settings) },
+        spec+: {
           serviceAccountName: name,
           automountServiceAccountToken: true,
           priorityClassName: 'system-cluster-critical',

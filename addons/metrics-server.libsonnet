@@ -95,19 +95,16 @@ function(cluster, params)
     }) + kube.labelled(name),
     [if several then 'budget']: kube.podDisruptionBudget(cluster.minor, name, namespace, selector, { minAvailable: 1 })
                                 + kube.labelled(name),
-    deployment: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled(name) + {
-      spec: {
+    deployment: kube.workload('Deployment', name, namespace, name) + {
+      spec+: {
         replicas: config.replicas,
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: selector },
         strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-        template: {
-          metadata: {
-            labels: kube.labels(name),
+        template+: {
+          metadata+: {
             // A new key, or another CA, is read by a new pod.
             annotations: pods.restartOn(secret) + { 'slipway.io/key': cluster.secretIds['pki/' + leaf] },
           },
-          spec: {
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             enableServiceLinks: false,

@@ -11,16 +11,14 @@ function(cluster, config, namespace, image)
   local selector = kube.selector('calico', 'kube-controllers');
   local check(flag) = { exec: { command: ['/usr/bin/check-status', flag] }, periodSeconds: 10, timeoutSeconds: 10 };
   {
-    controllers: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled('calico', 'kube-controllers') + {
-      spec: {
+    controllers: kube.workload('Deployment', name, namespace, 'calico', 'kube-controllers') + {
+      spec+: {
         // Two would work against each other.
         replicas: 1,
         strategy: { type: 'Recreate' },
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: selector },
-        template: {
-          metadata: { labels: kube.labels('calico', 'kube-controllers') + { 'k8s-app': name } },
-          spec: {
+        template+: {
+          metadata+: { labels+: { 'k8s-app': name } },
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             nodeSelector: pods.linux,

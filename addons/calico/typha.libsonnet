@@ -75,19 +75,17 @@ local restartOn(pem) = { 'slipway.io/certificate': std.substr(std.md5(pem), 0, 1
       ]) + kube.labelled('calico', 'typha'),
       typhaBudget: kube.podDisruptionBudget(cluster.minor, name, namespace, selector, { maxUnavailable: 1 })
                    + kube.labelled('calico', 'typha'),
-      typha: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled('calico', 'typha') + {
-        spec: {
+      typha: kube.workload('Deployment', name, namespace, 'calico', 'typha') + {
+        spec+: {
           replicas: count,
-          revisionHistoryLimit: 3,
-          selector: { matchLabels: selector },
           // The next ones come up beside those before, so agents move over once and not from one to the next.
           strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '100%', maxUnavailable: 1 } },
-          template: {
-            metadata: {
-              labels: kube.labels('calico', 'typha') + { 'k8s-app': name },
+          template+: {
+            metadata+: {
+              labels+: { 'k8s-app': name },
               annotations: restartOn(cluster.certificates['addons/typha']),
             },
-            spec: {
+            spec+: {
               serviceAccountName: name,
               automountServiceAccountToken: true,
               // No pod has a network before Typha is there.

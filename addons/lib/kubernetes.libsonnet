@@ -8,6 +8,12 @@ local labels(name, component=null) = {
   [if component != null then 'app.kubernetes.io/component']: component,
 };
 
+// What selects pods: of the labels only those that never change.
+local selector(name, component=null) = {
+  'app.kubernetes.io/name': name,
+  [if component != null then 'app.kubernetes.io/component']: component,
+};
+
 local object(apiVersion, kind, name, namespace=null) = {
   apiVersion: apiVersion,
   kind: kind,
@@ -20,13 +26,19 @@ local policy(name, namespace, spec) = object('networking.k8s.io/v1', 'NetworkPol
 
 {
   labels:: labels,
-  // What selects pods: of the labels only those that never change.
-  selector(name, component=null):: {
-    'app.kubernetes.io/name': name,
-    [if component != null then 'app.kubernetes.io/component']: component,
-  },
+  selector:: selector,
   labelled(name, component=null):: { metadata+: { labels+: labels(name, component) } },
   object:: object,
+
+  // A Deployment or a DaemonSet: what it selects are the pods that it makes.
+  workload(kind, name, namespace, addon, component=null):: object('apps/v1', kind, name, namespace) + {
+    metadata+: { labels: labels(addon, component) },
+    spec: {
+      revisionHistoryLimit: 3,
+      selector: { matchLabels: selector(addon, component) },
+      template: { metadata: { labels: labels(addon, component) } },
+    },
+  },
 
   // `enforce` is the level of Pod Security: restricted, baseline or privileged
   // (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
