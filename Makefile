@@ -41,8 +41,9 @@ lint: setup ## ruff and mypy, both strict
 golden: setup ## Write the golden files anew, print the diff, and fail so that somebody reads it
 	@$(BIN)/python -m tests.golden.update
 
-docs: setup ## Write the generated pages: spec reference and JSON Schema
+docs: setup ## Write the generated pages: references of cluster.yaml and of project files, and their JSON Schemas
 	@$(BIN)/python -m generator.spec.reference
+	@$(BIN)/python -m generator.ci.reference
 
 lock: ## Pin requirements-dev.in with hashes into requirements.lock
 	@$(PYTHON) -m venv $(VENV)

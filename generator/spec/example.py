@@ -1,7 +1,9 @@
-"""The full example of `invoke new --full`: every option of cluster.yaml, commented out, with default and meaning."""
+"""Files with every option of a schema commented out, with default and meaning, as `invoke new --full` writes one."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -56,11 +58,22 @@ def full_example(name: str) -> str:
         "apiVersion: slipway.io/v1",
         "kind: Cluster",
     ]
-    lines += _section(ClusterSpec, "", {"metadata": {"name": name}, **_EXAMPLE}, skip=("apiVersion", "kind"))
+    given = {"metadata": {"name": name}, **_EXAMPLE}
+    lines += section_lines(ClusterSpec, "", given, _SAMPLES, skip=("apiVersion", "kind"))
     return "\n".join(lines) + "\n"
 
 
-def _section(model: type[BaseModel], indent: str, given: dict[str, Any], skip: tuple[str, ...] = ()) -> list[str]:
+def section_lines(
+    model: type[BaseModel],
+    indent: str,
+    given: Mapping[str, Any],
+    samples: Mapping[str, str],
+    skip: tuple[str, ...] = (),
+) -> list[str]:
+    """Return the lines of a section: what is given as it is, all else commented out with its default.
+
+    `samples` says by key what stands for values that have no default.
+    """
     lines: list[str] = []
     for key, field in fields(model):
         if key in skip:
@@ -69,27 +82,31 @@ def _section(model: type[BaseModel], indent: str, given: dict[str, Any], skip: t
         below = model_of(field.annotation)
         if key in given:
             lines += ["", f"# {meaning}"] if not indent else [f"{indent}# {meaning}"]
-            lines += _given(key, given[key], below, is_map(field.annotation), indent)
+            lines += _given(key, given[key], below, is_map(field.annotation), indent, samples)
         elif below is not None:
             lines += ["", f"# {meaning}"] if not indent else [f"{indent}# {meaning}"]
-            lines += _commented(key, field, below, indent)
+            lines += _commented(key, field, below, indent, samples)
         else:
-            text = _example_of(key, field)
+            text = _example_of(key, field, samples)
             lines += [f"{indent}#- {key}: {text}  # {meaning}"]
     return lines
 
 
-def _given(key: str, value: Any, below: type[BaseModel] | None, is_map: bool, indent: str) -> list[str]:
+def _given(
+    key: str, value: Any, below: type[BaseModel] | None, is_map: bool, indent: str, samples: Mapping[str, str]
+) -> list[str]:
     if below is None:
         return [f"{indent}{key}: {yaml_line(value) if isinstance(value, list) else _quoted(value)}"]
     lines = [f"{indent}{key}:"]
     if not is_map:
-        return lines + _section(below, f"{indent}  ", value)
+        return lines + section_lines(below, f"{indent}  ", value, samples)
     for index, (name, entry) in enumerate(value.items()):
-        lines.append(f"{indent}  {name}:")
+        lines.append(f"{indent}  {name}:" if entry else f"{indent}  {name}: {{}}")
+        if not entry:
+            continue
         inner = f"{indent}    "
         if index == 0:
-            lines += _section(below, inner, entry)
+            lines += section_lines(below, inner, entry, samples)
         else:
             lines += [
                 f"{inner}{one}: {yaml_line(text) if isinstance(text, list) else _quoted(text)}"
@@ -98,13 +115,15 @@ def _given(key: str, value: Any, below: type[BaseModel] | None, is_map: bool, in
     return lines
 
 
-def _commented(key: str, field: FieldInfo, below: type[BaseModel], indent: str) -> list[str]:
+def _commented(
+    key: str, field: FieldInfo, below: type[BaseModel], indent: str, samples: Mapping[str, str]
+) -> list[str]:
     lines = [f"{indent}#- {key}:"]
     inner = "  "
     if is_map(field.annotation):
         lines.append(f"{indent}#-   {'kube-apiserver' if key == 'components' else '<name>'}:")
         inner = "    "
-    entries = _commented_fields(below, inner)
+    entries = _commented_fields(below, inner, samples)
     if is_list(field.annotation):
         entries = [
             line.replace(f"{inner}", f"{inner}- " if number == 0 else f"{inner}  ", 1)
@@ -113,15 +132,15 @@ def _commented(key: str, field: FieldInfo, below: type[BaseModel], indent: str) 
     return lines + [f"{indent}#- {line}" for line in entries]
 
 
-def _commented_fields(model: type[BaseModel], indent: str) -> list[str]:
+def _commented_fields(model: type[BaseModel], indent: str, samples: Mapping[str, str]) -> list[str]:
     lines: list[str] = []
     for key, field in fields(model):
         below = model_of(field.annotation)
         if below is None:
-            lines.append(f"{indent}{key}: {_example_of(key, field)}  # {field.description}")
+            lines.append(f"{indent}{key}: {_example_of(key, field, samples)}  # {field.description}")
             continue
         lines.append(f"{indent}{key}:  # {field.description}")
-        inner = _commented_fields(below, f"{indent}  ")
+        inner = _commented_fields(below, f"{indent}  ", samples)
         if is_list(field.annotation):
             start = f"{indent}  "
             inner = [
@@ -132,12 +151,13 @@ def _commented_fields(model: type[BaseModel], indent: str) -> list[str]:
     return lines
 
 
-def _example_of(key: str, field: FieldInfo) -> str:
+def _example_of(key: str, field: FieldInfo, samples: Mapping[str, str]) -> str:
     if field.is_required():
-        return _SAMPLES.get(key, "null")
+        return samples.get(key, "null")
     return default_text(field)
 
 
 def _quoted(value: Any) -> str:
-    text = str(value)
-    return f'"{text}"' if (text[:1].isdigit() and text.count(".") == 2) or "[" in text else text
+    if isinstance(value, str) and ((value[:1].isdigit() and value.count(".") == 2) or "[" in value):
+        return json.dumps(value)
+    return yaml_line(value)

@@ -11,8 +11,10 @@ from generator.spec.couplings import check_couplings
 from generator.spec.faults import Findings, ReadFile
 from generator.spec.model import Cluster
 from generator.spec.resolving import resolved
+from generator.spec.schema import ClusterSpec
 from generator.spec.structure import structured
-from generator.spec.yaml_source import read_document
+from generator.spec.unquoted_versions import faults_of_unquoted, without_unquoted
+from generator.spec.yaml_source import Path, read_document
 
 
 def load(root: FilePath, cluster: str) -> Cluster:
@@ -54,10 +56,11 @@ def load_text(
 
     document, faults = read_document(content, file)
     try:
-        spec, found, whole = structured(document)
+        found = structured(document, ClusterSpec, without_unquoted(document))
     except RecursionError:
         raise SpecError([Fault(file, 1, "", "is nested too deeply", "write it flatter")]) from None
-    findings = Findings(document, read_file or from_mapping, [*faults, *found])
+    findings = Findings(document, read_file or from_mapping, [*faults, *faults_of_unquoted(document), *found.faults])
+    spec = found.model
     if spec is None:
         raise SpecError(findings.faults)
     if name is not None and spec.metadata.name != name:
@@ -65,11 +68,20 @@ def load_text(
         findings.fault(("metadata", "name"), what, "give both the same name")
     before = len(findings.faults)
     cluster = resolved(spec, findings)
-    complete = whole and not any(fault.path.startswith("hosts") for fault in findings.faults[before:])
+    complete = _stands_as_written(found.cuts) and not any(
+        fault.path.startswith("hosts") for fault in findings.faults[before:]
+    )
     check_couplings(spec, cluster, findings, complete=complete)
     if findings.faults:
         raise SpecError(findings.faults)
     return dataclasses.replace(cluster, warnings=findings.warning_texts())
+
+
+def _stands_as_written(cuts: tuple[tuple[Path, str], ...]) -> bool:
+    """Return whether hosts and pools are those that were written, but for keys that nobody knows."""
+    return all(
+        kind == "extra_forbidden" for path, kind in cuts if kind == "missing" or path[:1] in {("hosts",), ("pools",)}
+    )
 
 
 def _read_inside(folder: FilePath, path: str) -> bytes | None:

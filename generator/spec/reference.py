@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ SCHEMA = Path(__file__).with_name("cluster.schema.json")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key of cluster.yaml; `path` has <name> where people choose the key, and [] for an entry of a list."""
+    """One key of a file; `path` has <name> where people choose the key, and [] for an entry of a list."""
 
     path: str
     kind: str
@@ -28,9 +28,9 @@ class Option:
     required: bool
 
 
-def options() -> tuple[Option, ...]:
-    """Return every option of cluster.yaml in the order of the schema."""
-    return tuple(_options(ClusterSpec, ""))
+def options(model: type[BaseModel] = ClusterSpec) -> tuple[Option, ...]:
+    """Return every option of a file, cluster.yaml unless said, in the order of its schema."""
+    return tuple(_options(model, ""))
 
 
 def reference_page() -> str:
@@ -44,14 +44,19 @@ def reference_page() -> str:
         "Host ranges: `worker-[001:050]` with `address: 10.0.1.[1:50]` is fifty hosts; all ranges of one entry are",
         "equally long, advance together, and keep their zero padding.",
         "",
-        "| Key | Value | Default | Meaning |",
-        "|---|---|---|---|",
+        *option_table(options()),
     ]
-    for option in options():
+    return "\n".join(lines) + "\n"
+
+
+def option_table(rows: Iterable[Option]) -> list[str]:
+    """Return options as the lines of a table."""
+    lines = ["| Key | Value | Default | Meaning |", "|---|---|---|---|"]
+    for option in rows:
         default = "required" if option.required else f"`{option.default}`" if option.default else ""
         value = option.kind.replace("|", "\\|")
         lines.append(f"| `{option.path}` | {value} | {default} | {option.meaning} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _options(model: type[BaseModel], prefix: str) -> Iterator[Option]:

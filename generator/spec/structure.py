@@ -5,16 +5,17 @@ from __future__ import annotations
 import builtins
 import copy
 import difflib
-import re
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args, get_origin
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from generator.errors import Fault
-from generator.spec.schema import ClusterSpec
 from generator.spec.yaml_source import Document, Path
+
+M = TypeVar("M", bound=BaseModel)
 
 _SHAPES = {
     "dict_type": ("is not a mapping", "write keys below it, each with a colon"),
@@ -40,63 +41,39 @@ def suggestion(word: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {found}?" if found else otherwise
 
 
-def structured(document: Document) -> tuple[ClusterSpec | None, list[Fault], bool]:
-    """Return the spec, the faults of structure, and whether hosts and pools stand as they were written.
+@dataclass(frozen=True, slots=True)
+class Structured(Generic[M]):
+    """What a document gives: the model, None where it cannot be had, its faults, and where each of them was cut away.
 
-    Where faults can be cut away (an unknown key, a bad value that has a default) the spec without them is returned, so
-    that the rules between fields can be checked in the same run; else it is None.
+    `cuts` holds with each path the kind of fault, by pydantic's name.
     """
-    faults = _without_quotes(document)
+
+    model: M | None
+    faults: list[Fault]
+    cuts: tuple[tuple[Path, str], ...] = ()
+
+
+def structured(document: Document, model: type[M], data: Any = None) -> Structured[M]:
+    """Return a document as a model, with every fault of structure.
+
+    Where faults can be cut away (an unknown key, a bad value that has a default) the model without them is returned, so
+    that the rules between fields can be checked in the same run. `data` stands for the document's value where
+    something in it has been judged already.
+    """
+    read = document.data if data is None else data
     try:
-        return ClusterSpec.model_validate(_readable(document)), faults, True
+        return Structured(model.model_validate(read), [])
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    faults += [_fault(document, one) for one in errors]
-    data = _readable(document)
-    whole = True
-    for one in errors:
-        path = _path_in(data, one["loc"])
-        if one["type"] == "missing" or path[:1] in {("hosts",), ("pools",)}:
-            whole = whole and one["type"] == "extra_forbidden"
-    for path in sorted({_path_in(data, one["loc"]) for one in errors}, key=_depth_first, reverse=True):
-        _cut(data, path)
+    faults = [_fault(document, model, one) for one in errors]
+    rest = copy.deepcopy(read)
+    cuts = tuple((_path_in(rest, one["loc"]), one["type"]) for one in errors)
+    for path in sorted({path for path, _ in cuts}, key=_depth_first, reverse=True):
+        _cut(rest, path)
     try:
-        return ClusterSpec.model_validate(data), faults, whole
+        return Structured(model.model_validate(rest), faults, cuts)
     except ValidationError:
-        return None, faults, False
-
-
-def _readable(document: Document) -> Any:
-    """Return the data without versions that are numbers, whose own fault says all; Kubernetes gets the one meant."""
-    data = copy.deepcopy(document.data)
-    for path in _numbers_for_versions(document):
-        if path[-1] == "kubernetes":
-            data["versions"]["kubernetes"] = _whole_version(document.raw[path])
-        else:
-            del data["versions"][path[-1]]
-    return data
-
-
-def _without_quotes(document: Document) -> list[Fault]:
-    faults: list[Fault] = []
-    for path in _numbers_for_versions(document):
-        written, read = document.raw[path], document.data["versions"][path[-1]]
-        what = f"{written} without quotes is a number to YAML, {read}, and not a version"
-        todo = f'write major, minor and patch in quotes, like "{_whole_version(written)}"'
-        faults.append(document.fault(path, what, todo))
-    return faults
-
-
-def _numbers_for_versions(document: Document) -> list[Path]:
-    versions = document.data.get("versions") if isinstance(document.data, dict) else None
-    if not isinstance(versions, dict):
-        return []
-    return [("versions", key) for key, value in versions.items() if type(value) in {int, float}]
-
-
-def _whole_version(written: str) -> str:
-    whole = f"{written}.0" if "." in written else f"{written}.0.0"
-    return whole if re.fullmatch(r"[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}", whole) else "1.36.0"
+        return Structured(None, faults, cuts)
 
 
 def _path_in(data: Any, location: Sequence[str | int]) -> Path:
@@ -116,14 +93,14 @@ def _path_in(data: Any, location: Sequence[str | int]) -> Path:
     return tuple(path)
 
 
-def _fault(document: Document, error: ErrorDetails) -> Fault:
+def _fault(document: Document, model: type[BaseModel], error: ErrorDetails) -> Fault:
     kind, context = error["type"], error.get("ctx", {})
     path = _path_in(document.data, error["loc"])
     if kind == "slipway":
         return document.fault(path, str(context["what"]), str(context["todo"]))
     if kind == "extra_forbidden":
         key = str(path[-1]) if path else ""
-        known = _keys_at(error["loc"][:-1])
+        known = _keys_at(model, error["loc"][:-1])
         return document.fault(path, "is not a key here", suggestion(key, known, f"known are: {', '.join(known)}"))
     if kind == "missing":
         return document.fault(path, "is missing", "add it")
@@ -151,14 +128,14 @@ def _sentence(message: str) -> str:
     return text.replace("input should", "should").replace("list should", "should")
 
 
-def _keys_at(location: Sequence[str | int]) -> list[str]:
-    """Return the keys that the model at a location of pydantic knows."""
-    at: Any = ClusterSpec
+def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Return the keys that the section at a location of pydantic knows."""
+    at: Any = model
     for part in location:
         # What is not found is a name that pydantic put in itself.
         at = _inside(at, part) or at
-    model = _model_in(at)
-    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+    section = _model_in(at)
+    return [] if section is None else [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _inside(annotation: Any, part: str | int) -> Any:

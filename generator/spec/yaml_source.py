@@ -73,9 +73,19 @@ class Document:
         return Fault(self.file, self.line(path), path_text(path), what, todo)
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a file describes, as messages say it: `noun`, how to begin one, and what to do in place of a merge key."""
+
+    noun: str = "cluster"
+    begin: str = "make one with `invoke new`"
+    instead_of_merging: str = "write the keys out, or use a pool, which its hosts share"
+
+
 @dataclass(slots=True)
 class _Reading:
     file: str
+    subject: Subject = Subject()
     lines: dict[Path, int] = field(default_factory=dict)
     raw: dict[Path, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -99,7 +109,7 @@ def _nodes(text: str) -> list[yaml.Node]:
     return list(yaml.compose_all(text, Loader=yaml.SafeLoader))
 
 
-def read_document(content: bytes | str, file: str) -> tuple[Document, list[Fault]]:
+def read_document(content: bytes | str, file: str, subject: Subject = Subject()) -> tuple[Document, list[Fault]]:
     """Return the value of a YAML file and the faults in how it is written; `file` is its name in messages.
 
     Raises SpecError where no value can be read at all.
@@ -131,11 +141,11 @@ def read_document(content: bytes | str, file: str) -> tuple[Document, list[Fault
     except RecursionError:
         raise SpecError([Fault(file, 1, "", "is nested too deeply", "write it flatter")]) from None
     if not nodes or nodes[0] is None:
-        raise SpecError([Fault(file, 1, "", "is empty", "write a cluster, or make one with `invoke new`")])
+        raise SpecError([Fault(file, 1, "", "is empty", f"write a {subject.noun}, or {subject.begin}")])
     if len(nodes) > 1:
         line = nodes[1].start_mark.line + 1
-        raise SpecError([Fault(file, line, "", "holds a second document", "keep one cluster in one file")])
-    reading = _Reading(file)
+        raise SpecError([Fault(file, line, "", "holds a second document", f"keep one {subject.noun} in one file")])
+    reading = _Reading(file, subject)
     try:
         data = _value(reading, nodes[0], (), ())
     except RecursionError:
@@ -179,9 +189,7 @@ def _mapping(reading: _Reading, node: yaml.MappingNode, path: Path, above: tuple
         key = str(key_node.value)
         line = key_node.start_mark.line + 1
         if key_node.tag == f"{_YAML}merge":
-            reading.fault(
-                key_node, path, "uses the merge key <<", "write the keys out, or use a pool, which its hosts share"
-            )
+            reading.fault(key_node, path, "uses the merge key <<", reading.subject.instead_of_merging)
         elif key in found:
             reading.fault(
                 key_node, (*path, key), f"is written twice, first on line {first[key]}", "keep one of the two"

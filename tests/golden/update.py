@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 from generator.render.tree import write
+from tests.ci import error_cases as project_errors
 from tests.errors import cases as errors
 from tests.golden.addon_cases import ADDON_CASES, AddonCase
 from tests.golden.cases import CASES, Case
+from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
 from tests.golden.kept import VANISHED, differences
 
 
-def update(case: Case | AddonCase) -> list[str]:
+def update(case: Case | AddonCase | ProjectCase) -> list[str]:
     """Write one case and return the diff."""
     actual = dict(case.actual())
     found = differences(case.expected(), actual)
@@ -31,17 +33,15 @@ def update(case: Case | AddonCase) -> list[str]:
 def main() -> int:
     """Update all cases; return 1 where any changed."""
     changed = 0
-    for case in (*CASES, *ADDON_CASES):
+    every = (*CASES, *ADDON_CASES, *PROJECT_CASES)
+    for case in every:
         found = update(case)
         if found:
             changed += 1
             print(f"=== {case.folder.parent.name}/{case.name}")
             print("\n".join(found))
-    messages = errors.update()
-    print(
-        f"{changed} of {len(CASES) + len(ADDON_CASES)} golden cases changed"
-        + ("; review them and commit" if changed else "")
-    )
+    messages = errors.update() | project_errors.update()
+    print(f"{changed} of {len(every)} golden cases changed" + ("; review them and commit" if changed else ""))
     return 1 if changed or messages else 0
 
 

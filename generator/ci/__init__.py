@@ -1,0 +1,1 @@
+"""What the delivery chain is made of: project files, and the texts that follow from them. Opens no socket."""
