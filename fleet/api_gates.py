@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleet.gates import GateContext, gate
-from fleet.rollout import Reasons
+from fleet.rollout import Watch
 
 _SHOWN = 5
 
@@ -19,9 +19,14 @@ async def accepted(context: GateContext, parameters: Mapping[str, Any]) -> str:
 
 @gate("rolled-out", timeout=300, of_host=False)
 async def rolled_out(context: GateContext, parameters: Mapping[str, Any]) -> str:
-    """Open when the workloads of the phase's objects run as applied, jobs are done and APIs are served."""
-    known = context.memory.setdefault("reasons", Reasons())
-    return _few(await (await context.cluster_api()).not_rolled_out(context.phase.objects, known))
+    """Open when the workloads of the phase's objects run as applied, jobs are done and APIs are served.
+
+    A DaemonSet of a thousand nodes takes its time, so what is waited for is that it comes further.
+    """
+    watch = context.memory.setdefault("watch", Watch())
+    hanging = await (await context.cluster_api()).not_rolled_out(context.phase.objects, watch)
+    context.memory["progress"] = watch.progress
+    return _few(hanging)
 
 
 @gate("node-ready", timeout=300)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from fleet.cluster_record import Applied
 from fleet.plan import ObjectChange
-from fleet.rollout import Reasons
+from fleet.rollout import Watch
 from fleet.tree import Phase
 
 
@@ -36,7 +36,7 @@ class ClusterApi(Protocol):
         """Return what of object sets the API does not have as rendered, in words; nothing when all is accepted."""
         ...
 
-    async def not_rolled_out(self, sets: Sequence[str], known: Reasons) -> tuple[str, ...]:
+    async def not_rolled_out(self, sets: Sequence[str], known: Watch) -> tuple[str, ...]:
         """Return which workloads of object sets do not run as applied, each with its reason; nothing when all do.
 
         `known` keeps reasons for some seconds, for a caller that asks again and again.

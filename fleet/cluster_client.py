@@ -32,7 +32,7 @@ from fleet.objects import Difference
 from fleet.options import Options
 from fleet.plan import ObjectChange
 from fleet.rendered_objects import RenderedObjects
-from fleet.rollout import Reasons
+from fleet.rollout import Watch
 from fleet.secrets import SecretStore
 from fleet.tree import Host, Phase, RenderedTree
 from generator.sealing import Identity
@@ -97,7 +97,7 @@ class OperatorApi:
         """Return what of object sets the API does not have as rendered, in words."""
         return await self.rendered.unaccepted(sets)
 
-    async def not_rolled_out(self, sets: Sequence[str], known: Reasons) -> tuple[str, ...]:
+    async def not_rolled_out(self, sets: Sequence[str], known: Watch) -> tuple[str, ...]:
         """Return which workloads of object sets do not run as applied, each with its reason."""
         return await self.rendered.not_rolled_out(sets, known)
 

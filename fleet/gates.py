@@ -32,7 +32,8 @@ class GateContext:
 
     `connect` gives the open connection to any host, `enter` makes one anew, which is for its caller to close;
     `cluster_api` opens the API on first use. `patient` is False when the question is only how things stand now;
-    `longest` bounds the wait, in seconds. `memory` is kept while one gate is being waited for.
+    `longest` bounds the wait, in seconds. `memory` is kept while one gate is being waited for; where a gate changes
+    `progress` in it, it comes closer, and its time begins anew.
     """
 
     tree: RenderedTree
@@ -154,15 +155,16 @@ async def wait_open(
     """Wait until a gate opens; raises GateError with the last reason and, for units, their last journal lines."""
     kind = kind_of(entry)
     timeout = float(entry.get("timeout", kind.timeout))
-    if context.longest is not None:
-        timeout = min(timeout, context.longest)
+    longest = float("inf") if context.longest is None else context.longest
     host = context.host.name if context.host else ""
     name = f"{kind.name} {entry['port']}" if "port" in entry and "etcdctl" not in entry else kind.name
-    began = clock()
-    told = ""
+    began = since = clock()
+    told, progress = "", None
     while reason := await shut_because(entry, context):
-        if clock() - began >= timeout:
-            raise await _gate_error(context, kind, reason, timeout)
+        if context.memory.get("progress") != progress:
+            progress, since = context.memory.get("progress"), clock()
+        if clock() - since >= timeout or clock() - began >= longest:
+            raise await _gate_error(context, kind, reason, min(timeout, longest), closer=since - began > timeout)
         if reason != told:
             reporter.event("waiting", phase=context.phase.name, host=host, gate=name, reason=reason)
             told = reason
@@ -170,11 +172,13 @@ async def wait_open(
     reporter.event("gate", phase=context.phase.name, host=host, gate=name, took=clock() - began)
 
 
-async def _gate_error(context: GateContext, kind: GateKind, reason: str, timeout: float) -> GateError:
+async def _gate_error(
+    context: GateContext, kind: GateKind, reason: str, timeout: float, *, closer: bool = False
+) -> GateError:
     where = context.tree.cluster + (f"/{context.host.name}" if context.host else "")
     unit = str(context.memory.get("unit", "")) or next((unit.name for unit in context.units if unit.start), "")
     lines = await journal_of(context.connection, unit) if unit and context.connection is not None else ""
-    waited = f" after {timeout:.0f} s" if timeout else ""
+    waited = f" after {timeout:.0f} s{' without progress' if closer else ''}" if timeout else ""
     tail = f"; the last lines of {unit}:\n{lines}" if lines else ""
     text = (
         f"{where}: {context.phase.name}: gate {kind.name} is still shut{waited}: {reason}; "

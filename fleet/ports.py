@@ -9,7 +9,7 @@ from typing import Any
 YOURS = "yours"
 """What the port table calls a listener of the user's own, which is not ours to start or to miss."""
 _WITHOUT_PORTS = frozenset({"vrrp", "ipip"})
-_PODS = frozenset({"calico"})
+_PODS = frozenset({"calico", "flannel", "node-local-dns", "node-problem-detector"})
 """Components that run as pods on the network of hosts: whether and where they run, the API says."""
 
 
@@ -17,8 +17,9 @@ _PODS = frozenset({"calico"})
 class Port:
     """One line of ports.yaml. `last` is the end of a range of which any port may be open; one port has itself there.
 
-    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts) and any; `callers`
-    host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges of addresses.
+    `scopes` are loopback, address (the host's own), virtual (an address that moves between hosts), local (an address of
+    the program alone, the same on every host), any, and turned (no socket: the pod network sends what comes to the port
+    to a pod); `callers` host, etcd, control-plane, load-balancer, nodes, pods, operator, anyone, or ranges.
     """
 
     first: int
@@ -31,9 +32,17 @@ class Port:
 
     @property
     def may_be_shut(self) -> bool:
-        """Whether it need not be open: a range, a protocol without ports, a listener of a pod or of the user's own."""
+        """Whether it need not be open.
+
+        A range, a protocol without ports, a listener of a pod or of the user's own, or a port that is turned.
+        """
         outside = self.component == YOURS or self.component in _PODS
-        return self.last != self.first or self.protocol in _WITHOUT_PORTS or outside
+        return self.last != self.first or self.protocol in _WITHOUT_PORTS or outside or self.is_turned
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the pod network takes what comes to it, so that a listener there would not be reached."""
+        return "turned" in self.scopes
 
     @property
     def is_tcp(self) -> bool:

@@ -89,7 +89,7 @@ class RenderedObjects:
             found.extend(await objects.unaccepted(self._api, load_set(self._tree.path, name), self._elsewhere(name)))
         return tuple(found)
 
-    async def not_rolled_out(self, sets: Sequence[str], known: rollout.Reasons) -> tuple[str, ...]:
+    async def not_rolled_out(self, sets: Sequence[str], known: rollout.Watch) -> tuple[str, ...]:
         """Return which workloads of object sets do not run as applied, each with its reason."""
         loaded = [load_set(self._tree.path, name) for name in sets]
         return await rollout.not_rolled_out(self._api, [ref for one in loaded for ref in one.refs], known)

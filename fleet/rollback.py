@@ -193,7 +193,7 @@ def _earlier_tree(tree: RenderedTree, hosts: Mapping[str, Host], back: About | N
 
 
 def _without_objects(phase: Phase) -> Phase:
-    gates = tuple(gate for gate in phase.gates if gate.get("kind") != "accepted")
+    gates = tuple(gate for gate in phase.gates if gate.get("kind") not in {"accepted", "rolled-out"})
     return replace(phase, objects=(), gates=gates) if phase.objects else phase
 
 

@@ -25,12 +25,18 @@ _AT_ONCE = 8
 
 
 @dataclass
-class Reasons:
-    """Why workloads hang, by object, and when that was found out (seconds of a clock that only goes on)."""
+class Watch:
+    """What was seen of roll-outs while somebody waits for them.
+
+    `found` holds why workloads hang and when that was found out (seconds of a clock that only goes on), `best` how far
+    each has come at its generation. `progress` grows whenever one comes further than it ever was.
+    """
 
     found: dict[Ref, tuple[float, str]] = field(default_factory=dict)
+    best: dict[tuple[Ref, int], int] = field(default_factory=dict)
+    progress: int = 0
 
-    async def of(self, api: Api, ref: Ref, live: Object) -> str:
+    async def reason(self, api: Api, ref: Ref, live: Object) -> str:
         """Return why a workload hangs, asked anew where the last answer is some seconds old; "" where nothing tells."""
         when, why = self.found.get(ref, (0.0, ""))
         if not when or time.monotonic() - when >= REASON_SECONDS:
@@ -38,8 +44,22 @@ class Reasons:
             self.found[ref] = (time.monotonic(), why)
         return why
 
+    def saw(self, ref: Ref, live: Mapping[str, Any]) -> None:
+        """Note how many pods of a workload are of the newest kind and how many are available."""
+        key = (ref, int(live.get("metadata", {}).get("generation") or 0))
+        status = _status(live)
+        done = sum(_number(status, name) for name in _COUNTS)
+        if done > self.best.get(key, -1):
+            self.best[key] = done
+            self.progress += 1
 
-async def not_rolled_out(api: Api, refs: Collection[Ref], known: Reasons) -> tuple[str, ...]:
+
+_COUNTS = (
+    "updatedReplicas", "availableReplicas", "readyReplicas", "updatedNumberScheduled", "numberAvailable", "succeeded",
+)  # fmt: skip
+
+
+async def not_rolled_out(api: Api, refs: Collection[Ref], known: Watch) -> tuple[str, ...]:
     """Return which of the objects do not run as applied, each with its reason; nothing when all do.
 
     While the API knows no node, nothing can run and nothing is waited for: nodes come in a later phase.
@@ -49,6 +69,8 @@ async def not_rolled_out(api: Api, refs: Collection[Ref], known: Reasons) -> tup
     async def one(ref: Ref) -> tuple[Ref, Object | None, str]:
         async with gate:
             live = await api.find(ref)
+            if live is not None:
+                known.saw(ref, live)
             return ref, live, "it is not there" if live is None else fault_of(live)
 
     looked = await asyncio.gather(*(one(ref) for ref in refs if ref.kind in KINDS))
@@ -66,7 +88,7 @@ async def not_rolled_out(api: Api, refs: Collection[Ref], known: Reasons) -> tup
             fault = await _without(api, live, away)
             if not fault:
                 continue
-        why = await known.of(api, ref, live) if live is not None and ref.kind != "APIService" else ""
+        why = await known.reason(api, ref, live) if live is not None and ref.kind != "APIService" else ""
         found.append(f"{ref}: {fault}{f'; {why}' if why else ''}")
     if found and len(away) == len(nodes):
         node = min(nodes, key=lambda one: str(one["metadata"]["name"]))

@@ -71,10 +71,21 @@ async def _reason(api: Api, live: Object) -> str:
             reasons = [why]
             break
     if not reasons:
-        failed = await _event(api, live, ("FailedCreate",))
-        reasons += [_not_made(failed)] if failed else []
+        for maker in (live, *await _replica_sets(api, live)):
+            if failed := await _event(api, maker, ("FailedCreate",)):
+                return _not_made(failed)
     more = f" (and {len(sick) - 1} more of its pods are not ready)" if reasons and len(sick) > 1 else ""
     return f"{reasons[0]}{more}" if reasons else ""
+
+
+async def _replica_sets(api: Api, live: Object) -> list[Object]:
+    """Return the ReplicaSets of a Deployment, newest first; other kinds make their pods themselves."""
+    if live.get("kind") != "Deployment":
+        return []
+    found = await api.list("apps/v1", "ReplicaSet", _space(live), labels=selector_of(live))
+    uid = live["metadata"].get("uid")
+    own = [one for one in found if uid in {owner.get("uid") for owner in one["metadata"].get("ownerReferences") or ()}]
+    return _newest_first(own)
 
 
 def _not_made(said: str) -> str:

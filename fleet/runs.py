@@ -242,7 +242,7 @@ async def _record_apply(fleet: Fleet, api: ApiOpener, lock: Lock, commit: Commit
             overrides=overrides.read_text("utf-8") if overrides.is_file() else "", left_out=tuple(left_out),
         )  # fmt: skip
         await (await api()).record_apply(applied)
-    except (ApiError, OSError, UnicodeDecodeError) as error:
+    except (SlipwayError, OSError, UnicodeDecodeError) as error:
         fleet.reporter.event("note", text=f"which tree is applied could not be written into the API: {error}")
 
 

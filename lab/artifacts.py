@@ -64,6 +64,12 @@ DOWNLOADS = (
             ("ctr", "usr/bin/ctr"),
         ),
     ),
+    Repacked(
+        packages=("age",),
+        path="age/v{version}/age-v{version}-linux-amd64.tar.gz",
+        folder="age/",
+        members=(("age", "usr/bin/age"),),
+    ),
     Repacked(packages=("runc",), path="runc/v{version}/runc.amd64", single="usr/sbin/runc"),
     Repacked(
         packages=("containernetworking-plugins",),

@@ -9,6 +9,7 @@ What is special about these machines, and why each override is there:
 - Two cores carry every host: etcd gets time for its heartbeats.
 - API servers are stopped all the time here, and one of this version waits for watches that no client ends until systemd
   kills it: after 5 s, not 30.
+- There are no images of CoreDNS and metrics-server on these machines, and nowhere to pull them from.
 - Kubelets are restarted all the time here: each reports its state every 2 s, not 10, so that a node is Ready sooner.
 """
 
@@ -53,6 +54,7 @@ def lab_spec(
         "verify": {"image": "slipway.lab/busybox:1"},
         "artifacts": {"fetch": "push"},
         "ssh": {"user": ssh_user},
+        "addons": {"coredns": {"enabled": False}, "metricsServer": {"enabled": False}},
         "pools": {
             "control": {"roles": ["etcd", "control-plane"], "os": "debian-12", "arch": "amd64"},
             "workers": {"roles": ["worker"], "os": "debian-12", "arch": "amd64"},
@@ -79,7 +81,7 @@ def versions_in(artifacts: Path) -> dict[str, str]:
 
     "none" where the directory has none, which leaves crictl off the hosts.
     """
-    folders = {
+    fields = {
         "kubernetes": "kubernetes",
         "etcd": "etcd",
         "containerd": "containerd",
@@ -88,7 +90,10 @@ def versions_in(artifacts: Path) -> dict[str, str]:
         "crictl": "crictl",
     }
     found: dict[str, str] = {}
-    for field, folder in folders.items():
+    # An older cache has none; without backups nobody asks for it.
+    if (artifacts / "age").is_dir():
+        fields["age"] = "age"
+    for field, folder in fields.items():
         versions = sorted(path.name.removeprefix("v") for path in (artifacts / folder).glob("v*"))
         found[field] = versions[-1] if versions else "none"
     return found

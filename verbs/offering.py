@@ -18,6 +18,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "preflight": ("preflight",),
     "running": ("plan", "push", "apply", "kubeconfig"),
     "rollback": ("rollback",),
+    "restore": ("restore",),
     "booting": ("user-data", "seed"),
     "status": ("status",),
     "verify": ("verify",),
@@ -25,7 +26,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
 }
 """The verbs without a dot, by the module of this package that holds them."""
 
-GROUPS = ("addons", "certs", "etcd", "hosts", "lab", "secrets")
+GROUPS = ("addons", "certs", "ci", "etcd", "hosts", "lab", "secrets")
 """Modules whose verbs have their name and a dot before them."""
 
 _PROGRAMS = frozenset({"invoke", "inv", "slipway"})

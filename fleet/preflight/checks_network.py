@@ -70,6 +70,10 @@ def ports(seen: Seen) -> Iterator[Finding]:
 
 
 def _taken(host: Host, port: Port, one: Listening) -> Finding:
+    if port.is_turned:
+        text = f"port {one.port} is taken by {one.holder}; {port.component} is to have it ({port.purpose})"
+        todo = "move that program, or give the addon another port: from outside, pods of the addon would answer"
+        return Finding(host.name, text, todo, one.at, "warning")
     if port.may_be_shut:
         text = f"port {one.port} is taken by {one.holder}; it lies in the range of {port.purpose}"
         todo = "move that program: a Service that is given this port would not be reached here"
@@ -80,7 +84,7 @@ def _taken(host: Host, port: Port, one: Listening) -> Finding:
 
 def _meets(port: Port, one: Listening, host: Host) -> bool:
     """Whether two listeners cannot be there together: one of them has every address, or both have the same."""
-    return "any" in port.scopes or one.scope == "any" or one.where(host.addresses) in port.scopes
+    return "any" in port.scopes or port.is_turned or one.scope == "any" or one.where(host.addresses) in port.scopes
 
 
 def _ours(one: Listening, host: Host, machine: Machine) -> bool:

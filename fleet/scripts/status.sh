@@ -1,11 +1,12 @@
 # How are you? Reads and changes nothing: since when units are as they are, who listens, which certificates lie here.
-# Input: unit U | certificate P
-units='' certificates=''
+# Input: unit U | certificate P | backup FOLDER
+units='' certificates='' backup=''
 while IFS= read -r line; do
     value=${line#*"$TAB"}
     case ${line%%"$TAB"*} in
     unit) units=$units$value$NL ;;
     certificate) certificates=$certificates$value$NL ;;
+    backup) backup=$value ;;
     *) fail "the question is not understood: $line" ;;
     esac
 done
@@ -22,5 +23,13 @@ if [ -n "$units" ] && command -v systemctl >/dev/null; then
         while IFS= read -r line; do say show "$line"; done
 fi
 IFS=" $TAB$NL"
+if [ -n "$backup" ]; then
+    # What the last run of a backup has written: "TIME REVISION HASH SIZE NAME", and "TIME why it failed".
+    for word in good failure; do
+        found=''
+        [ ! -r "$ROOT$backup/last-$word" ] || IFS= read -r found <"$ROOT$backup/last-$word"
+        [ -z "$found" ] || say "backup-$word" "$found"
+    done
+fi
 say_listeners
 say end

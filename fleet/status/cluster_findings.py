@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from fleet.folding import folded
+from fleet.status.addon_certificates import addon_findings
 from fleet.status.api_facts import ApiFacts, folded_requests
+from fleet.status.backup import backup_period, newest_good
 from fleet.status.collect import Status
 from fleet.status.etcd import EtcdFacts, Member
 from fleet.status.finding import Finding
@@ -25,11 +28,13 @@ def cluster_findings(status: Status) -> Iterator[Finding]:
         if any(facts.state.phases for facts in status.hosts.values()):
             yield Finding("etcd", "etcd has not formed; run `invoke apply`")
         return
+    yield from addon_findings(status.tree.path, status.now, status.warn_days)
     for health in status.health:
         if not health.good:
             yield Finding("health", f"{health.component} is not healthy: {health.trouble}", health.host)
     if status.etcd is not None:
         yield from _etcd(status, status.etcd)
+    yield from _backup(status)
     if status.api is not None and not status.api.unseen:
         yield from _api(status, status.api)
 
@@ -53,6 +58,31 @@ def _etcd(status: Status, etcd: EtcdFacts) -> Iterator[Finding]:
             yield Finding("missing", "etcd does not know it as a member; the inventory does", name)
     if etcd.leader is None:
         yield Finding("etcd", "the members of etcd do not agree on a leader; see their journals")
+
+
+def _backup(status: Status) -> Iterator[Finding]:
+    """Two schedules without a good snapshot: one may have failed, and the next was to make up for it."""
+    seen = {name: facts.backup for name, facts in status.hosts.items() if facts.backup is not None}
+    period = max((backup_period(status.tree.hosts[name]) for name in seen), default=0.0)
+    if not period:
+        return
+    newest = newest_good(seen.values())
+    failed = {name: one.failure for name, one in seen.items() if one.failed}
+    reasons = [f"{name}: {failure.reason}" for name, failure in sorted(failed.items()) if failure is not None]
+    since = "; ".join(reasons)
+    age = None if newest is None else (status.now - newest.time).total_seconds()
+    if age is None:
+        # A cluster whose first backup is still to come has none; whether one was due cannot be told from here.
+        severity: Literal["finding", "warning"] = "finding" if failed else "warning"
+        yield Finding("backup", "there is no good snapshot of etcd yet", "", since, severity)
+    elif age > 2 * period:
+        yield Finding("backup", "the last good snapshot of etcd is older than two schedules", "", _old(age, since))
+    elif failed:
+        yield Finding("backup", "the last backup of etcd failed", "", since, "warning")
+
+
+def _old(age: float, since: str) -> str:
+    return f"made {duration(age)} ago{f'; {since}' if since else ''}"
 
 
 def _member(etcd: EtcdFacts, member: Member, host: str) -> Iterator[Finding]:

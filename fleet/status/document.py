@@ -7,6 +7,7 @@ from typing import Any
 
 from fleet.cluster_record import Recorded
 from fleet.state import UnitFacts
+from fleet.status.backup import newest_good
 from fleet.status.collect import Status
 from fleet.status.finding import Finding
 from fleet.status.findings import exit_code
@@ -30,6 +31,7 @@ def status_document(status: Status, found: Sequence[Finding]) -> dict[str, Any]:
             for one in status.health
         ],
         "etcd": _etcd(status),
+        "backup": _backup(status),
         "api": _api(status),
         "lock": status.lock,
         "journal": [dict(entry) for entry in status.journal],
@@ -101,6 +103,28 @@ def _etcd(status: Status) -> dict[str, Any] | None:
         "quota": etcd.quota,
         "members": members,
     }
+
+
+def _backup(status: Status) -> dict[str, Any] | None:
+    seen = [facts.backup for facts in status.hosts.values() if facts.backup is not None]
+    good = newest_good(seen)
+    if not seen:
+        return None
+    failures = {
+        name: facts.backup.failure
+        for name, facts in status.hosts.items()
+        if facts.backup is not None and facts.backup.failed and facts.backup.failure is not None
+    }
+    return {
+        "lastGood": None if good is None else {
+            "time": good.time.isoformat(timespec="seconds"), "name": good.name, "revision": good.revision,
+            "size": good.size, "ageSeconds": round((status.now - good.time).total_seconds()),
+        },
+        "failures": {
+            name: {"time": one.time.isoformat(timespec="seconds"), "reason": one.reason}
+            for name, one in failures.items()
+        },
+    }  # fmt: skip
 
 
 def _api(status: Status) -> dict[str, Any] | None:

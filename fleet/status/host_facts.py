@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -12,6 +12,7 @@ from cryptography import x509
 
 from fleet.host_scripts import Lines
 from fleet.state import HostState, shown_blocks
+from fleet.status.backup import Backup, backup_folder, failure_from, good_from
 from fleet.status.listening import Listening, listening_from
 from fleet.tree import Host, RenderedTree
 from generator.errors import HostError
@@ -40,7 +41,8 @@ class Certificate:
 class HostFacts:
     """One host. `seconds` says for each unit how long it has been up, or down; missing where systemd does not tell.
 
-    `unreadable` are paths at which there is something else than a certificate; `absent` those with nothing.
+    `unreadable` are paths at which there is something else than a certificate; `absent` those with nothing. `backup` is
+    None where the host makes no backups of etcd.
     """
 
     state: HostState
@@ -49,6 +51,7 @@ class HostFacts:
     certificates: Mapping[str, Certificate] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    backup: Backup | None = None
 
 
 def certificate_paths(tree: RenderedTree, host: Host) -> tuple[str, ...]:
@@ -71,6 +74,8 @@ def inquiry(tree: RenderedTree, host: Host) -> bytes:
     """Return what fleet/scripts/status.sh is to look at on a host."""
     lines = [f"unit\t{unit.name}" for unit in host.units()]
     lines += [f"certificate\t{path}" for path in certificate_paths(tree, host)]
+    folder = backup_folder(host)
+    lines += [f"backup\t{folder}"] if folder else []
     return "".join(f"{line}\n" for line in lines).encode()
 
 
@@ -81,6 +86,7 @@ def facts_from(tree: RenderedTree, state: HostState, lines: Lines) -> HostFacts:
     sockets: list[tuple[str, ...]] = []
     shown: list[str] = []
     ders: dict[str, bytes] = {}
+    backup = Backup() if backup_folder(host) else None
     try:
         for word, *rest in lines:
             match word:
@@ -93,6 +99,10 @@ def facts_from(tree: RenderedTree, state: HostState, lines: Lines) -> HostFacts:
                     shown.append("\t".join(rest))
                 case "listen" | "holder":
                     sockets.append((word, *rest))
+                case "backup-good" if backup is not None:
+                    backup = replace(backup, good=good_from(" ".join(rest)))
+                case "backup-failure" if backup is not None:
+                    backup = replace(backup, failure=failure_from(" ".join(rest)))
                 case "certificate":
                     ders[rest[0]] = base64.b64decode(rest[1]) if rest[1] != "-" else b""
                 case _:
@@ -112,7 +122,7 @@ def facts_from(tree: RenderedTree, state: HostState, lines: Lines) -> HostFacts:
         except ValueError:
             unreadable.append(path)
     absent = tuple(path for path in certificate_paths(tree, host) if path not in ders)
-    return HostFacts(state, seconds, listening, certificates, tuple(unreadable), absent)
+    return HostFacts(state, seconds, listening, certificates, tuple(unreadable), absent, backup)
 
 
 def _certificate(der: bytes, *, rotates: bool) -> Certificate:

@@ -114,6 +114,8 @@ def foreign(
         lines = [port for port in ports if port.holds(one.port)]
         if not lines:
             strange.append((one, "the port table does not name it"))
+        elif all(port.is_turned for port in lines):
+            strange.append((one, f"the pod network sends what comes to it from outside to {lines[0].component}"))
         elif not any(_wants(port, one, addresses) for port in lines):
             scopes = sorted({scope for port in lines for scope in port.scopes})
             names = " and ".join(_SCOPES[scope] for scope in scopes)
@@ -125,6 +127,7 @@ _SCOPES = {
     "loopback": "loopback",
     "address": "the host's own address",
     "virtual": "the virtual address",
+    "local": "an address of its own",
     "any": "every address",
 }
 
@@ -132,7 +135,7 @@ _SCOPES = {
 def _wants(port: Port, one: Listening, addresses: Collection[str]) -> bool:
     # A virtual address is nobody's own, and only what is meant to be bound to one may be bound to a foreign address.
     where = one.where(addresses)
-    return "any" in port.scopes or where in port.scopes or (where == "" and "virtual" in port.scopes)
+    return "any" in port.scopes or where in port.scopes or (where == "" and bool({"virtual", "local"} & port.scopes))
 
 
 def scope_words(scope: str) -> str:
@@ -143,7 +146,7 @@ def scope_words(scope: str) -> str:
 def _serves(one: Listening, scope: str, address: str) -> bool:
     if one.scope == "any":
         return True
-    if scope == "virtual":
+    if scope in {"virtual", "local"}:
         return one.scope == "address" and one.address != address
     return one.scope == scope and (scope != "address" or one.address == address)
 

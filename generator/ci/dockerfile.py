@@ -215,9 +215,8 @@ def _writable_folders(project: Project, user: str) -> list[str]:
     if project.spec.language == "go":
         # The image may hold no program that makes folders.
         return [f"COPY --from=build --chown={user} /empty/ {path}/" for path in folders]
-    number = str(project.spec.run.user)
-    made = [path for path in folders if path != "/tmp"]
-    return [f"RUN {_words(['install', '-d', '-o', number, '-g', number, *made])}"] if made else []
+    made = " ".join(path for path in folders if path != "/tmp")
+    return [f"RUN {_shell(f'mkdir -p {made} && chown {user} {made}')}"] if made else []
 
 
 def _healthcheck(project: Project) -> str:

@@ -134,7 +134,7 @@ def _config(cluster: Cluster) -> dict[str, Any]:
             "webhook": {"cacheAuthorizedTTL": "5m0s", "cacheUnauthorizedTTL": "30s"},
         },
         "cgroupDriver": cluster.runtime.cgroup_driver,
-        "clusterDNS": list(network.dns_ips),
+        "clusterDNS": list(cluster.pod_dns_ips),
         "clusterDomain": network.domain,
         # The defaults of Kubernetes, all of them: naming one threshold takes the others away.
         "evictionHard": {

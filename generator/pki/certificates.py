@@ -21,9 +21,12 @@ from generator.pki.request import (
     key_usages,
     split_sans,
 )
+from generator.spec.addons.calico import typha_wanted
+from generator.spec.addons.etcd_backup import runs_by, runs_on
 from generator.spec.layout import (
     CA_CERT,
     ENDPOINT_BALANCER_DIR,
+    ETCD_BACKUP_DIR,
     ETCD_PKI_DIR,
     FRONT_PROXY_CA_CERT,
     PKI_DIR,
@@ -53,6 +56,8 @@ def certificates(cluster: Cluster) -> tuple[Request, ...]:
             leaves.extend(_control_plane(cluster, host))
         if host.pool.is_node and cluster.pki.kube_proxy_leaf:
             leaves.append(_kube_proxy(cluster, host))
+        if runs_on(cluster, host.pool.roles):
+            leaves.append(_etcd_backup(cluster, host))
     return (*_authorities(cluster), *sorted(leaves, key=lambda request: request.name))
 
 
@@ -77,8 +82,14 @@ def _authorities(cluster: Cluster) -> Iterator[Request]:
         "etcd-ca",
         Place(f"{ETCD_PKI_DIR}/ca.crt", "etcd"),
         Place(f"{PKI_DIR}/etcd/ca.crt", "control-plane"),
+        *_checked_by_backup(cluster),
     )
     yield _ca(cluster, "front-proxy-ca", "front-proxy-ca", Place(FRONT_PROXY_CA_CERT, "control-plane"))
+
+
+def _checked_by_backup(cluster: Cluster) -> Iterator[Place]:
+    if cluster.addons.etcd_backup.enabled:
+        yield Place(f"{ETCD_BACKUP_DIR}/ca.crt", "etcd" if runs_by(cluster) == "timer" else "control-plane")
 
 
 def _checked_by_balancers(cluster: Cluster) -> Iterator[Place]:
@@ -138,13 +149,11 @@ def _kube_proxy(cluster: Cluster, host: Host) -> Request:
     return _leaf(cluster, host, "kube-proxy", "ca", "system:kube-proxy", (CLIENT_AUTH,), (), f"{PKI_DIR}/kube-proxy")
 
 
-def typha_wanted(cluster: Cluster) -> bool:
-    """Return whether typha stands between Calico's agents and the API; False where there is no Calico."""
-    try:
-        from generator.spec.addons import calico
-    except ImportError:
-        return False
-    return bool(calico.typha_wanted(cluster))
+def _etcd_backup(cluster: Cluster, host: Host) -> Request:
+    # etcd knows no smaller right than everything, so this opens as much as any of its client certificates; one of its
+    # own can be told from the others in etcd's log, and is renewed and watched like them.
+    stem = f"{ETCD_BACKUP_DIR}/backup"
+    return _leaf(cluster, host, "etcd/backup", "etcd/ca", "kube-etcd-backup", (CLIENT_AUTH,), (), stem)
 
 
 def _addons(cluster: Cluster) -> Iterator[Request]:

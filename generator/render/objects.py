@@ -19,6 +19,7 @@ from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
 from generator.render.object_secrets import secret_facts, with_references
+from generator.spec.addons.etcd_backup import runs_by
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
 
@@ -84,6 +85,10 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
             "version": cluster.versions.etcd,
             "endpoints": list(cluster.etcd_client_urls),
             "dedicated": not any(host.pool.is_node for host in cluster.etcd_hosts),
+        },
+        "etcdBackup": {
+            "by": runs_by(cluster),
+            "age": cluster.versions.age if cluster.backup.recipients else None,
         },
         "anonymousPaths": list(cluster.api.anonymous_paths),
         "nodes": {host.node_name: node_line(host) for host in cluster.nodes},

@@ -13,17 +13,23 @@ from generator.spec.ports import Listener, listeners, listens_otherwise, node_po
 PORTS_FILE = "ports.yaml"
 
 _WORDS = """\
-# listens: on loopback, on the host's own address, on the virtual address alone, or on any. from: the host itself, hosts
-# with a role (etcd, control-plane, load-balancer), all hosts of the cluster (nodes), pods, the operator, ranges of
-# addresses, or anyone. ssh is each host's own ssh port (inventory.yaml); vrrp and ipip are protocols without ports. Of
-# a range any port may be open, and what the spec lists itself (component yours) or pods hold (calico) need not be; the
-# others all are.
+# listens: on loopback, on the host's own address, on the virtual address alone, on an address of the program alone that
+# is the same on every host (local), or on any. from: the host itself, hosts with a role (etcd, control-plane,
+# load-balancer), all hosts of the cluster (nodes), pods, the operator, ranges of addresses, or anyone. ssh is each
+# host's own ssh port (inventory.yaml); vrrp and ipip are protocols without ports. Of a range any port may be open, and
+# what the spec lists itself (component yours) or pods hold (calico, flannel, node-local-dns,
+# node-problem-detector) need not be; the others all are.
+"""
+
+_TURNED = """\
+# A port that is turned has no listener: the pod network sends what comes to it to a pod, while one runs on the host.
 """
 
 
 def ports_text(cluster: Cluster, pools: Collection[str]) -> str:
     """Return ports.yaml for the pools that have hosts, by port; hosts with overrides of their own have their own."""
-    lines = [HEADER.format(cluster=cluster.name) + _WORDS + "everyHost:"]
+    turned = any("turned" in one.scopes for name in pools for one in listeners(cluster, cluster.pools[name]))
+    lines = [HEADER.format(cluster=cluster.name) + _WORDS + (_TURNED if turned else "") + "everyHost:"]
     ssh = {"port": "ssh", "protocol": "tcp", "listens": ["any"], "from": ["operator"], "component": "sshd"}
     lines.append(f"- {flow({**ssh, 'purpose': 'the way in for Slipway'})}")
     lines.append("pools:")

@@ -46,6 +46,7 @@ __all__ = [
     "identity_path",
     "is_sealed",
     "load_identity",
+    "opened",
     "parse_recipient",
     "public_half",
     "read_recipients",
@@ -91,8 +92,13 @@ def is_sealed(text: str) -> bool:
 
 def unseal(text: str, identity: Identity, what: str = "the sealed secret") -> bytes:
     """Return what a sealed text holds; `what` names it in messages. Raises SealingError."""
+    return opened(text.encode("utf-8"), identity, what)
+
+
+def opened(data: bytes, identity: Identity, what: str) -> bytes:
+    """Return what a file of age holds, armored or not, in memory. Raises SealingError."""
     try:
-        value: bytes = pyrage.decrypt(text.encode("utf-8"), list(identity.keys))
+        value: bytes = pyrage.decrypt(data, list(identity.keys))
     except pyrage.DecryptError as error:
         if "no matching keys" in str(error).lower():
             raise SealingError(

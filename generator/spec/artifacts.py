@@ -16,7 +16,7 @@ class Publication:
     """How one artifact is published; `{v}` stands for the version, `{a}` for the architecture.
 
     `path` lies below the root of a mirror or directory. `checksums` is the published file with its SHA-256, which
-    holds either the digest alone or lines of digest and file name.
+    holds either the digest alone or lines of digest and file name; "" where there is none, and the download is read.
     """
 
     path: str
@@ -28,6 +28,7 @@ _ETCD = "https://github.com/etcd-io/etcd/releases/download/v{v}"
 _CONTAINERD = "https://github.com/containerd/containerd/releases/download/v{v}"
 _RUNC = "https://github.com/opencontainers/runc/releases/download/v{v}"
 _CNI = "https://github.com/containernetworking/plugins/releases/download/v{v}"
+_AGE = "https://github.com/FiloSottile/age/releases/download/v{v}"
 _CRICTL = "https://github.com/kubernetes-sigs/cri-tools/releases/download/v{v}"
 
 PUBLICATIONS = {
@@ -58,6 +59,8 @@ PUBLICATIONS = {
         f"{_CRICTL}/crictl-v{{v}}-linux-{{a}}.tar.gz",
         f"{_CRICTL}/crictl-v{{v}}-linux-{{a}}.tar.gz.sha256",
     ),
+    # Its releases have transparency proofs and no file of digests; the lock reads the archive itself.
+    "age": Publication("age/v{v}/age-v{v}-linux-{a}.tar.gz", f"{_AGE}/age-v{{v}}-linux-{{a}}.tar.gz", ""),
 }
 
 
@@ -72,5 +75,5 @@ def official_url(name: str, version: str, arch: str) -> str:
 
 
 def checksum_url(name: str, version: str, arch: str) -> str:
-    """Return the URL of the published file that holds an artifact's SHA-256."""
+    """Return the URL of the published file that holds an artifact's SHA-256, "" where there is none."""
     return PUBLICATIONS[name].checksums.format(v=version, a=arch)

@@ -135,6 +135,9 @@ def _certificates(spec: ClusterSpec, cluster: Cluster, findings: Findings) -> No
         findings.warn(
             ("pki", "validity", "leaves", "kube-proxy"), what, "set pki.kubeProxyCertificate, or take the line out"
         )
+    if "addons/metrics-server" in validity.leaves and not cluster.addons.metrics_server.enabled:
+        what = "metrics-server does not run, so it has no certificate"
+        findings.warn(("pki", "validity", "leaves", "addons/metrics-server"), what, "enable it, or take the line out")
     written = findings.document.lines
     if pki.external_ca:
         for path in (("pki", "validity", "ca"), ("pki", "validity", "cas")):

@@ -19,6 +19,11 @@ CA_CERT = f"{PKI_DIR}/ca.crt"
 SIGNING_CERT = f"{PKI_DIR}/signing.crt"
 FRONT_PROXY_CA_CERT = f"{PKI_DIR}/front-proxy-ca.crt"
 ETCD_PKI_DIR = "/etc/etcd/pki"
+ETCD_BACKUP_DIR = "/etc/etcd-backup"
+ETCD_BACKUP_STATE = f"{STATE_DIR}/etcd-backup"
+"""Where backups are made, and where it stands which one was the last good one."""
+ETCD_BACKUP_MOUNT = "/run/etcdbackup"
+"""Where an NFS folder is mounted while a backup is made; without a hyphen, which unit names would have to escape."""
 
 _USUAL_BALANCER_PORT = 8443
 

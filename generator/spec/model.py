@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from generator.spec.addons import AddonsSpec
+from generator.spec.addons.node_local_dns import TAKES_SERVICE_ADDRESS
 from generator.spec.gpu import Gpu
 from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
+    Backup,
     CloudInit,
     Directories,
     Disk,
@@ -194,7 +196,19 @@ class Cluster:
     firewall: Firewall
     warnings: tuple[str, ...] = ()
     addons: AddonsSpec = field(default_factory=AddonsSpec)
+    backup: Backup = field(default_factory=Backup)
     system: System = field(default_factory=System)
+
+    @property
+    def pod_dns_ips(self) -> tuple[str, ...]:
+        """The name servers that kubelets tell pods: the Service of CoreDNS, or each node's own cache.
+
+        The cache takes over the Service's address where kube-proxy lets it, and then pods are told nothing new.
+        """
+        local = self.addons.node_local_dns
+        if local.enabled and self.network.proxy_mode != TAKES_SERVICE_ADDRESS:
+            return (local.local_address,)
+        return self.network.dns_ips
 
     def with_role(self, *roles: str) -> tuple[Host, ...]:
         """Return the hosts whose pool has any of the roles, sorted by name."""

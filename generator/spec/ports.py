@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from generator.spec.addons.calico import NAME as CALICO
 from generator.spec.addons.calico import peer_addresses, typha_wanted
+from generator.spec.addons.ways_in_rules import controllers
 from generator.spec.model import Cluster, Host, Override, Pool
 from generator.spec.yaml_source import Path
 
@@ -31,14 +32,22 @@ CALICO_BGP = 179
 CALICO_HEALTH = 9099
 TYPHA = 5473
 TYPHA_HEALTH = 9098
+DNS = 53
+LOCAL_DNS_HEALTH = 8080
+LOCAL_DNS_METRICS = 9253
+LOCAL_DNS_SETUP_METRICS = 9353
 
 VRRP = "vrrp"
 """The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
 IPIP = "ipip"
 """Tunnels of a pod network: IP protocol 4 (RFC 2003), which has no ports either."""
 
-Scope = Literal["loopback", "address", "virtual", "any"]
-"""Where a port is bound: loopback, the host's own address, the virtual address alone, or every address."""
+Scope = Literal["loopback", "address", "virtual", "local", "any", "turned"]
+"""Where a port is bound: loopback, the host's own address, the virtual address alone, an address that only the program
+itself has and that every host has for itself, or every address.
+
+A port that is turned has no socket: the pod network sends what comes to it, by any address of the host, to a pod.
+"""
 
 Caller = Literal["host", "etcd", "control-plane", "load-balancer", "nodes", "pods", "anyone"]
 """Who has a reason to call: the host itself, hosts with a role, all hosts, pods, or anyone who reaches the host."""
@@ -107,7 +116,9 @@ def listens_otherwise(host: Host) -> bool:
 
 def meet(one: Listener, other: Listener) -> bool:
     """Return whether two listeners on one port would want the same address."""
-    return "any" in {*one.scopes, *other.scopes} or not set(one.scopes).isdisjoint(other.scopes)
+    return not {"any", "turned"}.isdisjoint({*one.scopes, *other.scopes}) or not set(one.scopes).isdisjoint(
+        other.scopes
+    )
 
 
 def node_ports(cluster: Cluster) -> Listener:
@@ -149,10 +160,12 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
                 purpose = "health and metrics without TLS"
                 yield Listener(port, "kube-scheduler", purpose, (), bound, _callers(bound))
     if pool.is_node:
-        yield from _node_listeners(values)
+        yield from _node_listeners(cluster, values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
         if cluster.network.plugin == CALICO:
             yield from _calico(cluster)
+        yield from _flannel(cluster)
+        yield from _node_local_dns(cluster)
         if cluster.addons.node_problem_detector.enabled:
             enabled: Path = ("addons", "nodeProblemDetector", "enabled")
             yield Listener(DETECTOR_HEALTH, "node-problem-detector", "health", enabled)
@@ -167,6 +180,41 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         peers: Caller = "control-plane" if api.vip is not None and api.vip.role == "control-plane" else "load-balancer"
         purpose = "who carries the virtual address (IP protocol 112)"
         yield Listener(0, "endpoint-vip", purpose, (), ("address",), (peers,), VRRP)
+    yield from _host_ports(cluster, pool)
+
+
+def _host_ports(cluster: Cluster, pool: Pool) -> Iterator[Listener]:
+    """Yield the ports of ingress controllers on hosts of which any may run their pods."""
+    for one in controllers(cluster.addons):
+        hosts = (host for host in cluster.hosts if host.pool.name == pool.name)
+        if one.section.expose == "hostPort" and any(one.section.may_run_on(host) for host in hosts):
+            for scheme, port in (("http", one.section.host_ports.http), ("https", one.section.host_ports.https)):
+                field = one.at("hostPorts", scheme)
+                yield Listener(port, one.name, f"{scheme.upper()} of Ingresses", field, ("turned",), ("anyone",))
+
+
+def _flannel(cluster: Cluster) -> Iterator[Listener]:
+    if cluster.network.plugin != "flannel":
+        return
+    flannel, at = cluster.addons.flannel, ("addons", "flannel")
+    if flannel.tunnel_port is not None:
+        purpose = f"{flannel.backend} tunnels between nodes"
+        yield Listener(flannel.tunnel_port, "flannel", purpose, (*at, "port"), ("any",), ("nodes",), "udp")
+    yield Listener(flannel.health_port, "flannel", "health", (*at, "healthPort"))
+
+
+def _node_local_dns(cluster: Cluster) -> Iterator[Listener]:
+    """Yield the ports of the cache of names; pods of the host's network reach it as the host itself does."""
+    local, name = cluster.addons.node_local_dns, "node-local-dns"
+    if not local.enabled:
+        return
+    for protocol in ("udp", "tcp"):
+        yield Listener(DNS, name, "names for the pods of this node", (), ("local",), ("pods",), protocol)
+    yield Listener(LOCAL_DNS_HEALTH, name, "health", (), ("local",))
+    scopes: tuple[Scope, ...] = ("any",) if local.metrics == "cluster" else LOOPBACK
+    callers: tuple[Caller, ...] = ("nodes", "pods") if local.metrics == "cluster" else HOST_ITSELF
+    yield Listener(LOCAL_DNS_METRICS, name, "metrics of answers", (), scopes, callers)
+    yield Listener(LOCAL_DNS_SETUP_METRICS, name, "metrics of its rules", (), scopes, callers)
 
 
 def _time(host: Host) -> Iterator[Listener]:
@@ -175,9 +223,11 @@ def _time(host: Host) -> Iterator[Listener]:
         yield Listener(TIME, "time-sync", "time (NTP)", (), ("any",), (), "udp", sources=host.system.time.allow)
 
 
-def _node_listeners(values: _Overrides) -> Iterator[Listener]:
+def _node_listeners(cluster: Cluster, values: _Overrides) -> Iterator[Listener]:
     bound = scopes_of(str(values.config("kubelet", "address", "0.0.0.0")))
-    callers: tuple[Caller, ...] = HOST_ITSELF if bound == LOOPBACK else ("control-plane",)
+    # metrics-server asks every kubelet; most pod networks give what leaves a pod for a host the address of its node.
+    asking: tuple[Caller, ...] = ("nodes", "pods") if cluster.addons.metrics_server.enabled else ()
+    callers: tuple[Caller, ...] = HOST_ITSELF if bound == LOOPBACK else ("control-plane", *asking)
     yield Listener(
         _number(values.config("kubelet", "port", KUBELET), KUBELET), "kubelet", "its API", (), bound, callers
     )

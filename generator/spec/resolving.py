@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from generator.spec import inventory
+from generator.spec.addons.etcd_backup import EtcdBackupSection, recipient
 from generator.spec.faults import Findings
 from generator.spec.model import Cluster
 from generator.spec.overriding import files, overrides, text_of
@@ -18,6 +19,7 @@ from generator.spec.sections import (
     Api,
     Artifacts,
     Audit,
+    Backup,
     Directories,
     Encryption,
     Firewall,
@@ -30,12 +32,13 @@ from generator.spec.sections import (
     Vip,
 )
 from generator.spec.system_layers import system_of
-from generator.spec.versions import companions, default_crictl, minor_of
+from generator.spec.versions import AGE, companions, default_crictl, minor_of
 
 CA_NAMES = ("ca", "etcd/ca", "front-proxy-ca")
 LEAF_NAMES = (
     "apiserver", "apiserver-etcd-client", "apiserver-kubelet-client", "controller-manager", "csr-approver",
-    "etcd/healthcheck-client", "etcd/peer", "etcd/server", "front-proxy-client", "kube-proxy", "scheduler",
+    "etcd/backup", "etcd/healthcheck-client", "etcd/peer", "etcd/server", "front-proxy-client", "kube-proxy",
+    "scheduler",
     "addons/calico-node", "addons/metrics-server", "addons/typha",
 )  # fmt: skip
 _SUBJECT_FIELDS = {"country": "C", "state": "ST", "locality": "L", "organizational_unit": "OU"}
@@ -86,6 +89,7 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
             tuple(sorted(set(spec.firewall.node_protocols))),
         ),
         addons=spec.addons,
+        backup=_backup(spec.addons.etcd_backup, findings),
         system=system,
     )
 
@@ -100,7 +104,28 @@ def _versions(spec: VersionsSpec) -> Versions:
         runc=spec.runc or suited.runc,
         cni_plugins=spec.cni_plugins or suited.cni_plugins,
         crictl="" if spec.crictl == "none" else spec.crictl or default_crictl(minor),
+        age=spec.age or AGE,
     )
+
+
+def _backup(section: EtcdBackupSection, findings: Findings) -> Backup:
+    """Return the texts of files that the backup names; a line that is no recipient is a fault."""
+    found = list(section.recipients)
+    if section.recipients_file is not None:
+        path = ("addons", "etcdBackup", "recipientsFile")
+        text = text_of(section.recipients_file, path, findings) or ""
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            try:
+                found.append(recipient(line))
+            except ValueError as error:
+                findings.fault(path, f"line {number} of {section.recipients_file}: {error}", "correct the line")
+    s3 = section.target.s3
+    ca = None
+    if s3 is not None and s3.ca_file is not None:
+        ca = text_of(s3.ca_file, ("addons", "etcdBackup", "target", "s3", "caFile"), findings)
+    return Backup(tuple(dict.fromkeys(found)), ca)
 
 
 def _network(spec: NetworkSpec) -> Network:

@@ -13,7 +13,7 @@ from generator.spec.schema_base import Section
 CaName = Literal["ca", "etcd/ca", "front-proxy-ca"]
 LeafName = Literal[
     "apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client", "etcd/server", "etcd/peer",
-    "etcd/healthcheck-client", "controller-manager", "scheduler", "csr-approver", "kube-proxy",
+    "etcd/healthcheck-client", "etcd/backup", "controller-manager", "scheduler", "csr-approver", "kube-proxy",
     "addons/calico-node", "addons/metrics-server", "addons/typha",
 ]  # fmt: skip
 
@@ -29,6 +29,7 @@ class VersionsSpec(Section):
     crictl: VersionOrNone | None = Field(
         None, description="crictl: what suits the Kubernetes minor unless said; none leaves it off the hosts."
     )
+    age: Version | None = Field(None, description="age, where backups are encrypted: 1.2.1 unless said.")
 
 
 class DirectoriesSpec(Section):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from generator.spec.layout import apiserver_balancer
+from generator.spec.versions import AGE
 
 Held = Literal["etcd", "etcd-wal", "kubelet", "containerd", "pod-logs"]
 """A folder of ours that can lie on a data disk."""
@@ -30,6 +31,7 @@ class Versions:
     runc: str
     cni_plugins: str
     crictl: str
+    age: str = AGE
 
     @property
     def minor(self) -> tuple[int, int]:
@@ -270,6 +272,14 @@ class Verify:
     """The functional test; `image` is what its pods run, with tag or digest."""
 
     image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What files beside cluster.yaml add to the backup of etcd: all recipients, and the store's CA as PEM or None."""
+
+    recipients: tuple[str, ...] = ()
+    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

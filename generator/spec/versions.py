@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 OLDEST_MINOR = (1, 20)
 NEWEST_MINOR = (1, 36)
+AGE = "1.2.1"
+"""Encrypts backups; its format has been the same since 1.0 (https://age-encryption.org/v1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What single addons are let, each with its reason: the reviewed lists that tests/addons/test_hardening.py compares.
 
-Names are <addon>/<workload>/<container>, or <addon>/<workload> for what concerns the whole pod.
+Names are <addon>/<workload>/<container>, or <addon>/<workload> for what concerns the whole pod. One that holds for a
+single variation of an addon ends with " (<variation>)".
 """
 
 from __future__ import annotations
@@ -13,23 +14,46 @@ PRIVILEGED: frozenset[str] = frozenset(
 MAY_ESCALATE: frozenset[str] = frozenset({"gpu-device-plugin/nvidia-device-plugin/device-plugin-mig"})
 """Containers with CAP_SYS_ADMIN, beside which the API server refuses allowPrivilegeEscalation: false."""
 
-MAY_WRITE_ROOT: frozenset[str] = frozenset({"calico/calico-node/calico-node"})
+MAY_WRITE_ROOT: frozenset[str] = frozenset(
+    {
+        # iptables-wrappers link iptables to the kind that the host uses.
+        "flannel/kube-flannel-ds/kube-flannel",
+        "node-local-dns/node-local-dns/node-cache (default)",
+        "node-local-dns/node-local-dns/node-cache (dual-stack)",
+        "node-local-dns/node-local-dns/node-cache (ipvs)",
+        "calico/calico-node/calico-node",
+        "ingress-nginx/ingress-nginx-controller/controller",
+    }
+)
 """Containers whose program writes into its own image."""
 
 RUNS_AS_ROOT: frozenset[str] = frozenset(
     {
         "calico/calico-node/calico-node",
         "calico/calico-node/install-cni",
+        "coredns/coredns/coredns (1-20)",
+        "flannel/kube-flannel-ds/install-cni",
+        "flannel/kube-flannel-ds/install-cni-plugin",
+        "flannel/kube-flannel-ds/kube-flannel",
+        "node-local-dns/node-local-dns/node-cache",
         "node-problem-detector/node-problem-detector/journal",
         "node-problem-detector/node-problem-detector/kmsg",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+        "etcd-backup/etcd-backup/etcd-backup",
     }
 )
 """Containers that are root: for sockets, devices, routes or files of the host."""
 
 HOST_NETWORK: frozenset[str] = frozenset(
-    {"calico/calico-node", "calico/calico-typha", "node-problem-detector/node-problem-detector"}
+    {
+        "flannel/kube-flannel-ds",
+        "node-local-dns/node-local-dns",
+        "node-problem-detector/node-problem-detector",
+        "calico/calico-node",
+        "calico/calico-typha",
+        "etcd-backup/etcd-backup",
+    }
 )
 """Pods that share their host's network: those that make the pods' network, or serve the host itself."""
 
@@ -40,6 +64,14 @@ HOST_PATHS_WRITTEN: frozenset[str] = frozenset(
         "calico/calico-node:/run/xtables.lock",
         "calico/calico-node:/var/run/calico",
         "calico/calico-node:/var/lib/calico",
+        "flannel/kube-flannel-ds:/dev/net/tun",
+        "flannel/kube-flannel-ds:/etc/cni/net.d",
+        "flannel/kube-flannel-ds:/opt/cni/bin",
+        "flannel/kube-flannel-ds:/run/flannel",
+        "flannel/kube-flannel-ds:/run/xtables.lock",
+        "node-local-dns/node-local-dns:/run/xtables.lock",
+        "etcd-backup/etcd-backup:/var/lib/slipway/etcd-backup",
+        "etcd-backup/etcd-backup:/var/backups/etcd",
         "gpu-device-plugin/nvidia-device-plugin:/data/kubelet/device-plugins",
         "gpu-device-plugin/nvidia-device-plugin:/var/lib/kubelet/device-plugins",
     }
@@ -53,6 +85,8 @@ WITHOUT_PROBES: frozenset[str] = frozenset(
         # It listens on a socket of the kubelet's alone, which takes the cards away when nobody answers there.
         "gpu-device-plugin/nvidia-device-plugin/device-plugin",
         "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+        # It listens on nothing.
+        "local-path/local-path-provisioner/local-path-provisioner",
     }
 )
 """Containers that offer nothing by which one could see whether they work."""

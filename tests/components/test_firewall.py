@@ -106,7 +106,10 @@ ENDPOINT = "\napi: {endpoint: {host: api.example.net, port: 7443}}"
 OVERRIDE = "\ncomponents: {kube-proxy: {config: {metricsBindAddress: '0.0.0.0:10249'}}}"
 
 
-@pytest.mark.parametrize("more", ["", OVERRIDE])
+INGRESS = "\naddons: {traefik: {enabled: true, tolerations: [{operator: Exists}]}}"
+
+
+@pytest.mark.parametrize("more", ["", OVERRIDE, INGRESS])
 @pytest.mark.parametrize("minor", ["1.20.2", "1.36.1"])
 def test_every_port_of_the_table_is_open_to_its_callers_and_to_nobody_else(minor: str, more: str) -> None:
     made = cluster(minor, MANAGED + ENDPOINT + more, pools=POOLS, hosts=HOSTS)

@@ -34,11 +34,16 @@ KINDS: Mapping[str, tuple[tuple[str, str, bool], ...]] = {
     ),
     "apps/v1": (
         ("Deployment", "deployments", True),
+        ("ReplicaSet", "replicasets", True),
         ("DaemonSet", "daemonsets", True),
         ("StatefulSet", "statefulsets", True),
     ),
     "batch/v1": (("Job", "jobs", True),),
-    "rbac.authorization.k8s.io/v1": (("ClusterRole", "clusterroles", False), ("Role", "roles", True)),
+    "rbac.authorization.k8s.io/v1": (
+        ("ClusterRole", "clusterroles", False),
+        ("ClusterRoleBinding", "clusterrolebindings", False),
+        ("Role", "roles", True),
+    ),
     "apiextensions.k8s.io/v1": (("CustomResourceDefinition", "customresourcedefinitions", False),),
     "apiregistration.k8s.io/v1": (("APIService", "apiservices", False),),
 }

@@ -12,6 +12,7 @@ import yaml
 from fleet import cluster_record
 from fleet.cluster_record import MOST_BYTES, Applied, Recorded, read, recorded_from, write
 from fleet.kube import Api
+from generator.render import object_secrets
 from generator.spec import couplings_settings
 from tests.fleet.api_stand_in import Pki
 from tests.fleet.object_store import ObjectStore, with_store
@@ -77,7 +78,8 @@ def test_overrides_that_are_too_large_are_left_out_too() -> None:
 
 
 def test_the_marker_is_the_one_that_render_looks_for() -> None:
-    assert cluster_record._SECRET_TEXT.pattern == couplings_settings._SECRET_TEXT.pattern
+    for room in (couplings_settings._SECRET_TEXT, object_secrets._PLAIN):
+        assert cluster_record._SECRET_TEXT.pattern == room.pattern
 
 
 @pytest.mark.parametrize("text", ["", "[]", "tree: x\n", ":\n- {", "3"])

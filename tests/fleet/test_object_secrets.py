@@ -17,6 +17,7 @@ from fleet.object_sets import SET_LABEL, ObjectSet
 from fleet.secrets import SecretStore
 from generator.errors import ApiError, PkiError, SealingError, StaleTreeError
 from generator.pki.issuing import key_pem, new_key, private_key_id
+from generator.render import object_secrets
 from generator.sealing import Identity, create_identity, load_identity, parse_recipient, seal, sealed_path
 from tests.fleet.api_stand_in import Pki
 from tests.fleet.object_store import ObjectStore, refusal, with_store
@@ -225,3 +226,7 @@ def test_lines_that_render_does_not_write_are_refused() -> None:
     with pytest.raises(StaleTreeError, match="is not as render writes it"):
         slots(value)
     assert slots({**value, "kind": "ConfigMap"}) == ()
+
+
+def test_the_annotation_is_the_one_that_render_writes() -> None:
+    assert ANNOTATION == object_secrets.ANNOTATION

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fleet.ports import Port
 from fleet.preflight import checks_between, checks_kernel, checks_network, wants
 from fleet.preflight.facts import Disk, Machine, inquiry
 from fleet.preflight.finding import Finding, exit_code
@@ -99,6 +100,16 @@ def test_a_planted_fault_is_found_by_its_check_alone(
     assert (one.check, one.host, one.severity) == (check, host, severity)
     assert words in one.text and one.todo
     assert not judged(seen({host: change}), skip={check})
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "10.0.0.11", "127.0.0.1"])
+def test_a_program_on_a_port_that_is_turned_to_pods_is_a_warning(address: str) -> None:
+    turned = Port(80, 80, "tcp", frozenset({"turned"}), frozenset({"anyone"}), "traefik", "HTTP of Ingresses")
+    with_ingress = replace(tree(), ports={**tree().ports, WORKER: (*tree().ports[WORKER], turned)})
+    taken = seen({WORKER: {"listening": (Listening(80, address, "nginx", 9, "nginx.service"),)}}, tree=with_ingress)
+    (one,) = found(taken)
+    assert (one.check, one.host, one.severity) == ("ports", WORKER, "warning")
+    assert "port 80 is taken by nginx of nginx.service; traefik is to have it (HTTP of Ingresses)" in one.text
 
 
 def test_selinux_that_enforces_names_what_the_balancer_of_the_host_needs() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fleet import rollout
+from fleet.gates import KINDS, GateContext, GateKind, wait_open
 from fleet.kube import Api, Ref, ref_of
-from fleet.rollout import Reasons, fault_of, not_rolled_out
+from fleet.reporter import SilentReporter
+from fleet.rollout import Watch, fault_of, not_rolled_out
 from fleet.selectors import belongs_on, selector_of
+from fleet.tree import Phase
+from generator.errors import GateError
 from tests.fleet.api_stand_in import Pki
 from tests.fleet.object_store import ObjectStore, refusal, with_store
 
@@ -166,6 +172,13 @@ CLAIM = {
     "apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"},
     "metadata": {"name": "data", "namespace": "kube-system", "uid": "uid-of-data"},
 }  # fmt: skip
+REPLICA_SET = {
+    "apiVersion": "apps/v1", "kind": "ReplicaSet",
+    "metadata": {
+        "name": "dns-x", "namespace": "kube-system", "labels": {"app": "dns"}, "uid": "uid-of-dns-x",
+        "ownerReferences": [{"uid": "uid-of-dns"}],
+    },
+}  # fmt: skip
 FAILURE = {"type": "ReplicaFailure", "status": "True", "message": 'pods "dns-" is forbidden: exceeded quota: q'}
 
 
@@ -258,6 +271,10 @@ FAILURE = {"type": "ReplicaFailure", "status": "True", "message": 'pods "dns-" i
             'its pods cannot be made: pods "dns-x" is forbidden: violates PodSecurity "restricted:latest"; '
             "correct the pod, or give its namespace the label pod-security.kubernetes.io/enforce that it needs",
         ),
+        (
+            [REPLICA_SET, event("dns-x", "FailedCreate", "error looking up service account kube-system/dns")],
+            "its pods cannot be made: error looking up service account kube-system/dns; see `kubectl describe` of it",
+        ),
         ([pod(labels={"app": "other"})], ""),
     ],
 )
@@ -267,7 +284,7 @@ def test_a_workload_that_hangs_says_why(run: Run, store: ObjectStore, there: lis
         store.put(value)
 
     async def action(api: Api) -> None:
-        (found,) = await not_rolled_out(api, [ref_of(live)], Reasons())
+        (found,) = await not_rolled_out(api, [ref_of(live)], Watch())
         assert found == "Deployment kube-system/dns: 0 of 2 replicas are available" + (f"; {words}" if words else "")
 
     run(action)
@@ -281,7 +298,7 @@ def test_a_pod_that_says_something_is_named_before_one_that_does_not(run: Run, s
     store.put(newest)
 
     async def action(api: Api) -> None:
-        (found,) = await not_rolled_out(api, [ref_of(live)], Reasons())
+        (found,) = await not_rolled_out(api, [ref_of(live)], Watch())
         assert "pod dns-1 on w1: container dns has no image: InvalidImageName: bad name" in found
 
     run(action)
@@ -294,7 +311,7 @@ def test_pods_that_cannot_be_made_say_so_first(run: Run, store: ObjectStore) -> 
         store.put(value)
 
     async def action(api: Api) -> None:
-        (found,) = await not_rolled_out(api, [ref_of(live)], Reasons())
+        (found,) = await not_rolled_out(api, [ref_of(live)], Watch())
         assert "its pods cannot be made" in found and "raise the ResourceQuota" in found
 
     run(action)
@@ -305,7 +322,7 @@ def test_without_any_node_nothing_is_waited_for(run: Run, store: ObjectStore) ->
     del store.objects[Ref("v1", "Node", "", "w1")]
 
     async def action(api: Api) -> None:
-        assert await not_rolled_out(api, [ref_of(live)], Reasons()) == ()
+        assert await not_rolled_out(api, [ref_of(live)], Watch()) == ()
 
     run(action)
 
@@ -317,7 +334,7 @@ def test_where_no_node_is_ready_the_reason_is_the_node(run: Run, store: ObjectSt
     store.put(pod(where="", conditions=[{"type": "PodScheduled", "status": "False", "message": said}]))
 
     async def action(api: Api) -> None:
-        first, second = await not_rolled_out(api, [ref_of(live)], Reasons())
+        first, second = await not_rolled_out(api, [ref_of(live)], Watch())
         assert "bring the nodes to Ready: `invoke status` says why they are not" in first
         assert second == "no node is Ready (w1: KubeletNotReady: cni plugin not initialized)"
 
@@ -330,9 +347,9 @@ def test_pods_of_nodes_that_are_not_ready_hold_up_nothing(run: Run, store: Objec
     store.put(pod("dns-2", where="w2"))
 
     async def action(api: Api) -> None:
-        assert await not_rolled_out(api, [ref_of(live)], Reasons()) == ()
+        assert await not_rolled_out(api, [ref_of(live)], Watch()) == ()
         store.put({**live, "status": {**live["status"], "numberAvailable": 0}})
-        (found,) = await not_rolled_out(api, [ref_of(live)], Reasons())
+        (found,) = await not_rolled_out(api, [ref_of(live)], Watch())
         assert found.startswith("DaemonSet kube-system/dns: 0 of 1 pods are available")
 
     run(action)
@@ -342,10 +359,10 @@ def test_an_api_behind_a_workload_comes_after_it(run: Run, store: ObjectStore) -
     live, behind = store.put(deployment(2, 0)), store.put(served(status="False", reason="MissingEndpoints"))
 
     async def action(api: Api) -> None:
-        found = await not_rolled_out(api, [ref_of(behind), ref_of(live), Ref("v1", "ConfigMap", "x", "a")], Reasons())
+        found = await not_rolled_out(api, [ref_of(behind), ref_of(live), Ref("v1", "ConfigMap", "x", "a")], Watch())
         assert [one.split()[0] for one in found] == ["Deployment", "APIService"]
         missing = Ref("apps/v1", "Deployment", "x", "gone")
-        assert await not_rolled_out(api, [missing], Reasons()) == ("Deployment x/gone: it is not there",)
+        assert await not_rolled_out(api, [missing], Watch()) == ("Deployment x/gone: it is not there",)
 
     run(action)
 
@@ -354,7 +371,7 @@ def test_reasons_are_not_asked_for_at_every_look(run: Run, store: ObjectStore, m
     live = store.put(deployment(2, 0))
     asked: list[str] = []
     store.refuse = lambda seen: asked.append(seen.target) if "/pods" in seen.target else None
-    known = Reasons()
+    known = Watch()
 
     async def action(api: Api) -> None:
         for _ in range(3):
@@ -367,12 +384,53 @@ def test_reasons_are_not_asked_for_at_every_look(run: Run, store: ObjectStore, m
     run(action)
 
 
+def test_progress_is_only_what_was_never_reached(run: Run, store: ObjectStore) -> None:
+    watch, seen = Watch(), []
+
+    async def action(api: Api) -> None:
+        for updated, available in ((0, 2), (1, 2), (1, 1), (1, 2), (2, 1)):
+            live = store.put(deployment(updated, available))
+            await not_rolled_out(api, [ref_of(live)], watch)
+            seen.append(watch.progress)
+        await not_rolled_out(
+            api, [ref_of(store.put({**live, "metadata": {**live["metadata"], "generation": 2}}))], watch
+        )
+        seen.append(watch.progress)
+
+    run(action)
+    assert seen == [1, 2, 2, 2, 2, 3], "what goes up and down does not keep a gate waiting for ever"
+
+
+@pytest.mark.parametrize(("longest", "waited"), [(None, 140.0), (60.0, 60.0)])
+def test_a_gate_that_comes_closer_is_waited_for(longest: float | None, waited: float) -> None:
+    now, looks = [0.0], []
+
+    async def sleep(seconds: float) -> None:
+        now[0] += 10.0
+
+    async def check(context: GateContext, parameters: Any) -> str:
+        looks.append(now[0])
+        context.memory["progress"] = min(len(looks), 5)
+        return "2 of 9 pods are available"
+
+    KINDS["closer-here"] = GateKind("closer-here", check, 100.0, of_host=False)
+    try:
+        context = GateContext(SimpleNamespace(cluster="demo"), Phase("addons"), None, None, longest=longest)  # type: ignore[arg-type]
+        with pytest.raises(GateError, match="still shut after"):
+            asyncio.run(
+                wait_open({"kind": "closer-here"}, context, SilentReporter(), sleep=sleep, clock=lambda: now[0])
+            )
+    finally:
+        del KINDS["closer-here"]
+    assert looks[-1] == waited
+
+
 def test_what_credentials_may_not_see_is_no_reason(run: Run, store: ObjectStore) -> None:
     live = store.put(deployment(2, 0))
     store.refuse = lambda seen: refusal(403, "forbidden") if "/pods" in seen.target else None
 
     async def action(api: Api) -> None:
-        (found,) = await not_rolled_out(api, [ref_of(live)], Reasons())
+        (found,) = await not_rolled_out(api, [ref_of(live)], Watch())
         assert found == "Deployment kube-system/dns: 0 of 2 replicas are available"
 
     run(action)

@@ -17,14 +17,16 @@ from fleet.plan import make_plan
 from fleet.ports import Port
 from fleet.state import HostState, Owned, PathFacts, UnitFacts
 from fleet.status.api_facts import ApiFacts, Health, Node, Request, readiness, request_from
+from fleet.status.backup import Backup, Failure, Good
 from fleet.status.collect import Status
 from fleet.status.document import status_document
 from fleet.status.etcd import EtcdFacts, Member, MemberStatus
 from fleet.status.findings import exit_code, findings
-from fleet.status.host_facts import Certificate, HostFacts
+from fleet.status.host_facts import Certificate, HostFacts, facts_from, inquiry
 from fleet.status.listening import PODS, Listening
 from fleet.status.text import status_lines
 from fleet.tree import RenderedTree
+from generator.errors import HostError
 from tests.fleet.small_tree import ITEMS, write_tree
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -191,6 +193,21 @@ def test_a_listener_on_a_virtual_address(tree: RenderedTree) -> None:
     without = replace(facts, listening=LISTENING)
     expected = "n1: nobody listens on the virtual address at port 2379: idle is to (clients)"
     assert texts(whole(tree, {"n1": without})) == [expected]
+
+
+def test_a_listener_on_an_address_of_the_program_alone(tree: RenderedTree) -> None:
+    (own,) = (port for port in tree.ports["n1"] if port.first == 2379)
+    local = replace(own, first=53, last=53, scopes=frozenset({"local"}))
+    tree = replace(tree, ports={**tree.ports, "n1": (*tree.ports["n1"], local)})
+    bound = Listening(53, "169.254.20.10", "idle", 9, UNIT)
+    facts = replace(facts_of(tree, "n1"), listening=(*LISTENING, bound))
+    assert texts(whole(tree, {"n1": facts})) == []
+    expected = "n1: nobody listens on an address of its own at port 53: idle is to (clients)"
+    assert texts(whole(tree, {"n1": replace(facts, listening=LISTENING)})) == [expected]
+    on_loopback = replace(facts, listening=(*LISTENING, replace(bound, address="127.0.0.1")))
+    assert any("idle is to listen on an address of its own only" in text for text in texts(
+        whole(tree, {"n1": on_loopback})
+    ))  # fmt: skip
 
 
 def test_a_port_that_nobody_serves(tree: RenderedTree) -> None:
@@ -443,7 +460,7 @@ def test_the_document_is_plain_values_and_says_what_it_saw(tree: RenderedTree) -
     found = findings(status)
     document = json.loads(json.dumps(status_document(status, found)))
     assert list(document) == [
-        "cluster", "time", "exit", "findings", "hosts", "formed", "health", "etcd", "api", "lock", "journal",
+        "cluster", "time", "exit", "findings", "hosts", "formed", "health", "etcd", "backup", "api", "lock", "journal",
     ]  # fmt: skip
     assert document["exit"] == 2 and document["time"] == "2026-06-01T00:00:00+00:00"
     assert document["findings"][0] == {
@@ -466,6 +483,25 @@ def test_the_long_text_names_every_unit_port_and_certificate(tree: RenderedTree)
     assert "idle.service                       active (running)" in text and "0 restarts" in text
     assert "127.0.0.1:2379" in text and "idle: clients" in text
     assert "2026-08-30 00:00 UTC (in 90 d)" in text
+
+
+@pytest.mark.parametrize(
+    ("days", "severity", "text"),
+    [
+        (40, "", ""),
+        (20, "warning", "the certificate addons/metrics-server ends soon; run `invoke certs.renew`, render and apply"),
+        (-1, "finding", "the certificate addons/metrics-server has ended; run `invoke certs.renew`, render and apply"),
+    ],
+)
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_certificates_of_addons(tree: RenderedTree, quote: str, days: int, severity: str, text: str) -> None:
+    end = f"{quote}{NOW + timedelta(days=days, minutes=1):%Y-%m-%dT%H:%M:%SZ}{quote}"
+    entries = [
+        f"- {{name: {name}, notAfter: {end}}}" for name in ("ca", "addons/metrics-server", "hosts/cp1/apiserver")
+    ]
+    (tree.path / "pki.yaml").write_text("\n".join(["certificates:", *entries, "- {name: addons/typha, days: 365}"]))
+    found = [one for one in findings(whole(tree)) if one.kind == "certificate"]
+    assert [(one.severity, one.text, one.host) for one in found] == ([(severity, text, "")] if text else [])
 
 
 def recorded(tree: str) -> Recorded:
@@ -495,3 +531,76 @@ def test_sets_that_nobody_has_seen_run_are_a_finding(tree: RenderedTree) -> None
     status = whole(tree, api=replace(whole(tree).api or ApiFacts(), unfinished=("30-coredns",)))
     assert texts(status) == [": a run changed 30-coredns and did not see it run; run `invoke apply`"]
     assert status_document(status, ())["api"]["unfinishedSets"] == ["30-coredns"]
+
+
+SETTINGS = "state /var/lib/slipway/etcd-backup\nperiod 86400\n"
+
+
+def backed_up(tree: RenderedTree, *backups: Backup | None) -> Status:
+    """A cluster whose hosts make backups every day, each with what it knows of its own."""
+    item = replace(
+        next(item for item in tree.hosts["n1"].items if item.kind == "file"),
+        path="/etc/etcd-backup/settings", content=SETTINGS.encode(),
+    )  # fmt: skip
+    hosts = {name: replace(host, items=(*host.items, item)) for name, host in tree.hosts.items()}
+    seen = whole(tree)
+    facts = {name: replace(one, backup=backup) for (name, one), backup in zip(seen.hosts.items(), backups, strict=True)}
+    return replace(seen, tree=replace(tree, hosts=hosts), hosts=facts)
+
+
+def good(hours: float) -> Good:
+    return Good(NOW - timedelta(hours=hours), 812, 40960, "etcd-demo-x-812.db")
+
+
+def told(status: Status) -> list[tuple[str, str, str]]:
+    return [(one.severity, one.text, one.detail) for one in findings(status) if one.kind == "backup"]
+
+
+def test_a_backup_is_judged_by_the_newest_of_all_hosts(tree: RenderedTree) -> None:
+    assert told(backed_up(tree, Backup(good(400)), Backup(good(47)), Backup())) == []
+    (one,) = told(backed_up(tree, Backup(good(400)), Backup(good(49)), Backup()))
+    assert one == ("finding", "the last good snapshot of etcd is older than two schedules", "made 2 d ago")
+
+
+def test_a_failed_backup_is_told_with_its_reason(tree: RenderedTree) -> None:
+    failed = Backup(good(20), Failure(NOW - timedelta(hours=1), "the target is full"))
+    assert told(backed_up(tree, failed, Backup(), Backup())) == [
+        ("warning", "the last backup of etcd failed", "n1: the target is full")
+    ]
+    late = Backup(None, Failure(NOW - timedelta(hours=1), "no member of etcd is healthy"))
+    (one,) = told(backed_up(tree, late, Backup(), Backup(good(60))))
+    assert one[0] == "finding" and one[2] == "made 2 d ago; n1: no member of etcd is healthy"
+    (never,) = told(backed_up(tree, late, Backup(), Backup()))
+    assert never[:2] == ("finding", "there is no good snapshot of etcd yet")
+
+
+def test_a_first_backup_that_is_still_to_come_is_a_warning(tree: RenderedTree) -> None:
+    (one,) = told(backed_up(tree, Backup(), Backup(), Backup()))
+    assert one[0] == "warning"
+    assert told(whole(tree)) == [], "nobody asked for backups"
+
+
+def test_the_document_has_the_last_good_backup(tree: RenderedTree) -> None:
+    failed = Backup(good(20), Failure(NOW, "the target is full"))
+    found = status_document(backed_up(tree, failed, Backup(good(2)), Backup()), ())["backup"]
+    assert found["lastGood"] == {
+        "time": "2026-05-31T22:00:00+00:00", "name": "etcd-demo-x-812.db", "revision": 812, "size": 40960,
+        "ageSeconds": 7200,
+    }  # fmt: skip
+    assert found["failures"] == {"n1": {"time": "2026-06-01T00:00:00+00:00", "reason": "the target is full"}}
+    assert status_document(whole(tree), ())["backup"] is None
+
+
+def test_what_a_host_wrote_is_read(tree: RenderedTree) -> None:
+    lines = (
+        ("slipway", "1"), ("backup-good", "20260531T011000Z 812 4242 40960 etcd-demo-x-812.db.age"),
+        ("backup-failure", "20260601T011000Z /srv cannot be written: is it mounted"),
+    )  # fmt: skip
+    status = backed_up(tree, Backup(), Backup(), Backup())
+    found = facts_from(status.tree, state_of(tree, "n1"), lines).backup
+    assert found is not None and found.good is not None and found.failure is not None
+    assert (found.good.revision, found.good.size, found.good.name) == (812, 40960, "etcd-demo-x-812.db.age")
+    assert found.failed and found.failure.reason == "/srv cannot be written: is it mounted"
+    assert b"backup\t/var/lib/slipway/etcd-backup\n" in inquiry(status.tree, status.tree.hosts["n1"])
+    with pytest.raises(HostError, match="not understood"):
+        facts_from(status.tree, state_of(tree, "n1"), (("slipway", "1"), ("backup-good", "yesterday")))

@@ -107,3 +107,12 @@ def test_a_udp_port_says_nothing_about_tcp() -> None:
     dns = Port(53, 53, "udp", frozenset({"any"}), frozenset({"pods"}), "dns", "names")
     assert missing((dns,), [], "10.0.0.1") == ()
     assert foreign((dns,), [Listening(53, "10.0.0.1")], ["10.0.0.1"])[0][1] == "the port table does not name it"
+
+
+def test_a_port_that_is_turned_to_a_pod_is_never_missed_and_whoever_sits_there_is_not_reached() -> None:
+    turned = port(443, "turned", component="traefik")
+    assert missing((turned,), [], "10.0.0.1") == ()
+    assert foreign((turned,), [Listening(443, "10.0.0.1", "nginx", 7)], ["10.0.0.1"])[0][1] == (
+        "the pod network sends what comes to it from outside to traefik"
+    )
+    assert foreign((turned, port(443, "any", component=YOURS)), [Listening(443, "::")], ["10.0.0.1"]) == ()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
+from typing import Any
 
-from generator.pki import certificates as page
 from generator.pki.certificates import certificates
 from generator.pki.listing import certificate_list
+from generator.pki.renew import Choice, renew
 from generator.pki.request import CLIENT_AUTH, SERVER_AUTH, Request
+from generator.pki.request_material import RequestMaterial
+from generator.render.objects import objects
 from generator.spec.model import Cluster
 from tests.pki.conftest import NOW, Workspace
 
@@ -32,18 +35,42 @@ def test_metrics_server_serves_under_the_names_of_its_service(workspace: Workspa
     )
 
 
-def test_typha_and_its_clients_have_names_that_no_binding_knows(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page, "typha_wanted", lambda cluster: True)
-    found = of_addons(workspace.edit({"pki": {"subject": {"organizationalUnit": "platform"}}}))
+TYPHA: dict[str, Any] = {
+    "network": {"plugin": "calico"},
+    "addons": {"calico": {"typha": {"enabled": True}}},
+    "pki": {"subject": {"organizationalUnit": "platform"}},
+}
+
+
+def test_typha_and_its_clients_have_names_that_no_binding_knows(workspace: Workspace) -> None:
+    cluster = workspace.edit(TYPHA)
+    found = of_addons(cluster)
     assert set(found) == {METRICS, "addons/typha", "addons/calico-node"}
     typha, client = found["addons/typha"], found["addons/calico-node"]
     assert typha.usages[1:] == (SERVER_AUTH,) and dict(typha.subject)["CN"] == "slipway:typha"
     assert "calico-typha.kube-system.svc.cluster.local" in typha.dns
-    # A user of the API has this name and no group; the name is in no binding of ours and not of Kubernetes itself.
+    # To the API the client is a user of this name without any group.
     assert client.usages[1:] == (CLIENT_AUTH,) and client.subject == (("CN", "slipway:calico-node"),)
     assert not client.sans
+    bound = {
+        subject["name"]
+        for members in objects(cluster, RequestMaterial(cluster), Path("nowhere")).values()
+        for member in members
+        for subject in member.get("subjects", ())
+        if subject["kind"] == "User"
+    }
+    assert bound and not {"slipway:calico-node", "slipway:typha"} & bound
+
+
+def test_a_renewal_of_one_kind_leaves_the_others(workspace: Workspace) -> None:
+    cluster = workspace.edit(TYPHA)
+    workspace.issue()
+    before = workspace.files()
+    choice = Choice(kinds=frozenset({"addons/typha"}))
+    report = renew(cluster, workspace.dir, choice, clock=lambda: workspace.now, identity=workspace.identity)
+    assert [(one.name, one.host) for one in report.renewed] == [("addons/typha", None)]
+    changed = {path for path, content in workspace.files().items() if before[path] != content}
+    assert changed == {"pki/addons/typha.crt", "pki/addons/typha.key.age"}
 
 
 def test_the_leaf_comes_and_goes_with_its_addon(workspace: Workspace) -> None:

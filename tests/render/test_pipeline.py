@@ -151,7 +151,8 @@ def test_sets_of_the_users_own_are_applied_after_the_nodes(edited: Workspace) ->
     finally:
         (edited.inputs / "addons.jsonnet").unlink()
     last = yaml.safe_load(tree["phases.yaml"])["phases"][-1]
-    assert (last["name"], last["objects"], last["gates"]) == ("addons", ["20-x"], [{"kind": "accepted"}])
+    assert last["name"] == "addons" and last["objects"] == sorted(last["objects"]) and "20-x" in last["objects"]
+    assert {"kind": "accepted"} in last["gates"]
     assert "objects/20-x/Namespace-x.yaml" in tree
 
 

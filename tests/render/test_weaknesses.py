@@ -94,6 +94,7 @@ _READERS = {
     "kube-proxy": "root",
     "etcd/server": "etcd",
     "etcd/peer": "etcd",
+    "etcd/backup": "root",
     "etcd/healthcheck-client": "etcd",
 }
 
@@ -110,6 +111,9 @@ def every_key_is_readable_by_its_program_alone(one: RenderedCluster) -> None:
     for host, item in one.every():
         if item.kind == "secret" and _SERVICE_ACCOUNT.fullmatch(item.secret):
             assert (item.mode, item.owner, item.group) == (0o440, "root", "kube-sa")
+        elif item.kind == "secret" and item.secret.startswith("addons/"):
+            # Sealed by people for something that runs on hosts: the keys of a store of backups.
+            assert (item.mode, item.owner) == (0o400, "root"), item.path
         elif item.kind == "secret" and item.secret != "pki/ca":
             prefix = f"pki/hosts/{host}/"
             assert item.secret.startswith(prefix), item.path
@@ -160,7 +164,9 @@ def certificates_speak_for_one_host_and_never_for_masters(one: RenderedCluster) 
     for entry in one.certificates:
         assert "system:masters" not in entry["subject"], entry["name"]
         assert not any(name.endswith(".") for name in entry.get("sans", ())), entry["name"]
-        assert entry["name"] == entry["issuer"] or entry["name"].startswith(f"hosts/{entry['host']}/")
+        of_addon = entry["name"].startswith("addons/")
+        assert of_addon or entry["name"] == entry["issuer"] or entry["name"].startswith(f"hosts/{entry['host']}/")
+        assert not of_addon or not {"host", "places"} & set(entry), entry["name"]
         foreign = {f"IP:{host.address}" for host in one.hosts.values() if host.name != entry.get("host")}
         assert not foreign & set(entry.get("sans", ())), entry["name"]
 

@@ -49,6 +49,13 @@ def test_generator_never_opens_a_socket(module: Path) -> None:
     assert not {name for name in names if any(below(name, room) for room in ("fleet", "verbs", "lab"))}
 
 
+@pytest.mark.parametrize("module", modules("generator/ci"), ids=lambda path: path.name)
+def test_projects_need_no_cluster_to_be_rendered(module: Path) -> None:
+    seen = {name for name in imported(module) if below(name, "generator")}
+    rooms = ("generator.ci", "generator.errors", "generator.formats", "generator.spec")
+    assert not {name for name in seen if not any(below(name, room) for room in rooms)}
+
+
 @pytest.mark.parametrize("module", modules("generator/components"), ids=lambda path: path.name)
 def test_a_component_never_imports_a_component(module: Path) -> None:
     if module.stem == "registry":  # the one place that knows all components

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
+from generator.render.ports_page import ports_text
 from generator.spec import ports
 from generator.spec.ports import Listener
 from tests.spec.samples import loaded
@@ -33,7 +35,13 @@ def test_what_is_bound_to_what_by_default() -> None:
         ("any",): [6443, 10250],
     }
     assert all(one.callers == ("host",) for one in found.values() if one.scopes == ("loopback",))
-    assert found[2380].callers == ("etcd",) and found[10250].callers == ("control-plane",)
+    assert found[2380].callers == ("etcd",) and found[10250].callers == ("control-plane", "nodes", "pods")
+
+
+def test_kubelets_are_for_the_control_plane_alone_where_no_metrics_server_asks_them() -> None:
+    cluster = loaded(pools=POOL, hosts=HOST, addons={"metricsServer": {"enabled": False}})
+    found = {one.port: one for one in ports.listeners(cluster, cluster.pools["all"])}
+    assert found[10250].callers == ("control-plane",)
 
 
 @pytest.mark.parametrize("port", [8080, 10251, 10252, 10255])
@@ -110,3 +118,43 @@ def test_a_host_that_serves_time_has_its_port_in_the_table_and_no_other_host_has
     assert one.sources == ("10.0.0.0/24", "10.2.0.0/16")
     assert all(one.port != ports.TIME for one in (*found["i"], *ports.listeners(cluster, cluster.pools["all"])))
     assert [ports.listens_otherwise(host) for host in cluster.hosts] == [True, False]
+
+
+@pytest.mark.parametrize("other", [("any",), ("address",), ("loopback",), ("virtual",), ("turned",)])
+def test_a_port_that_is_turned_meets_every_other(other: tuple[ports.Scope, ...]) -> None:
+    turned = Listener(80, "traefik", "HTTP of Ingresses", scopes=("turned",))
+    assert ports.meet(turned, Listener(80, "x", "y", scopes=other))
+    assert ports.meet(Listener(80, "x", "y", scopes=other), turned)
+
+
+def test_the_page_of_ports_says_what_turned_means_where_a_port_is() -> None:
+    usual, turned = (loaded(addons={"traefik": {"enabled": enabled}}) for enabled in (False, True))
+    pools = ("control", "workers")
+    assert "turned" not in ports_text(usual, pools)
+    page = ports_text(turned, pools)
+    assert "# A port that is turned has no listener" in page
+    assert {
+        (entry["port"], entry["component"])
+        for entry in yaml.safe_load(page)["pools"]["workers"]
+        if entry["listens"] == ["turned"] and entry["from"] == ["anyone"]
+    } == {(80, "traefik"), (443, "traefik")}
+
+
+def test_the_cache_of_names_listens_at_an_address_of_its_own() -> None:
+    on = {"nodeLocalDNS": {"enabled": True}}
+    cluster = loaded(pools=POOL, hosts=HOST, addons=on)
+    found = [one for one in ports.listeners(cluster, cluster.pools["all"]) if one.component == "node-local-dns"]
+    assert {(one.port, one.protocol, one.scopes, one.callers) for one in found} == {
+        (53, "udp", ("local",), ("pods",)),
+        (53, "tcp", ("local",), ("pods",)),
+        (8080, "tcp", ("local",), ("host",)),
+        (9253, "tcp", ("loopback",), ("host",)),
+        (9353, "tcp", ("loopback",), ("host",)),
+    }
+    # Its port 8080 and one on loopback do not meet.
+    loaded(pools=POOL, hosts=HOST, addons=on, api={"balancerPort": 8080})
+    cluster = loaded(pools=POOL, hosts=HOST, addons={"nodeLocalDNS": {"enabled": True, "metrics": "cluster"}})
+    found = [one for one in ports.listeners(cluster, cluster.pools["all"]) if one.port == 9253]
+    assert [(one.scopes, one.callers) for one in found] == [(("any",), ("nodes", "pods"))]
+    cluster = loaded(pools={"etcd": {"roles": ["etcd"]}, **POOL}, hosts=HOST, addons=on)
+    assert not any(one.component == "node-local-dns" for one in ports.listeners(cluster, cluster.pools["etcd"]))

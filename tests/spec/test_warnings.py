@@ -71,6 +71,13 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"encryption": {"provider": "aesgcm"}}, "rotated every 200,000 writes"),
         ({"encryption": {"resources": ["configmaps"]}}, "secrets are not among"),
         ({"pki": {"validity": {"leaves": {"kube-proxy": "90d"}}}}, "no certificate of its own"),
+        (
+            {
+                "pki": {"validity": {"leaves": {"addons/metrics-server": "90d"}}},
+                "addons": {"metricsServer": {"enabled": False}},
+            },
+            "metrics-server does not run, so it has no certificate",
+        ),
         ({"pki": {"validity": {"ca": "200d", "leaf": "90d"}}}, "less than a year"),
         ({"runtime": {"registries": [{"host": "quay.io", "skipVerify": True}]}}, "can change images"),
         ({"pools": {**spec()["pools"], "lb": {"roles": ["load-balancer"], "labels": {"a": "b"}}}}, "carry no labels"),
@@ -82,6 +89,22 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ({"hosts": {"cp1": spec()["hosts"]["cp1"]}}, "no pod of yours will run"),
         ({"api": {"vip": _ONE_CARRIER}}, "has no prefix, so nobody can say whether it lies in the network"),
         ({"api": {"vip": _ONE_CARRIER}}, "only cp1 carries the virtual address, so it ends with that host"),
+        (
+            {"addons": {"etcdBackup": {"enabled": True, "target": {"hostPath": "/srv/etcd"}}}},
+            "a copy on the host that it backs up is lost together with it",
+        ),
+        ({"addons": {"etcdBackup": {"enabled": True, "target": {"pvc": {}}}}}, "snapshots are not encrypted"),
+        (
+            {
+                "addons": {
+                    "etcdBackup": {
+                        "enabled": True,
+                        "target": {"nfs": {"server": "nfs", "path": "/srv", "mountOptions": ["hard"]}},
+                    }
+                }
+            },
+            "with hard a server that is away holds the backup for ever",
+        ),
         (
             {"api": {"nodesUse": "endpoint", "endpoint": {"host": "api.example.net"}}},
             "nginx runs on every node, and nodes use the endpoint",

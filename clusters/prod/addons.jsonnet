@@ -1,0 +1,6 @@
+// What goes deeper than cluster.yaml: patches of addons, and objects of your own.
+{
+  values+:: {
+    coredns+: { resources+: { limits+: { memory: '340Mi' } } },
+  },
+}

@@ -1,0 +1,257 @@
+"""Verbs of the delivery chain as a user meets them: begin a project, check it, make its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from generator.ci.project import load_project_file
+from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
+from tests.fleet.test_json_documents import schema
+from tests.verbs.test_verbs import invoke
+from verbs import ci
+
+CLUSTER = Path(__file__).parents[1] / "golden" / "clusters" / "minimal" / "cluster.yaml"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "workspace"
+    folder = root / "clusters" / "minimal"
+    folder.mkdir(parents=True)
+    shutil.copy(CLUSTER, folder)
+    monkeypatch.setenv("SLIPWAY_ROOT", str(root))
+    monkeypatch.delenv("SLIPWAY_CLUSTER", raising=False)
+    monkeypatch.setattr(ci, "today", lambda: date(2026, 11, 20))
+    return root
+
+
+def projects(workspace: Path) -> Path:
+    folder = workspace / "clusters" / "minimal" / "projects"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def run(verb: Any, **options: Any) -> tuple[int, str]:
+    """Run a verb; returns its exit code and its error."""
+    try:
+        verb(Context(), **options)
+    except Exit as end:
+        return end.code, end.message or ""
+    return 0, ""
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal as standard input; what is written to the number that it yields was typed."""
+    keyboard, screen = pty.openpty()
+    with os.fdopen(screen) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield keyboard
+    os.close(keyboard)
+
+
+def test_a_whole_way_from_nothing_to_dockerfile_and_values(workspace: Path) -> None:
+    source = workspace / "source"
+    source.mkdir()
+    assert "there is no project yet" in invoke(workspace, "ci.validate").stdout
+    done = invoke(workspace, "ci.new", "--name", "hello", "--no-input", "--set", "scaling.max=5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "wrote clusters/minimal/projects/hello.yaml" in done.stdout
+    done = invoke(workspace, "ci.validate")
+    assert done.stdout == "hello: the project file holds (go, container, dev, prd)\n"
+    shown = invoke(workspace, "ci.dockerfile", "--project", "hello")
+    written = invoke(workspace, "ci.dockerfile", "--project", "hello", "--out", str(source))
+    assert (shown.returncode, written.returncode) == (0, 0)
+    assert (source / "Dockerfile").read_text() == shown.stdout
+    assert ".git/" in (source / ".dockerignore").read_text()
+    values = invoke(workspace, "ci.values", "--project", "hello", "--env", "dev", "--image", "r.example.net/hello:1-1")
+    assert "  repository: r.example.net/hello\n  tag: 1-1\n" in values.stdout
+
+
+def test_a_file_that_is_there_is_never_overwritten(workspace: Path) -> None:
+    path = projects(workspace) / "hello.yaml"
+    path.write_text("mine\n")
+    code, error = run(ci.new, name="hello", no_input=True)
+    assert code == 1 and "clusters/minimal/projects/hello.yaml exists already" in error
+    assert path.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"name": "Hello"}, "--name Hello: use at most 63 lower-case letters"),
+        ({"name": "../x"}, "--name ../x: use at most 63"),
+        ({"set": ["language"]}, "--set language: no value; write KEY=VALUE"),
+        ({"set": ["language=golang"]}, "'golang' is no choice; write go or java or php or nodejs or python"),
+        ({"set": ["run.prt=1"]}, "there is no such question here; did you mean run.port?"),
+        ({"set": ["run.port=many"]}, "run.port: is not a whole number"),
+        ({"set": ["run.command=/app/x 'open"]}, "no closing quotation; close the quote"),
+        ({"set": ["git.url=https://a:b@git.example.net/x"]}, "git.url: the URL holds a user, password or token"),
+        ({"set": ["environments=dev,stage"]}, "environments.stage: 'stage' is not known here"),
+        ({"set": ["deploy=vm"]}, "environments.dev.hosts: is missing, and deploy is vm"),
+    ],
+)
+def test_answers_that_make_no_project_write_nothing(workspace: Path, options: dict[str, Any], said: str) -> None:
+    code, error = run(ci.new, **{"name": "hello", "no_input": True, **options})
+    assert code == 1 and said in error, error
+    assert not list(projects(workspace).iterdir())
+
+
+@pytest.mark.parametrize("language", ["go", "java", "php", "nodejs", "python"])
+@pytest.mark.parametrize("deploy", ["container", "vm"])
+def test_what_is_suggested_makes_a_project_in_every_language(workspace: Path, language: str, deploy: str) -> None:
+    answers = [f"language={language}", f"deploy={deploy}", "environments=qa"]
+    answers += ["environments.qa.hosts=vm-1, 10.0.0.5"] if deploy == "vm" else []
+    assert run(ci.new, name="my-app", no_input=True, set=answers) == (0, "")
+    project = load_project_file(projects(workspace) / "my-app.yaml")
+    assert (project.spec.language, project.spec.deploy, project.warnings) == (language, deploy, ())
+    assert project.environment("qa").hosts == (("vm-1", "10.0.0.5") if deploy == "vm" else ())
+
+
+def test_a_terminal_is_asked_and_asked_again_where_an_answer_is_wrong(
+    workspace: Path, terminal: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In the order of the questions; a wrong language at once, a wrong port and path after all.
+    typed = [
+        "https://git.example.net/shop/web", "ruby", "nodejs", "", "", "", "99999", "healthz", "/tmp, /app/cache", "",
+        "3", "", "prd", "", "9000", "/up",
+    ]  # fmt: skip
+    os.write(terminal, "".join(f"{line}\n" for line in typed).encode() + b"\x04")
+    assert run(ci.new, name="web") == (0, "")
+    told = capsys.readouterr()
+    assert "'ruby' is no choice" in told.err and "run.port: should be less than or equal to 65535" in told.err
+    spec = load_project_file(projects(workspace) / "web.yaml").spec
+    assert (spec.git.url, spec.language, spec.run.port) == ("https://git.example.net/shop/web", "nodejs", 9000)
+    assert (spec.health.path, spec.run.writable, spec.scaling.replicas) == ("/up", ["/tmp", "/app/cache"], 3)
+    assert spec.environments["prd"].domain == "web.example.net"
+
+
+def test_a_terminal_that_ends_writes_nothing(workspace: Path, terminal: int) -> None:
+    os.write(terminal, b"\n\x04")
+    assert run(ci.new, name="web") == (
+        1,
+        "error: web: the input ended before the last question, and nothing was written",
+    )
+    assert not list(projects(workspace).iterdir())
+
+
+def test_all_faults_of_all_projects_are_told_at_once(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (projects(workspace) / "a.yaml").write_text(PLAIN)
+    (projects(workspace) / "b.yaml").write_text(MACHINES + "x: 1\n")
+    code, error = run(ci.validate)
+    assert code == 1
+    assert "clusters/minimal/projects/a.yaml:4: metadata.name" in error
+    assert "clusters/minimal/projects/b.yaml:13: x: is not a key here" in error
+    assert run(ci.validate, json=True)[0] == 1
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, schema("ci.validate"))
+    assert [fault["line"] for fault in document["faults"]] == [4, 13]
+
+
+def test_warnings_are_told_and_stop_nothing(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    waiver = '{id: CVE-2026-0001, until: "2026-11-25", reason: x}'
+    path = workspace / "anywhere.yaml"
+    path.write_text(f"{PLAIN}waivers: [{waiver}]\n")
+    assert run(ci.validate, project=str(path)) == (0, "")
+    assert "warning: anywhere.yaml:10: waivers[0].until" in capsys.readouterr().err
+    assert run(ci.validate, project=str(path), json=True) == (0, "")
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, schema("ci.validate"))
+    assert "ends in 5 days" in document["warnings"][0]
+    path.write_text(path.read_text().replace("2026-11-25", "2026-11-19"))
+    assert "ended on 2026-11-19, and today is 2026-11-20" in run(ci.dockerfile, project=str(path))[1]
+
+
+def test_the_registry_is_that_of_the_cluster_unless_another_is_said(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = projects(workspace) / "hello.yaml"
+    path.write_text(PLAIN)
+
+    def first_base(**options: Any) -> str:
+        assert run(ci.dockerfile, **options) == (0, "")
+        return capsys.readouterr().out.splitlines()[1].split()[1].partition("/library")[0]
+
+    assert first_base(project="hello") == "docker.io"
+    spec = workspace / "clusters" / "minimal" / "cluster.yaml"
+    spec.write_text(f"{spec.read_text()}addons: {{registry: registry.example.net:5000/mirror}}\n")
+    assert first_base(project="hello") == "registry.example.net:5000/mirror"
+    assert first_base(project=str(path)) == "registry.example.net:5000/mirror"
+    assert first_base(project="hello", registry="other.example.net") == "other.example.net"
+    outside = workspace / "outside.yaml"
+    outside.write_text(PLAIN)
+    assert first_base(project=str(outside)) == "docker.io"
+    assert first_base(project=str(outside), cluster="minimal") == "registry.example.net:5000/mirror"
+
+
+def test_a_dockerfile_that_is_not_ours_stays(workspace: Path) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    source = workspace / "source"
+    source.mkdir()
+    (source / ".dockerignore").write_text("mine\n")
+    code, error = run(ci.dockerfile, project="hello", out=str(source))
+    assert code == 1 and "is not of our making and stays" in error
+    assert not (source / "Dockerfile").exists()
+    (source / ".dockerignore").unlink()
+    for _ in range(2):
+        assert run(ci.dockerfile, project="hello", out=str(source)) == (0, "")
+
+
+def test_an_image_is_told_as_described(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (projects(workspace) / "hello.yaml").write_text(EVERYTHING)
+    assert run(ci.dockerfile, project="hello", json=True) == (0, "")
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, schema("ci.dockerfile"))
+    assert document["buildArguments"] == [
+        "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "REVISION", "VERSION",
+    ]  # fmt: skip
+    assert document["secret"] == {"id": "pip-conf", "target": "/etc/pip.conf"}
+    (projects(workspace) / "hello.yaml").write_text(f"{PLAIN}docker: {{file: docker/Dockerfile}}\n")
+    assert run(ci.dockerfile, project="hello", json=True) == (0, "")
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, schema("ci.dockerfile"))
+    assert (document["own"], document["dockerfile"], document["secret"]) == ("docker/Dockerfile", "", None)
+
+
+def test_values_of_all_environments_go_into_a_folder(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    assert run(ci.values_, project="hello", out=str(workspace)) == (0, "")
+    assert {path.name for path in workspace.glob("values-*")} == {"values-dev.yaml", "values-prd.yaml"}
+    capsys.readouterr()
+    assert run(ci.values_, project="hello", env="dev", json=True, pull_secret=["a", "b"]) == (0, "")
+    document = json.loads(capsys.readouterr().out)
+    assert (document["pullSecrets"], document["ingress"]["host"]) == (["a", "b"], "hello.dev.example.net")
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "said"),
+    [
+        (ci.values_, {"project": "hello"}, "say for which environment with --env (there are: dev, prd)"),
+        (ci.values_, {"project": "hello", "env": "prod"}, "has no environment 'prod'; did you mean prd?"),
+        (ci.values_, {"project": "hello", "env": "dev", "image": "hello"}, "'hello' is no image"),
+        (ci.values_, {"project": "hello", "out": "/nowhere"}, "--out /nowhere: no such directory"),
+        (ci.values_, {"project": "vm", "env": "prd"}, "runs on virtual machines"),
+        (ci.dockerfile, {"project": "vm"}, "runs on virtual machines and has no image"),
+        (ci.dockerfile, {"project": "hello", "out": "/nowhere"}, "--out /nowhere: no such directory"),
+        (ci.dockerfile, {"project": "helo"}, "no project helo in"),
+        (ci.dockerfile, {"project": "./none.yaml"}, "cannot be read: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_sentence(workspace: Path, verb: Any, options: dict[str, Any], said: str) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (projects(workspace) / "vm.yaml").write_text(MACHINES.replace("name: hello}", "name: vm}"))
+    code, error = run(verb, **options)
+    assert code == 1 and said in error, error
