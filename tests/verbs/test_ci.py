@@ -21,7 +21,7 @@ from generator.ci.project import load_project_file
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
-from verbs import ci
+from verbs import ci_files as ci
 
 CLUSTER = Path(__file__).parents[1] / "golden" / "clusters" / "minimal" / "cluster.yaml"
 
