@@ -102,7 +102,7 @@ def stages_(
         for key in ("commands", "dockerfile", "build", "scan", "push"):
             for command in (document[part] or {}).get(key, []):
                 console.say(f"  {part}: {' '.join(command)}")
-    if document["approval"]:
+    if env in document["asks"]:
         console.say("  asks before it is released")
 
 

@@ -121,8 +121,8 @@ def commands_as_root(project: Project, *, unit_is_fixed: bool = False) -> tuple[
 def sudoers(project: Project, *, unit_is_fixed: bool = False) -> str:
     """Return a file for /etc/sudoers.d: these commands without a password, nothing else (sudoers(5)).
 
-    With `unit_is_fixed` the unit is put there by somebody else, and a release that would change it does not run: whoever
-    writes a unit says as whom it runs, and so is root.
+    With `unit_is_fixed` the unit is put there by somebody else, and a release that would change it does not run:
+    whoever writes a unit says as whom it runs, and so is root.
     """
     user = project.spec.vm.user
     lines = [

@@ -24,6 +24,8 @@ MINUTES = {
     "approval": 240, "deploy": 30, "notify": 5,
 }  # fmt: skip
 """How long each stage may take; the time for the approval is that of a person."""
+ASKING = ("prd",)
+"""Environments to which nothing is released before a person says so."""
 _HELM_WAIT = "15m"
 
 
@@ -44,7 +46,7 @@ def stages(project: Project, environment: str, settings: Settings, file: str | N
         "agents": {"build": spec.language, "tools": TOOLS},
         "git": {"url": spec.git.url, "branch": spec.git.branch},
         "timeouts": dict(MINUTES),
-        "approval": here.name == "prd",
+        "asks": list(ASKING),
         "scan": {
             "commands": [
                 _scan("fs", settings, "@OUT@/scan-source.json", ["@WORK@"]),
