@@ -120,6 +120,29 @@ take() {
     healthy "$@"
 }
 
+quoted() {
+    printf "'"
+    printf '%s' "$1" | sed "s/'/'\\\\''/g"
+    printf "'"
+}
+
+# How a release is asked stays with it: the one before is judged by its own check, not by that of its successor.
+keep_health() {
+    for word in "$KIND" "$PORT" "$WHERE" "$DELAY" "$TIMEOUT" "$@"; do
+        printf ' '
+        quoted "$word"
+    done >"$RELEASES/$ID/.slipway/health"
+}
+
+take_back() {
+    if [ -r "$RELEASES/$back/.slipway/health" ]; then
+        eval "set -- $(cat "$RELEASES/$back/.slipway/health")"
+        KIND=$1 PORT=$2 WHERE=$3 DELAY=$4 TIMEOUT=$5
+        shift 5
+    fi
+    take "$back" "$@"
+}
+
 prune() {
     left=$KEEP
     # shellcheck disable=SC2012,SC2045 # names are those of releases: letters, digits and . _ -
@@ -151,6 +174,7 @@ start() {
     if [ "$back" = "$ID" ] || [ ! -d "$RELEASES/$back" ]; then back=''; fi
     printf '%s %s\n' "$ID" "$back" >"$OURS/trying.new" && mv "$OURS/trying.new" "$OURS/trying" ||
         fail "$OURS cannot be written"
+    keep_health "$@" || fail "$RELEASES/$ID cannot be written"
     if take "$ID" "$@"; then
         touch "$RELEASES/$ID"
         prune
@@ -166,7 +190,7 @@ start() {
         as_root systemctl stop "$UNIT"
         rm -f "$DIR/current" "$OURS/trying"
         say state stopped -
-    elif take "$back" "$@"; then
+    elif take_back "$@"; then
         rm -f "$OURS/trying"
         say state back "$back"
     else

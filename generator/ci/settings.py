@@ -24,7 +24,8 @@ class Mail:
 class Settings:
     """What the pipeline takes from the cluster; defaults are those of a workspace without a cluster.
 
-    `registry` is where images go, `push_secret` the id of the credential for it, `ssh_key` that of the key for virtual
+    `registry` is where images go, `push_secret` the id of the credential for it, `pull_secret` the
+    Secret in the namespaces with which they are pulled ("" for none), `ssh_key` that of the key for virtual
     machines, `known_hosts` that of the file with their host keys. `database` is the mirror of the scanner's database,
     "" for its own place. The last three are facts of the machine that runs the pipeline: where the chart is, where
     packages come from by the names of build arguments, and the file with the credentials for that.
@@ -32,6 +33,7 @@ class Settings:
 
     registry: str = ""
     push_secret: str = "registry-push"
+    pull_secret: str = ""
     builder: str = "buildkit"
     severities: tuple[str, ...] = STOPPING
     database: str = ""
@@ -53,6 +55,7 @@ def settings_from(section: Mapping[str, Any]) -> Settings:
     return Settings(
         registry=str(push.get("registry") or "").rstrip("/"),
         push_secret=str(push.get("secret") or plain.push_secret),
+        pull_secret=str(push.get("pullSecret") or ""),
         builder=str(section.get("builder") or plain.builder),
         severities=severities_of(severity if isinstance(severity, str) else ",".join(severity)),
         database=str(scanner.get("database") or ""),

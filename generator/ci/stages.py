@@ -125,6 +125,7 @@ def _release(project: Project, environment: str, file: str, settings: Settings, 
     values = f"@OUT@/values-{environment}.yaml"
     overlay = ["--values", f"@WORK@/{spec.chart.values}"] if spec.chart.values else []
     made = ["slipway", "ci.values", "--project", file, "--env", environment, "--image", "@IMAGE@", "--out", "@OUT@"]
+    made += ["--pull-secret", settings.pull_secret] if settings.pull_secret else []
     return {
         "name": project.name,
         "namespace": namespace,

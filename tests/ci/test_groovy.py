@@ -69,7 +69,21 @@ def call(of: str, name: str, *words: Any) -> dict[str, Any]:
 
 
 def test_words_reach_a_shell_unchanged(classes: Path) -> None:
-    words = ["printf", "%s\\n", "plain", "", "two words", "it's", "$HOME", "`id`", 'say "x"', "a\nb", "*", "@OTHER@", "ü"]
+    words = [
+        "printf",
+        "%s\\n",
+        "plain",
+        "",
+        "two words",
+        "it's",
+        "$HOME",
+        "`id`",
+        'say "x"',
+        "a\nb",
+        "*",
+        "@OTHER@",
+        "ü",
+    ]
     line, filled, absent, secret = groovy(
         classes,
         "functions.groovy",

@@ -12,9 +12,10 @@ from tests.golden.addon_cases import ADDON_CASES, AddonCase
 from tests.golden.cases import CASES, Case
 from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
 from tests.golden.kept import VANISHED, differences
+from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
 
 
-def update(case: Case | AddonCase | ProjectCase) -> list[str]:
+def update(case: Case | AddonCase | ProjectCase | PipelineCase) -> list[str]:
     """Write one case and return the diff."""
     actual = dict(case.actual())
     found = differences(case.expected(), actual)
@@ -33,7 +34,7 @@ def update(case: Case | AddonCase | ProjectCase) -> list[str]:
 def main() -> int:
     """Update all cases; return 1 where any changed."""
     changed = 0
-    every = (*CASES, *ADDON_CASES, *PROJECT_CASES)
+    every = (*CASES, *ADDON_CASES, *PROJECT_CASES, *PIPELINE_CASES)
     for case in every:
         found = update(case)
         if found:
