@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from fleet.artifacts import chunks
 from fleet.connection import Connection
+from fleet.host_scripts import run_script
 from fleet.machines import Machines
 from fleet.release_archive import archive, digest_of
 from fleet.releases import Outcome, Release, deploy
@@ -52,11 +54,8 @@ def hosts(tmp_path: Path) -> Hosts:
 
 def project(*, count: int = 1, health: dict[str, Any] | None = None, **changes: Any) -> Any:
     vm = {"user": "hello", "directory": "/opt/hello", "keep": 2}
-    asked = (
-        {"command": ["sh", "-c", 'test -e well || {\necho "it\'s gone" >&2; exit 1; }'], "initialDelaySeconds": 0}
-        if health is None
-        else health
-    )
+    script = 'test -e well || {\necho "it\'s gone" >&2; exit 1; }'
+    asked = {"command": ["sh", "-c", script], "initialDelaySeconds": 0} if health is None else health
     names = [f"vm-{number + 1}" for number in range(count)]
     return sample(MACHINES, health=asked, environments={"dev": {"hosts": names}}, **{"vm": vm, **changes})
 
@@ -312,9 +311,6 @@ def test_by_ssh_with_one_key_and_known_hosts(server: Server, tmp_path: Path) -> 
     digest = archive(artifact(tmp_path, "one"), machine_files(one, "dev"), file)
 
     async def staged() -> None:
-        from fleet.artifacts import chunks
-        from fleet.host_scripts import run_script
-
         connection = await machines.enter("127.0.0.1", "root")
         place = (one.vm_directory, "r1")
         assert await run_script(connection, "release", ("look", *place)) == (("digest", "-"),)
