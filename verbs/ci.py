@@ -1,10 +1,187 @@
-"""The verbs of the delivery chain, ci.*, from the modules that hold them."""
+"""Verbs of the delivery chain on a laptop as in the pipeline: check project files, make texts of them."""
 
 from __future__ import annotations
 
-from invoke.collection import Collection
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
 
-from verbs.ci_files import dockerfile, new, validate, values_
+from invoke.collection import Collection
+from invoke.context import Context
+
+from generator.ci.dockerfile import ImageFiles, image_files
+from generator.ci.languages import LANGUAGES
+from generator.ci.project import Project, load_project_file, load_projects
+from generator.ci.values import image_of, values, values_text
+from generator.errors import Fault, SpecError, WorkspaceError
+from verbs import ci_project, console
+from verbs.ci_new import new
 from verbs.ci_pipeline import deploy_, notify, scan, stages_, unit
+from verbs.ci_project import PROJECT
+from verbs.rendering import WHICH
+from verbs.verb import verb
+from verbs.workspace import place_of
+
+REGISTRY = "registry of our base images in place of docker.io; else addons.registry of the cluster whose project it is"
+_OURS = "# Made from the project file of "
+
+
+@verb(
+    name="validate",
+    help={
+        "project": f"{PROJECT}; else all of the cluster",
+        "cluster": WHICH,
+        "json": "one JSON document; docs/json.md has its keys",
+    },
+)
+def validate(context: Context, project: str | None = None, cluster: str | None = None, json: bool = False) -> int:
+    """Check project files: every fault at once, with file, line and what to do. Writes nothing.
+
+    Example: invoke ci.validate --project hello
+    """
+    faults: tuple[Fault, ...] = ()
+    projects: tuple[Project, ...] = ()
+    try:
+        if project is not None:
+            path, _ = ci_project.project_file(project, cluster)
+            projects = (load_project_file(path, shown=ci_project.shown_name(path), today=ci_project.today()),)
+        else:
+            place = place_of(cluster)
+            projects = load_projects(place.root, place.cluster, today=ci_project.today())
+    except SpecError as error:
+        if not json:
+            raise
+        faults = error.faults
+    if json:
+        document = {
+            "faults": [asdict(fault) for fault in faults],
+            "warnings": [warning for one in projects for warning in one.warnings],
+            "projects": [
+                {
+                    "name": one.name,
+                    "file": one.file,
+                    "language": one.spec.language,
+                    "deploy": one.spec.deploy,
+                    "environments": list(one.environment_names),
+                }
+                for one in projects
+            ],
+        }
+        console.raw(dumps(document, indent=2) + "\n")
+        return 1 if faults else 0
+    for one in projects:
+        for warning in one.warnings:
+            console.warn(warning)
+        facts = f"{one.spec.language}, {one.spec.deploy}, {', '.join(one.environment_names)}"
+        console.say(f"{one.name}: the project file holds ({facts})")
+    if not projects:
+        console.say("there is no project yet; invoke ci.new begins one")
+    return 0
+
+
+@verb(
+    name="dockerfile",
+    help={
+        "project": PROJECT,
+        "out": "write Dockerfile and .dockerignore into this folder; else the Dockerfile to standard output",
+        "registry": REGISTRY,
+        "cluster": WHICH,
+        "json": "one JSON document with both files, build arguments and the secret; docs/json.md has its keys",
+    },
+)
+def dockerfile(
+    context: Context,
+    project: str,
+    out: str | None = None,
+    registry: str | None = None,
+    cluster: str | None = None,
+    json: bool = False,
+) -> None:
+    """Make the Dockerfile of a project and its .dockerignore, or name the one that the project has of its own.
+
+    Example: invoke ci.dockerfile --project hello --out ~/src/hello
+    """
+    found, place = ci_project.loaded(project, cluster)
+    files = image_files(found, ci_project.registry_of(place, registry))
+    if files.own is None and out is not None:
+        write_image_files(files, Path(out).expanduser())
+    if json:
+        ours = LANGUAGES[found.spec.language]
+        document = {
+            "own": files.own,
+            "dockerfile": files.dockerfile,
+            "dockerignore": files.dockerignore,
+            "buildArguments": [] if files.own else [*ours.sources, "REVISION", "VERSION"],
+            "secret": None if files.own else asdict(ours.secret),
+        }
+        console.raw(dumps(document, indent=2) + "\n")
+    elif files.own is not None:
+        console.tell(f"{found.name}: the image is made by {files.own} of its repository; nothing was generated")
+    elif out is None:
+        console.raw(files.dockerfile)
+    else:
+        console.say(f"wrote Dockerfile and .dockerignore into {out}")
+
+
+def write_image_files(files: ImageFiles, folder: Path) -> None:
+    """Write Dockerfile and .dockerignore; raises WorkspaceError before either where one there is not of our making."""
+    if not folder.is_dir():
+        raise WorkspaceError(f"--out {folder}: no such directory; name that of the project's source")
+    texts = {folder / "Dockerfile": files.dockerfile, folder / ".dockerignore": files.dockerignore}
+    for path in texts:
+        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_OURS):
+            raise WorkspaceError(
+                f"{path} is not of our making and stays; name it in docker.file, or move it out of the way"
+            )
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+
+
+@verb(
+    name="values",
+    help={
+        "project": PROJECT,
+        "env": "which environment; with --out all of them where it is left out",
+        "image": "the image that was pushed: REGISTRY/NAME:TAG, best with its digest, @sha256:…",
+        "pull-secret": "a Secret in the namespace with which the image is pulled; may be given several times",
+        "out": "write values-<environment>.yaml into this folder; else to standard output",
+        "cluster": WHICH,
+        "json": "JSON in place of YAML on standard output, with the same keys",
+    },
+    iterable=["pull_secret"],
+)
+def values_(
+    context: Context,
+    project: str,
+    env: str | None = None,
+    image: str | None = None,
+    pull_secret: list[str] | None = None,
+    out: str | None = None,
+    cluster: str | None = None,
+    json: bool = False,
+) -> None:
+    """Make the values of the chart for an environment of a project.
+
+    Example: invoke ci.values --project hello --env dev --image registry.example.net/hello:3f2a9c1b7d40-12
+    """
+    found, _ = ci_project.loaded(project, cluster)
+    pushed = image_of(image) if image is not None else None
+    secrets = tuple(pull_secret or ())
+    if env is None and out is None:
+        there = ", ".join(found.environment_names)
+        raise WorkspaceError(f"{found.name}: say for which environment with --env (there are: {there}), or use --out")
+    names = (env,) if env is not None else found.environment_names
+    texts = {name: values_text(found, name, pushed, secrets) for name in names}
+    if out is None:
+        for name, text in texts.items():
+            console.raw(dumps(values(found, name, pushed, secrets), indent=2) + "\n" if json else text)
+        return
+    folder = Path(out).expanduser()
+    if not folder.is_dir():
+        raise WorkspaceError(f"--out {out}: no such directory; make it first")
+    for name, text in texts.items():
+        (folder / f"values-{name}.yaml").write_text(text, encoding="utf-8")
+        console.say(f"wrote {folder / f'values-{name}.yaml'}")
+
 
 namespace = Collection("ci", new, validate, dockerfile, values_, stages_, scan, unit, deploy_, notify)

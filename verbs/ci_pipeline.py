@@ -24,8 +24,8 @@ from generator.ci.settings import Mail, Settings, settings_from
 from generator.ci.stages import stages
 from generator.errors import WorkspaceError
 from generator.spec import load
-from verbs import console
-from verbs.ci_files import PROJECT, loaded, project_file, today
+from verbs import ci_project, console
+from verbs.ci_project import PROJECT, loaded, project_file
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import Place
@@ -130,7 +130,7 @@ def scan(
     """
     found, place = settled(project, cluster)
     stopping = severities_of(severity) if severity else settings_of(place).severities
-    verdict = judge(read_input(report, "--report"), found.spec.waivers, today(), stopping)
+    verdict = judge(read_input(report, "--report"), found.spec.waivers, ci_project.today(), stopping)
     if json:
         document = {
             "subject": verdict.subject,

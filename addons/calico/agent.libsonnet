@@ -110,7 +110,7 @@ function(cluster, config, features, namespace, image, typha)
       FELIX_PROMETHEUSMETRICSENABLED: yes(config.metrics.enabled),
       FELIX_PROMETHEUSMETRICSPORT: if config.metrics.enabled then '%d' % config.metrics.felixPort else null,
     } + typha.agentEnv) + [fromField('NODENAME', 'spec.nodeName')],
-    [if config.metrics.enabled then 'ports']: [{ name: 'metrics', containerPort: config.metrics.felixPort }],
+    [if config.metrics.enabled then 'ports']: [{ name: 'metrics', containerPort: config.metrics.felixPort, protocol: 'TCP' }],
     resources: config.nodeResources,
     // It writes kernel settings of the host and of pods' interfaces, loads modules and enters network namespaces; its
     // service manager writes into the image.

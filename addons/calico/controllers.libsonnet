@@ -33,7 +33,7 @@ function(cluster, config, namespace, image)
                 { name: 'DATASTORE_TYPE', value: 'kubernetes' },
                 { name: 'ENABLED_CONTROLLERS', value: 'node' },
               ],
-              ports: [{ name: 'metrics', containerPort: metricsPort }],
+              ports: [{ name: 'metrics', containerPort: metricsPort, protocol: 'TCP' }],
               resources: config.controllersResources,
               securityContext: pods.locked,
               livenessProbe: check('-l') { initialDelaySeconds: 10, failureThreshold: 6 },

@@ -109,8 +109,8 @@ local restartOn(pem) = { 'slipway.io/certificate': std.substr(std.md5(pem), 0, 1
                 name: name,
                 image: image(config.images.typha),
                 env: [{ name: key, value: env[key] } for key in std.objectFields(env)],
-                ports: [{ name: 'calico-typha', containerPort: port }] + (
-                  if config.metrics.enabled then [{ name: 'metrics', containerPort: config.metrics.typhaPort }] else []
+                ports: [{ name: 'calico-typha', containerPort: port, protocol: 'TCP' }] + (
+                  if config.metrics.enabled then [{ name: 'metrics', containerPort: config.metrics.typhaPort, protocol: 'TCP' }] else []
                 ),
                 resources: config.typhaResources,
                 securityContext: pods.locked,

@@ -57,8 +57,10 @@ local policy(name, namespace, spec) = object('networking.k8s.io/v1', 'NetworkPol
     subjects: subjects,
   },
   configMap(name, namespace, data):: object('v1', 'ConfigMap', name, namespace) + { data: data },
+  // The protocol is always said: server-side apply of Kubernetes 1.20 knows a port by number and protocol and refuses
+  // one without.
   service(name, namespace, selector, ports):: object('v1', 'Service', name, namespace) + {
-    spec: { selector: selector, ports: ports },
+    spec: { selector: selector, ports: [{ protocol: 'TCP' } + port for port in ports] },
   },
   podDisruptionBudget(minor, name, namespace, selector, spec)::
     object(versions.podDisruptionBudget(minor), 'PodDisruptionBudget', name, namespace) + {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from generator.ci.environment import resources_in, scaling_in
+from generator.ci.found import Found
 from generator.ci.languages import LANGUAGES
-from generator.ci.scalars import quantity
-from generator.ci.schema import ENVIRONMENTS, EnvironmentSection, ProjectSpec
+from generator.ci.rules_environments import check_environments
+from generator.ci.schema import ProjectSpec
 from generator.errors import Fault
 from generator.spec.structure import suggestion
 from generator.spec.yaml_source import Document, Path
@@ -31,35 +30,6 @@ _OWNED_UNIT_KEYS = {
 _SECRET_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE_KEY", "API_KEY", "ACCESS_KEY", "CREDENTIAL")
 
 
-@dataclass(slots=True)
-class _Found:
-    """What rules find. Nothing is said of a value that has a fault of its own, nor of a list that lost an entry."""
-
-    document: Document
-    cuts: tuple[Path, ...]
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[tuple[int, str]] = field(default_factory=list)
-
-    told: set[tuple[str, Path]] = field(default_factory=set)
-
-    def fault(self, path: Path, what: str, todo: str) -> None:
-        if not any(path[: len(cut)] == cut for cut in self.cuts):
-            self.faults.append(self.document.fault(path, what, todo))
-
-    def fault_once(self, rule: str, path: Path, what: str, todo: str) -> None:
-        """Add a fault unless the rule told one at this path already: what stands at the top counts everywhere."""
-        if (rule, path) not in self.told:
-            self.told.add((rule, path))
-            self.fault(path, what, todo)
-
-    def warn(self, path: Path, what: str, todo: str) -> None:
-        fault = self.document.fault(path, what, todo)
-        self.warnings.append((fault.line, str(fault)))
-
-    def stands(self, path: Path) -> bool:
-        return path in self.document.lines
-
-
 def check_project(
     spec: ProjectSpec, document: Document, cuts: tuple[Path, ...], today: date | None
 ) -> tuple[list[Fault], tuple[str, ...]]:
@@ -67,7 +37,7 @@ def check_project(
 
     `cuts` are the paths that had faults of their own and were taken out before.
     """
-    found = _Found(document, tuple(cut[:-1] if cut and isinstance(cut[-1], int) else cut for cut in cuts))
+    found = Found(document, tuple(cut[:-1] if cut and isinstance(cut[-1], int) else cut for cut in cuts))
     _health(spec, found)
     _language(spec, found)
     if spec.deploy == "vm":
@@ -75,7 +45,7 @@ def check_project(
     else:
         _containers(spec, found)
         _image(spec, found)
-    _environments(spec, found)
+    check_environments(spec, found)
     _notifications(spec, found)
     _waivers(spec, found, today)
     _lists_without_doubles(spec, found)
@@ -83,7 +53,7 @@ def check_project(
     return found.faults, tuple(dict.fromkeys(text for _, text in sorted(found.warnings)))
 
 
-def _health(spec: ProjectSpec, found: _Found) -> None:
+def _health(spec: ProjectSpec, found: Found) -> None:
     health = spec.health
     said = [
         key
@@ -102,7 +72,7 @@ def _health(spec: ProjectSpec, found: _Found) -> None:
         )
 
 
-def _language(spec: ProjectSpec, found: _Found) -> None:
+def _language(spec: ProjectSpec, found: Found) -> None:
     ours = LANGUAGES[spec.language]
     own_image = spec.deploy == "container" and spec.docker.file is not None
     if spec.run.command is None and not ours.run and not own_image:
@@ -118,7 +88,7 @@ def _language(spec: ProjectSpec, found: _Found) -> None:
         )
 
 
-def _containers(spec: ProjectSpec, found: _Found) -> None:
+def _containers(spec: ProjectSpec, found: Found) -> None:
     for name, section in spec.environments.items():
         if section.hosts:
             at: Path = ("environments", name, "hosts")
@@ -131,7 +101,7 @@ def _containers(spec: ProjectSpec, found: _Found) -> None:
         found.fault(("vm",), "is for virtual machines, but deploy is container", "use deploy: vm, or take it out")
 
 
-def _image(spec: ProjectSpec, found: _Found) -> None:
+def _image(spec: ProjectSpec, found: Found) -> None:
     docker = spec.docker
     if docker.file is not None:
         beside = (
@@ -154,7 +124,7 @@ def _image(spec: ProjectSpec, found: _Found) -> None:
         )
 
 
-def _virtual_machines(spec: ProjectSpec, found: _Found) -> None:
+def _virtual_machines(spec: ProjectSpec, found: Found) -> None:
     for name, section in spec.environments.items():
         at: Path = ("environments", name)
         if not section.hosts:
@@ -171,7 +141,7 @@ def _virtual_machines(spec: ProjectSpec, found: _Found) -> None:
         _unit_section(section_name, keys, found)
 
 
-def _unit_section(section: str, keys: dict[str, object], found: _Found) -> None:
+def _unit_section(section: str, keys: dict[str, object], found: Found) -> None:
     at: Path = ("vm", "unit", section)
     if section not in _UNIT_SECTIONS:
         todo = suggestion(section, _UNIT_SECTIONS, f"known are: {', '.join(_UNIT_SECTIONS)}")
@@ -191,70 +161,7 @@ def _unit_section(section: str, keys: dict[str, object], found: _Found) -> None:
             found.fault((*at, key), "holds a line break or control character", "write a list: one entry for each line")
 
 
-def _environments(spec: ProjectSpec, found: _Found) -> None:
-    domains: dict[str, str] = {}
-    for name in ENVIRONMENTS:
-        section = spec.environments.get(name)
-        if section is None:
-            continue
-        if section.domain is not None:
-            other = domains.setdefault(section.domain, name)
-            if other != name:
-                at: Path = ("environments", name, "domain")
-                found.fault(at, f"{section.domain} is also the domain of {other}", "give each environment its own")
-        if spec.deploy == "container":
-            _scaling(spec, section, name, found)
-            _resources(spec, section, name, found)
-
-
-def _scaling(spec: ProjectSpec, section: EnvironmentSection, name: str, found: _Found) -> None:
-    scaling = scaling_in(spec, section)
-    if scaling.maximum is None:
-        at = _written_at(found, name, ("scaling", "min"))
-        if found.stands(at) and "max" not in section.scaling.model_fields_set:
-            found.fault_once("min", at, "bounds autoscaling, which only max turns on", "add max, or take it out")
-        if name == "prd" and scaling.replicas == 1:
-            at = _written_at(found, name, ("scaling", "replicas"))
-            found.warn(at, "leaves prd with one pod, which is gone while its node is", "use 2 or more")
-        return
-    if scaling.minimum > scaling.maximum:
-        own = ("min", "max", "replicas")
-        key = next((one for one in own if found.stands(("environments", name, "scaling", one))), None)
-        at = ("environments", name, "scaling", key) if key else _written_at(found, name, ("scaling", "max"))
-        what = f"autoscaling in {name} would be from {scaling.minimum} to {scaling.maximum}"
-        found.fault_once("bounds", at, what, "make min (replicas unless said) no more than max")
-    if "cpu" not in resources_in(spec, section).requests:
-        at = _written_at(found, name, ("resources", "requests", "cpu"))
-        found.fault_once(
-            "share", at, f"is null, and autoscaling in {name} counts in shares of it", "reserve some, like 100m"
-        )
-
-
-def _resources(spec: ProjectSpec, section: EnvironmentSection, name: str, found: _Found) -> None:
-    resources = resources_in(spec, section)
-    for key in ("cpu", "memory"):
-        request, limit = resources.requests.get(key), resources.limits.get(key)
-        if request is None or limit is None or quantity(request) <= quantity(limit):
-            continue
-        places: tuple[Path, ...] = (
-            ("environments", name, "resources", "requests", key), ("environments", name, "resources", "limits", key),
-            ("resources", "requests", key), ("resources", "limits", key),
-        )  # fmt: skip
-        at = next((place for place in places if found.stands(place)), ("resources",))
-        found.fault_once(
-            "limit",
-            at,
-            f"{key} in {name}: {request} is requested and {limit} is the limit",
-            "request no more than that",
-        )
-
-
-def _written_at(found: _Found, environment: str, key: Path) -> Path:
-    here: Path = ("environments", environment, *key)
-    return here if found.stands(here) else key
-
-
-def _notifications(spec: ProjectSpec, found: _Found) -> None:
+def _notifications(spec: ProjectSpec, found: Found) -> None:
     for index, one in enumerate(spec.notify):
         at: Path = ("notify", index)
         if one.kind == "mail":
@@ -271,7 +178,7 @@ def _notifications(spec: ProjectSpec, found: _Found) -> None:
                 found.fault((*at, "to"), f"is for mail, and this is {one.kind}", "take it out")
 
 
-def _waivers(spec: ProjectSpec, found: _Found, today: date | None) -> None:
+def _waivers(spec: ProjectSpec, found: Found, today: date | None) -> None:
     for index, waiver in enumerate(spec.waivers):
         if today is None:
             continue
@@ -289,7 +196,7 @@ def _waivers(spec: ProjectSpec, found: _Found, today: date | None) -> None:
             found.warn(at, f"the waiver of {waiver.id} ends {left}", "mend the vulnerability before it stops runs")
 
 
-def _secrets_in_plain_sight(spec: ProjectSpec, found: _Found) -> None:
+def _secrets_in_plain_sight(spec: ProjectSpec, found: Found) -> None:
     places: list[tuple[Path, Mapping[str, str | None]]] = [(("run", "env"), spec.run.env)]
     places += [(("environments", name, "env"), section.env) for name, section in spec.environments.items()]
     for path, variables in places:
@@ -303,7 +210,7 @@ def _secrets_in_plain_sight(spec: ProjectSpec, found: _Found) -> None:
                 )
 
 
-def _lists_without_doubles(spec: ProjectSpec, found: _Found) -> None:
+def _lists_without_doubles(spec: ProjectSpec, found: Found) -> None:
     for path, entries in _lists(spec):
         seen: set[str] = set()
         for index, entry in enumerate(entries):

@@ -2,7 +2,7 @@
 
 levels      components → folders: shared, per pool, per host
 manifest    a folder → manifest.yaml and rootfs/
-inventory, phases, bom, pki_page, objects    the other files of a tree
+inventory, phases, bom, pki_page, objects, charts    the other files of a tree
 assembly    all of it: `render`, pure
 tree        a tree in memory ↔ a folder on disk
 check, diff, explain, pipeline    what the verbs call

@@ -10,6 +10,7 @@ from generator.components.registry import COMPONENTS
 from generator.components.view import Component, Material
 from generator.errors import RenderError
 from generator.render.bom import bom_text
+from generator.render.charts import charts
 from generator.render.inventory import inventory_text
 from generator.render.levels import Levels, levels
 from generator.render.manifest import folder_files
@@ -39,18 +40,20 @@ def render(
             f"{cluster.name}: an item is of phase {strange[0]}, which does not exist; report this as a defect"
         )
     sets = objects(cluster, material, root)
+    packages = charts(cluster)
     tree: dict[str, bytes] = {}
     put(tree, _folders(cluster, found, material))
     put(tree, user_data_files(cluster, found, lock))
     put(tree, object_files(sets))
     put(tree, own_ports(cluster))
+    put(tree, ((one.path, one.package) for one in packages))
     put(
         tree,
         (
             (name, text.encode())
             for name, text in (
                 ("inventory.yaml", inventory_text(cluster, found.components)),
-                ("bom.yaml", bom_text(cluster, found, lock, images(sets))),
+                ("bom.yaml", bom_text(cluster, found, lock, images(sets), packages)),
                 ("pki.yaml", pki_text(cluster, material)),
                 (PORTS_FILE, ports_text(cluster, found.components)),
                 ("verify.yaml", verify_text(cluster)),

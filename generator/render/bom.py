@@ -1,4 +1,4 @@
-"""bom.yaml: every binary, package and image of a cluster, with its version and, once locked, its digest."""
+"""bom.yaml: every binary, package, image and chart of a cluster, with its version and, once locked, its digest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from generator.components.items import HostBinary, HostItem, HostPackage
 from generator.components.registry import COMPONENTS
 from generator.errors import RenderError
 from generator.pki.request_material import RequestMaterial
+from generator.render.charts import Chart
 from generator.render.flow import flow
 from generator.render.inventory import HEADER
 from generator.render.levels import Levels, levels
@@ -16,7 +17,9 @@ from generator.spec.artifacts import PUBLICATIONS, official_url
 from generator.spec.model import Cluster
 
 
-def bom_text(cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterable[str]) -> str:
+def bom_text(
+    cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterable[str], charts: Iterable[Chart] = ()
+) -> str:
     """Return bom.yaml, one line for each thing, sorted.
 
     An artifact's url is that of the mirror where the cluster has one, else the official download. What is not locked
@@ -42,6 +45,10 @@ def bom_text(cluster: Cluster, found: Levels, lock: ArtifactLock, images: Iterab
         f"- {flow({'image': image})}"
         for image in sorted({cluster.runtime.sandbox_image, cluster.verify.image, *images})
     )
+    packaged = [{"name": one.name, "version": one.version, "file": one.path, "sha256": one.sha256} for one in charts]
+    if packaged:
+        lines.append("charts:")
+        lines.extend(f"- {flow(entry)}" for entry in packaged)
     return "\n".join(lines) + "\n"
 
 

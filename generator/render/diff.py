@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -54,4 +55,8 @@ def _body(old: bytes | None, new: bytes | None) -> Iterator[str]:
 
 
 def _lines(content: bytes | None) -> list[str]:
-    return [] if content is None else content.decode("utf-8", "replace").splitlines()
+    if content is None:
+        return []
+    if b"\0" in content:
+        return [f"not text; sha256 {hashlib.sha256(content).hexdigest()}"]
+    return content.decode("utf-8", "replace").splitlines()

@@ -37,12 +37,7 @@ def overrides_text(cluster: Cluster, components: Mapping[str, Collection[str]]) 
     """Return overrides.yaml; `components` says what the hosts of each pool run."""
     found = sorted(
         {(line.layer, line.hosts, line.path, flow(line.value)): line for line in _lines(cluster, components)}.values(),
-        key=lambda line: (
-            _LAYERS.index(line.layer.partition(" ")[0]),
-            natural_order(line.layer),
-            line.path,
-            line.hosts,
-        ),
+        key=_order,
     )
     if not found:
         return HEADER.format(cluster=cluster.name) + _WORDS + "overrides: []\n"

@@ -152,6 +152,8 @@ def _commented_fields(model: type[BaseModel], indent: str, samples: Mapping[str,
 
 
 def _example_of(key: str, field: FieldInfo, samples: Mapping[str, str]) -> str:
+    if field.examples:
+        return yaml_line(field.examples[0])
     if field.is_required():
         return samples.get(key, "null")
     return default_text(field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from typing import Any, Literal, get_args, get_origin
 
@@ -63,7 +64,12 @@ def default_text(field: FieldInfo) -> str:
         value = value[0]
     if isinstance(value, (list, dict)):
         return yaml_line(value)
-    return str(value) if not str(value).isdigit() or isinstance(value, int) else f'"{value}"'
+    return yaml_line(value) if _reads_as_number(value) else str(value)
+
+
+def _reads_as_number(value: Any) -> bool:
+    """Return whether a text without quotes would be a number to YAML."""
+    return isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) is not None
 
 
 def _bare(annotation: Any) -> Any:

@@ -74,7 +74,7 @@ def test_a_network_of_ipv6_alone_says_so() -> None:
 def test_a_managed_firewall_opens_the_tunnel_between_nodes(section: dict[str, Any], port: int | None) -> None:
     cluster = loaded(
         network={"plugin": "flannel"},
-        addons={"flannel": section},
+        addons={"flannel": section, "metricsServer": {"enabled": False}},
         firewall={"mode": "managed", "operators": ["10.1.0.0/24"]},
     )
     opened = {

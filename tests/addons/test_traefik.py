@@ -171,7 +171,7 @@ def test_a_certificate_for_all_comes_from_sealed_secrets_and_is_mounted_where_it
 
 def test_another_certificate_rolls_the_pods() -> None:
     secrets = {"certificate": "addons/www-crt", "key": "addons/www-key"}
-    cluster = loaded(addons=_traefik(defaultCertificate=secrets))
+    cluster = loaded(addons={**_traefik(defaultCertificate=secrets), "metricsServer": {"enabled": False}})
 
     def annotations(identifier: str) -> dict[str, str]:
         argument = {**cluster_argument(cluster), "certificates": {}, "secretIds": {"addons/www-key": identifier}}

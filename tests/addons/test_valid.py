@@ -6,9 +6,9 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from tests.addons.cases import in_minors, members
+from tests.addons.cases import containers, in_minors, members, pod_specs
 from tests.addons.schemas import check
-from tests.golden.addon_cases import AddonCase
+from tests.golden.addon_cases import ADDON_CASES, AddonCase
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,16 @@ def test_objects_fit_the_schemas_of_the_api(case: AddonCase, minor: str) -> None
         # What a definition beside it defines has no schema elsewhere; the API server judges it in the lab.
         if (member["apiVersion"], member["kind"]) not in own:
             check(member, minor)
+
+
+@pytest.mark.parametrize("case", ADDON_CASES, ids=lambda case: f"{case.addon}/{case.name}")
+def test_ports_say_their_protocol_without_which_old_servers_cannot_tell_them_apart(case: AddonCase) -> None:
+    for member in members(case):
+        if member["kind"] == "Service":
+            assert all("protocol" in port for port in member["spec"]["ports"]), member["metadata"]["name"]
+    for member, spec in pod_specs(case):
+        ports = [port for one in containers(spec) for port in one.get("ports", [])]
+        assert all("protocol" in port for port in ports), member["metadata"]["name"]
 
 
 @pytest.mark.parametrize("minor", ["1.20", "1.36"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.ci import rules
+from generator.ci import rules, rules_environments
 from tests.ci.error_cases import FOLDER, faults, message
 
 WHERE = r"(warning: )?clusters/prod/projects/hello\.yaml:[1-9][0-9]*: .+; .+"
@@ -39,8 +39,9 @@ def test_no_message_repeats_what_may_be_a_password(fault: str) -> None:
 
 
 def _refusals() -> list[ast.Call]:
-    calls = (one for one in ast.walk(ast.parse(Path(rules.__file__).read_text())) if isinstance(one, ast.Call))
-    names = {"fault": 1, "fault_once": 2, "warn": 1}
+    texts = (Path(module.__file__).read_text() for module in (rules, rules_environments))
+    calls = (one for text in texts for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Call))
+    names = {"fault", "fault_once", "warn"}
     return [
         call
         for call in calls

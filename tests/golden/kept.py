@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping, Sequence
 
 VANISHED = "vanished.txt"
@@ -22,8 +23,8 @@ def differences(expected: Mapping[str, bytes], actual: Mapping[str, bytes]) -> l
     for path in sorted({*expected, *actual}):
         old, new = expected.get(path), actual.get(path)
         if old != new:
-            before = [] if old is None else old.decode().splitlines()
-            after = [] if new is None else new.decode().splitlines()
+            before = [] if old is None else _lines(old)
+            after = [] if new is None else _lines(new)
             states = ("missing" if old is None else "golden", "gone" if new is None else "now")
             lines.extend(
                 difflib.unified_diff(before, after, f"{path} ({states[0]})", f"{path} ({states[1]})", lineterm="")
@@ -35,10 +36,17 @@ def differences(expected: Mapping[str, bytes], actual: Mapping[str, bytes]) -> l
 
 def _kept(path: str, content: bytes, base: bytes | None) -> tuple[str, bytes]:
     """Return what a variation keeps of a file: all of it, or its hunks where they are less than half of it."""
-    lines = content.decode().splitlines()
-    if base is not None and len(hunks := _hunks(base.decode().splitlines(), lines)) * 2 < len(lines):
+    lines = _lines(content)
+    if base is not None and len(hunks := _hunks(_lines(base), lines)) * 2 < len(lines):
         return f"{path}.diff", "".join(f"{line}\n" for line in hunks).encode()
     return path, content
+
+
+def _lines(content: bytes) -> list[str]:
+    """Return the lines of a text; of a package, which is none, its digest."""
+    if b"\0" in content:
+        return [f"not text; sha256 {hashlib.sha256(content).hexdigest()}"]
+    return content.decode().splitlines()
 
 
 def _hunks(before: Sequence[str], after: Sequence[str]) -> list[str]:

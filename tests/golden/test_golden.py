@@ -10,6 +10,7 @@ import yaml
 from generator.spec.model import Cluster
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, content
 from tests.golden.cases import CASES, CLUSTERS, GOLDEN, VARIATIONS, Case, cluster, variation
+from tests.golden.chart_cases import CHART_CASES, ChartCase
 from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
 from tests.golden.kept import differences
 from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
@@ -17,10 +18,10 @@ from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
 
 @pytest.mark.parametrize(
     "case",
-    [*CASES, *ADDON_CASES, *PROJECT_CASES, *PIPELINE_CASES],
+    [*CASES, *ADDON_CASES, *PROJECT_CASES, *CHART_CASES, *PIPELINE_CASES],
     ids=lambda case: f"{case.folder.parent.name}/{case.name}",
 )
-def test_golden(case: Case | AddonCase | ProjectCase | PipelineCase) -> None:
+def test_golden(case: Case | AddonCase | ProjectCase | ChartCase | PipelineCase) -> None:
     found = differences(case.expected(), case.actual())
     more = f"\n… and {len(found) - 200} lines more" if len(found) > 200 else ""
     assert not found, "run `make golden` and review what it writes:\n" + "\n".join(found[:200]) + more

@@ -153,6 +153,7 @@ def _api_server_flags(made: LoopbackApi, etcd_port: int) -> Mapping[str, str]:
         "service-account-signing-key-file": str(folder / "sa.key"),
         "service-cluster-ip-range": "10.96.0.0/16",
         "authorization-mode": "Node,RBAC",
+        "allow-privileged": "true",
         "anonymous-auth": "false",
         "enable-bootstrap-token-auth": "true",
         "endpoint-reconciler-type": "none",

@@ -88,18 +88,21 @@ async def _comes_and_goes(loop: LoopbackApi, case: AddonCase, folder: Path) -> N
     client = OperatorApi(tree, connect, loop.signer, None, SomeSecrets())
     try:
         await client.apply_objects([RBAC])
-        changes = await client.apply_objects([own])
-        names = {change.name for change in changes if change.action == "create"}
-        assert len(names) == len(sets[own]) == len(changes), changes
-        assert await client.object_changes([own]) == ()
-        assert await client.apply_objects([own]) == ()
-        await delete_orphans(client.api, (RBAC,))
-        left = await orphan_differences(client.api, (RBAC,))
+        try:
+            changes = await client.apply_objects([own])
+            assert [change.action for change in changes] == ["create"] * len(sets[own]), changes
+            # Nothing rolls out here, where there is no node.
+            await client.objects_settled([own])
+            assert await client.object_changes([own]) == ()
+            assert await client.apply_objects([own]) == ()
+        finally:
+            await delete_orphans(client.api, (RBAC,))
+            left = await orphan_differences(client.api, (RBAC,))
+            for change in left:
+                await client.api.delete(change.ref)
+            for change in left:
+                await _gone(client.api, change.ref)
         assert {change.ref.kind for change in left} <= KEPT
-        for change in left:
-            await client.api.delete(change.ref)
-        for change in left:
-            await _gone(client.api, change.ref)
     finally:
         await client.close()
 

@@ -75,9 +75,9 @@ def test_a_new_worker_is_one_folder_one_line_of_inventory_one_of_the_node_list_a
         assert len(_added_lines(before[path], tree[path])) == 1, path
 
 
-def test_a_kubelet_flag_of_the_cluster_changes_one_file(edited: Workspace) -> None:
+def test_a_kubelet_flag_of_the_cluster_changes_one_file_and_the_list_of_overrides(edited: Workspace) -> None:
     edited.edit({"components": {"kubelet": {"flags": {"v": 4}}}})
-    assert _changed(edited) == ["~ components/kubelet/rootfs/etc/systemd/system/kubelet.service"]
+    assert _changed(edited) == ["~ components/kubelet/rootfs/etc/systemd/system/kubelet.service", "~ overrides.yaml"]
 
 
 def test_a_kubelet_flag_of_one_host_touches_that_hosts_folder_only(edited: Workspace) -> None:
@@ -85,6 +85,7 @@ def test_a_kubelet_flag_of_one_host_touches_that_hosts_folder_only(edited: Works
     assert _changed(edited) == [
         "~ hosts/w2/manifest.yaml",
         "+ hosts/w2/rootfs/etc/systemd/system/kubelet.service",
+        "~ overrides.yaml",
     ]
 
 
@@ -93,7 +94,7 @@ def test_another_pool_changes_no_folder_that_was_there(edited: Workspace) -> Non
     edited.edit({"pools": {"arm": pool}, "hosts": {"w3": {**THIRD["w3"], "pool": "arm"}}})
     others = [line for line in _changed(edited) if not re.match(r"\+ (components/[a-z-]+@arm|hosts/w3)/", line)]
     routes = "components/bridge/rootfs/etc/bridge/routes"
-    assert others == ["~ bom.yaml", f"~ {routes}", "~ inventory.yaml", f"~ {NODES}", "~ ports.yaml"]
+    assert others == ["~ bom.yaml", f"~ {routes}", "~ inventory.yaml", f"~ {NODES}", "~ overrides.yaml", "~ ports.yaml"]
 
 
 def test_an_own_file_is_activated_in_the_phase_of_the_unit_that_it_restarts(edited: Workspace) -> None:

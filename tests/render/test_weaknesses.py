@@ -249,7 +249,9 @@ def what_answers_without_tls_answers_on_loopback_only(one: RenderedCluster) -> N
     "W11 W12", replaced("/etc/kubernetes/kubelet.kubeconfig", "user:", "user:\n    token: abcdef.0123456789abcdef")
 )
 def no_token_is_ever_rendered(one: RenderedCluster) -> None:
-    assert not [found for found in one.objects if found["kind"] == "Secret"]
+    for secret in (found for found in one.objects if found["kind"] == "Secret"):
+        assert secret["type"] != "bootstrap.kubernetes.io/token"
+        assert set(secret.get("data") or {}) <= {"ca.crt", "tls.crt"}, secret["metadata"]["name"]
     for host, item in one.every():
         if item.path.endswith("kubeconfig"):
             users = yaml.safe_load(item.content)["users"]
@@ -318,7 +320,7 @@ def addresses_and_names_follow_the_spec(one: RenderedCluster) -> None:
         assert one.flags(host.name, "kubelet")["node-ip"] == "${SLIPWAY_NODE_IP}"
         assert one.environment(host.name, "kubelet")["SLIPWAY_NODE_IP"] == ",".join(host.addresses)
         config = one.yaml(host.name, KUBELET)
-        assert (config["clusterDomain"], config["clusterDNS"]) == (network.domain, list(network.dns_ips))
+        assert (config["clusterDomain"], config["clusterDNS"]) == (network.domain, list(one.model.pod_dns_ips))
 
 
 @rules_out(

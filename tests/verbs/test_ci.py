@@ -21,7 +21,7 @@ from generator.ci.project import load_project_file
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
-from verbs import ci_files as ci
+from verbs import ci, ci_project
 
 CLUSTER = Path(__file__).parents[1] / "golden" / "clusters" / "minimal" / "cluster.yaml"
 
@@ -34,7 +34,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(CLUSTER, folder)
     monkeypatch.setenv("SLIPWAY_ROOT", str(root))
     monkeypatch.delenv("SLIPWAY_CLUSTER", raising=False)
-    monkeypatch.setattr(ci, "today", lambda: date(2026, 11, 20))
+    monkeypatch.setattr(ci_project, "today", lambda: date(2026, 11, 20))
     return root
 
 

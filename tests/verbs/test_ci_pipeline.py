@@ -28,8 +28,7 @@ EVENT = {"project": "hello", "environment": "dev", "outcome": "failure", "failed
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, text in (("plain", PLAIN), ("everything", EVERYTHING), ("machines", MACHINES)):
         (tmp_path / f"{name}.yaml").write_text(text)
-    monkeypatch.setattr(verbs, "today", lambda: date(2026, 11, 22))
-    monkeypatch.setattr("verbs.ci_files.today", lambda: date(2026, 11, 22))
+    monkeypatch.setattr("verbs.ci_project.today", lambda: date(2026, 11, 22))
     for name in ("GOPROXY", "GOSUMDB", "GONOSUMDB"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

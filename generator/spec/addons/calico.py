@@ -73,7 +73,7 @@ class CalicoPeer(Section):
     """A router outside of the cluster that learns the routes to pods."""
 
     address: Address = Field(description="Its address.")
-    as_number: AsNumber = Field(description="Number of its autonomous system.")
+    as_number: AsNumber = Field(examples=[64513], description="Number of its autonomous system.")
     node_selector: Annotated[str, Field(min_length=1)] | None = Field(
         None,
         description="Nodes that speak to it, as a selector of Calico like rack == 'a'; every node unless said.",

@@ -28,7 +28,8 @@ class DashboardIngress(Section):
         "kubernetes-dashboard-ingress", description="Secret of its namespace with the certificate for the name."
     )
     namespace: DnsLabel = Field(
-        description="Namespace of the ingress controller's pods, the only ones that may enter the page."
+        examples=["ingress"],
+        description="Namespace of the ingress controller's pods, the only ones that may enter the page.",
     )
 
 

@@ -111,8 +111,8 @@ class BackupClaim(Section):
 class BackupNfs(Section):
     """A folder of an NFS server."""
 
-    server: Endpoint = Field(description="Name or address of the server.")
-    path: Annotated[str, AfterValidator(_export)] = Field(description="Exported folder.")
+    server: Endpoint = Field(examples=["nas.example.net"], description="Name or address of the server.")
+    path: Annotated[str, AfterValidator(_export)] = Field(examples=["/backup"], description="Exported folder.")
     mount_options: list[Annotated[str, AfterValidator(_mount_option)]] = Field(
         [], description="Options behind soft,timeo=100,retrans=3,nosuid,nodev,noexec."
     )
@@ -121,8 +121,10 @@ class BackupNfs(Section):
 class BackupS3(Section):
     """A bucket of an S3-compatible store; its keys are sealed as addons/etcd-backup-s3."""
 
-    endpoint: Annotated[Url, AfterValidator(_store)] = Field(description="URL of the store, without a path.")
-    bucket: Annotated[str, AfterValidator(_bucket)] = Field(description="Bucket.")
+    endpoint: Annotated[Url, AfterValidator(_store)] = Field(
+        examples=["https://s3.example.net"], description="URL of the store, without a path."
+    )
+    bucket: Annotated[str, AfterValidator(_bucket)] = Field(examples=["backups"], description="Bucket.")
     prefix: Annotated[str, AfterValidator(_prefix)] = Field("", description="What keys begin with, like prod/etcd/.")
     region: Annotated[str, AfterValidator(_region)] = Field(
         "us-east-1", description="Region that requests are signed for."

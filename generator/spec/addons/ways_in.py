@@ -67,8 +67,10 @@ class TolerationSpec(Section):
 class DefaultCertificateSpec(Section):
     """The certificate for hosts of which no Ingress names one: two sealed secrets, as PEM."""
 
-    certificate: SecretName = Field(description="Sealed secret with the certificate and its chain.")
-    key: SecretName = Field(description="Sealed secret with its key.")
+    certificate: SecretName = Field(
+        examples=["addons/www-crt"], description="Sealed secret with the certificate and its chain."
+    )
+    key: SecretName = Field(examples=["addons/www-key"], description="Sealed secret with its key.")
 
 
 class IngressSection(AddonSection):
