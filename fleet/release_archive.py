@@ -8,22 +8,25 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from generator.ci.machines import OURS, MachineFiles
 from generator.errors import RefusedError
 
+OURS = ".slipway"
+"""Folder in a release for what is not the project's own."""
 
-def archive(artifact: Path, files: MachineFiles, into: Path) -> str:
-    """Write the archive of a release and return its SHA-256; `artifact` is a file, or a folder whose content is meant.
 
-    Raises RefusedError for an artifact that is not there, or holds what cannot be on another host.
+def archive(artifact: Path, files: Mapping[str, str], into: Path) -> str:
+    """Write the archive of a release and return its SHA-256.
+
+    `artifact` is a file, or a folder whose content is meant, `files` are texts by name that stand beside it. Raises
+    RefusedError for an artifact that is not there, or holds what cannot be on another host.
     """
     with tarfile.open(into, "w", format=tarfile.PAX_FORMAT) as tar:
         _folder(tar, OURS)
-        _text(tar, f"{OURS}/{files.unit_name}", files.unit)
-        _text(tar, f"{OURS}/env", files.env)
+        for name, text in sorted(files.items()):
+            _text(tar, f"{OURS}/{name}", text)
         for name, path in _entries(artifact):
             _entry(tar, name, path)
     return digest_of(into)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,6 @@ from fleet.artifacts import chunks
 from fleet.connection import Connection
 from fleet.host_scripts import run_script
 from fleet.release_archive import archive
-from generator.ci.machines import machine_files
-from generator.ci.project import Project
 from generator.errors import HostError, RefusedError
 
 STATES = ("deployed", "unchanged", "back", "stopped", "broken", "failed", "untouched")
@@ -60,10 +58,27 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """One release as it goes to hosts: who it is, and where its archive lies."""
+class Target:
+    """What is released to, alike on each host: folder, unit, how many releases stay, and how one sees that it is well.
 
-    project: Project
+    `health` is `http`, port and path; `tcp` and port; or `exec` and the words of a command. `files` are the texts of
+    unit and environment by name.
+    """
+
+    hosts: Sequence[str]
+    directory: str
+    unit: str
+    keep: int
+    health: Sequence[str]
+    delay: int
+    timeout: int
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One release as it goes to hosts: its name, and its archive with the digest of that."""
+
     id: str
     digest: str
     archive: Path
@@ -80,8 +95,7 @@ def release_id(said: str | None, digest: str) -> str:
 
 
 async def deploy(
-    project: Project,
-    environment: str,
+    target: Target,
     artifact: Path,
     enter: Enter,
     *,
@@ -89,48 +103,46 @@ async def deploy(
     within: int = WITHIN,
     told: Callable[[str], None] = lambda line: None,
 ) -> tuple[Release, tuple[Outcome, ...]]:
-    """Release to the hosts of an environment in their order; return the release, and what became of each host.
+    """Release to hosts in their order; return the release, and what became of each host.
 
-    Raises RefusedError for a project that runs in containers and an artifact that cannot be sent.
+    Raises RefusedError for an artifact that cannot be sent.
     """
-    hosts = project.environment(environment).hosts
     with TemporaryDirectory(prefix="slipway-release-") as folder:
         file = Path(folder) / "release.tar"
-        digest = await asyncio.to_thread(archive, artifact, machine_files(project, environment), file)
-        one = Release(project, release_id(release, digest), digest, file, within)
+        digest = await asyncio.to_thread(archive, artifact, target.files, file)
+        one = Release(release_id(release, digest), digest, file, within)
         found: list[Outcome] = []
-        for host in hosts:
+        for host in target.hosts:
             if found and not found[-1].good:
                 found.append(Outcome(host, "untouched"))
                 continue
-            found.append(await _on(host, one, enter))
+            found.append(await _on(host, target, one, enter))
             told(found[-1].line(one.id))
         return one, tuple(found)
 
 
-async def _on(host: str, release: Release, enter: Enter) -> Outcome:
+async def _on(host: str, target: Target, release: Release, enter: Enter) -> Outcome:
     try:
         connection = await enter(host)
     except HostError as error:
         return Outcome(host, "failed", str(error))
     try:
-        return await _released(connection, release)
+        return await _released(connection, target, release)
     except HostError as error:
         return Outcome(host, "failed", str(error))
     finally:
         await connection.close()
 
 
-async def _released(connection: Connection, release: Release) -> Outcome:
-    place = (release.project.vm_directory, release.id)
+async def _released(connection: Connection, target: Target, release: Release) -> Outcome:
+    place = (target.directory, release.id)
     known = dict(line for line in await run_script(connection, "release", ("look", *place)) if len(line) == 2)
     if known.get("digest") != release.digest:
         stage = ("stage", *place, release.digest)
         await run_script(connection, "release", stage, chunks(release.archive), timeout=_COPY_SECONDS)
-    health = release.project.spec.health
     # Twice the wait: a release that does not get well gives its time to the one before.
-    seconds = 2 * (release.within + health.initial_delay_seconds) + 300
-    lines = await run_script(connection, "release", _start(release), timeout=seconds)
+    seconds = 2 * (release.within + target.delay) + 300
+    lines = await run_script(connection, "release", _start(target, release), timeout=seconds)
     outcome = Outcome(
         connection.host, "failed", f"{connection.where}: the host said nothing of the release; look there"
     )
@@ -148,18 +160,6 @@ async def _released(connection: Connection, release: Release) -> Outcome:
     return outcome
 
 
-def _start(release: Release) -> Sequence[str]:
-    project = release.project
-    health = project.spec.health
-    asked: tuple[str, ...]
-    match project.health_kind:
-        case "http":
-            asked = ("http", str(project.health_port), str(health.path))
-        case "exec":
-            asked = ("exec", *(health.command or ()))
-        case _:
-            asked = ("tcp", str(project.health_port))
-    return (
-        "start", project.vm_directory, release.id, f"{project.name}.service", str(project.spec.vm.keep),
-        str(release.within), str(health.initial_delay_seconds), str(health.timeout_seconds), *asked,
-    )  # fmt: skip
+def _start(target: Target, release: Release) -> Sequence[str]:
+    numbers = (str(target.keep), str(release.within), str(target.delay), str(target.timeout))
+    return ("start", target.directory, release.id, target.unit, *numbers, *target.health)

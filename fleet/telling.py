@@ -18,15 +18,39 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from generator.ci.notices import Event, mail_text, refusal, webhook_body
-from generator.ci.schema import NotifySection
-from generator.ci.settings import Mail
-
 TIMEOUT = 10.0
 """Seconds for one try."""
 PAUSES = (1.0, 4.0)
 """Seconds before the second try and the third."""
 _LONGEST_ANSWER = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A document for a webhook; `refused` says why a receiver that answered did not take it, "" where it did."""
+
+    kind: str
+    credential: str
+    body: bytes
+    refused: Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail."""
+
+    to: Sequence[str]
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail goes, and who sends it; without a host nothing is mailed."""
+
+    host: str = ""
+    port: int = 25
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +63,25 @@ class Told:
 
 
 def tell(
-    event: Event,
-    targets: Sequence[NotifySection],
+    notices: Sequence[Hook | Letter],
     urls: Mapping[str, str],
-    mail: Mail,
+    server: MailServer,
     *,
     timeout: float = TIMEOUT,
     pauses: Sequence[float] = PAUSES,
 ) -> tuple[Told, ...]:
-    """Send an event to those who want to know of it and return what became of each; `urls` are by credential."""
-    found: list[Told] = []
-    for one in targets:
-        if event.concerns not in one.on:
-            continue
-        if one.kind == "mail":
-            why = _tried(lambda one=one: send_mail(event, one.to, mail, timeout), pauses)  # type: ignore[misc]
-            found.append(Told("mail", ", ".join(one.to), why))
-            continue
-        credential = one.secret or ""
-        if credential not in urls:
-            found.append(Told(one.kind, credential, f"its URL is not known; give --webhook {credential}=FILE"))
-            continue
-        body, url = webhook_body(one.kind, event), urls[credential]
-        why = _tried(lambda kind=one.kind, url=url, body=body: post(kind, url, body, timeout), pauses)  # type: ignore[misc]
-        found.append(Told(one.kind, credential, why))
-    return tuple(found)
+    """Send notifications and return what became of each; `urls` are by credential."""
+    return tuple(_told(one, urls, server, timeout, pauses) for one in notices)
+
+
+def _told(
+    one: Hook | Letter, urls: Mapping[str, str], server: MailServer, timeout: float, pauses: Sequence[float]
+) -> Told:
+    if isinstance(one, Letter):
+        return Told("mail", ", ".join(one.to), _tried(lambda: send_mail(one, server, timeout), pauses))
+    if one.credential not in urls:
+        return Told(one.kind, one.credential, f"its URL is not known; give --webhook {one.credential}=FILE")
+    return Told(one.kind, one.credential, _tried(lambda: post(one, urls[one.credential], timeout), pauses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +112,7 @@ class _NoWay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def post(kind: str, url: str, body: bytes, timeout: float = TIMEOUT) -> _Miss | None:
+def post(hook: Hook, url: str, timeout: float = TIMEOUT) -> _Miss | None:
     """Send a document to a webhook once; return why it did not arrive, None where it did."""
     try:
         parts = urlsplit(url)
@@ -104,11 +122,11 @@ def post(kind: str, url: str, body: bytes, timeout: float = TIMEOUT) -> _Miss | 
     if not named or not url.isascii() or any(char <= " " for char in url):
         return _Miss("what its credential holds is no http(s) URL", again=False)
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "slipway"}
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+    request = urllib.request.Request(url, data=hook.body, headers=headers, method="POST")
     where = parts.hostname
     try:
         with urllib.request.build_opener(_NoWay).open(request, timeout=timeout) as answer:
-            refused = refusal(kind, answer.read(_LONGEST_ANSWER))
+            refused = hook.refused(answer.read(_LONGEST_ANSWER))
     except HTTPError as error:
         with error:
             return _Miss(f"{where} answers {error.code}", again=error.code == 429 or error.code >= 500)
@@ -117,16 +135,16 @@ def post(kind: str, url: str, body: bytes, timeout: float = TIMEOUT) -> _Miss | 
     return _Miss(f"{where} refuses it ({refused})", again=False) if refused else None
 
 
-def send_mail(event: Event, to: Sequence[str], mail: Mail, timeout: float = TIMEOUT) -> _Miss | None:
+def send_mail(letter: Letter, mail: MailServer, timeout: float = TIMEOUT) -> _Miss | None:
     """Send a mail once, encrypted where the server offers it; return why it did not leave, None where it did."""
     if not mail.host:
         return _Miss("no mail server; set addons.jenkins.mail.host in cluster.yaml, or give --mail-host", again=False)
     message = EmailMessage()
-    message["Subject"], text = mail_text(event)
+    message["Subject"] = letter.subject
     message["From"] = mail.sender or f"slipway@{mail.host}"
-    message["To"] = ", ".join(to)
+    message["To"] = ", ".join(letter.to)
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text)
+    message.set_content(letter.text)
     try:
         with smtplib.SMTP(mail.host, mail.port, timeout=timeout) as server:
             server.ehlo_or_helo_if_needed()

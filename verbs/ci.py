@@ -15,8 +15,9 @@ from generator.ci.project import Project, load_project_file, load_projects
 from generator.ci.values import image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
+from verbs.ci_machines import deploy_, unit
 from verbs.ci_new import new
-from verbs.ci_pipeline import deploy_, notify, scan, stages_, unit
+from verbs.ci_pipeline import notify, scan, stages_
 from verbs.ci_project import PROJECT
 from verbs.rendering import WHICH
 from verbs.verb import verb

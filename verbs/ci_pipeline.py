@@ -1,36 +1,31 @@
-"""Verbs that the pipeline calls, and that work on a laptop all the same: stages, scan gate, release, notification."""
+"""Verbs that the pipeline calls, and that work on a laptop all the same: stages, scan gate, notification."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from json import dumps
 from pathlib import Path
 
 from invoke.context import Context
 
 import addons
-from fleet.machines import Machines
-from fleet.releases import WITHIN, deploy
-from fleet.telling import tell
+from fleet.telling import Hook, Letter, MailServer, tell
 from generator.ci.languages import LANGUAGES
-from generator.ci.machines import machine_files, sudoers
-from generator.ci.notices import event_from
+from generator.ci.notices import Event, event_from, mail_text, refusal, webhook_body
 from generator.ci.project import Project, load_project_file
 from generator.ci.scanning import judge, severities_of
-from generator.ci.settings import Mail, Settings, settings_from
+from generator.ci.settings import Settings, settings_from
 from generator.ci.stages import stages
 from generator.errors import WorkspaceError
 from generator.spec import load
 from verbs import ci_project, console
-from verbs.ci_project import PROJECT, loaded, project_file
+from verbs.ci_project import AS_JSON, PROJECT, loaded, project_file
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import Place
-
-AS_JSON = "one JSON document; docs/json.md has its keys"
 
 
 def settings_of(place: Place | None) -> Settings:
@@ -151,99 +146,6 @@ def scan(
 
 
 @verb(
-    name="unit",
-    help={
-        "project": PROJECT,
-        "env": "which environment",
-        "sudoers": "print what the project's user may do as root on a host, in place of the unit",
-        "unit-is-fixed": "with --sudoers: without the right to change the unit, which somebody else puts there",
-        "cluster": WHICH,
-    },
-)
-def unit(
-    context: Context,
-    project: str,
-    env: str,
-    sudoers: bool = False,
-    unit_is_fixed: bool = False,
-    cluster: str | None = None,
-) -> None:
-    """Print the systemd unit of a project on virtual machines, or the sudoers file that a release of it needs there.
-
-    Example: invoke ci.unit --project hello --env prd --sudoers
-    """
-    found, _ = loaded(project, cluster)
-    files = machine_files(found, env)
-    console.raw(_sudoers(found, unit_is_fixed) if sudoers else files.unit)
-
-
-def _sudoers(project: Project, unit_is_fixed: bool) -> str:
-    return sudoers(project, unit_is_fixed=unit_is_fixed)
-
-
-@verb(
-    name="deploy",
-    help={
-        "project": PROJECT,
-        "env": "which environment",
-        "artifact": "the file that was built, or the folder whose content is meant",
-        "release": "name of the release; else the beginning of its digest",
-        "key": "file with the private SSH key; else those of the agent",
-        "known-hosts": "file with the keys of the hosts; else known_hosts beside the project's cluster.yaml",
-        "ssh-port": "port of the hosts' sshd, 22 by default",
-        "within": f"seconds in which a release gets well, {WITHIN} by default",
-        "cluster": WHICH,
-        "json": AS_JSON,
-    },
-)
-def deploy_(
-    context: Context,
-    project: str,
-    env: str,
-    artifact: str,
-    release: str | None = None,
-    key: str | None = None,
-    known_hosts: str | None = None,
-    ssh_port: int = 22,
-    within: int = WITHIN,
-    cluster: str | None = None,
-    json: bool = False,
-) -> int:
-    """Release to virtual machines, one after the other; a host that does not get well goes back, and the rest stays.
-
-    Example: invoke ci.deploy --project hello --env prd --artifact bin/hello --key ~/.ssh/deploy
-    """
-    found, place = loaded(project, cluster)
-    if known_hosts is None and place is None:
-        raise WorkspaceError("no --known-hosts, and no cluster whose file would do; name the file with the hosts' keys")
-    known = Path(known_hosts).expanduser() if known_hosts else place.inputs / "known_hosts"  # type: ignore[union-attr]
-    machines = Machines(found.name, known, Path(key).expanduser() if key else None, ssh_port)
-    user = found.spec.vm.user
-    made, outcomes = asyncio.run(
-        deploy(
-            found, env, Path(artifact).expanduser(), lambda host: machines.enter(host, user), release=release,
-            within=within, told=console.tell,
-        )
-    )  # fmt: skip
-    for one in outcomes:
-        for line in one.journal:
-            console.tell(f"{one.host}:   {line}")
-        if one.state == "untouched":
-            console.tell(one.line(made.id))
-    if json:
-        hosts = [{"host": one.host, "state": one.state, "why": one.why} for one in outcomes]
-        document = {
-            "project": found.name,
-            "environment": env,
-            "release": made.id,
-            "digest": made.digest,
-            "hosts": hosts,
-        }
-        console.raw(dumps(document, indent=2) + "\n")
-    return 0 if all(one.good for one in outcomes) else 1
-
-
-@verb(
     name="notify",
     help={
         "project": PROJECT,
@@ -275,8 +177,8 @@ def notify(
     found, place = settled(project, cluster)
     happened = event_from(read_input(event, "--event"))
     mail = settings_of(place).mail
-    mail = Mail(mail_host or mail.host, mail_port or mail.port, mail_from or mail.sender)
-    told = tell(happened, found.spec.notify, urls_of(webhook or [], event), mail)
+    server = MailServer(mail_host or mail.host, mail_port or mail.port, mail_from or mail.sender)
+    told = tell(notices_of(found, happened), urls_of(webhook or [], event), server)
     for one in told:
         if one.why:
             console.warn(f"{found.name}: {one.kind} to {one.to} was not sent: {one.why}")
@@ -284,6 +186,20 @@ def notify(
         console.raw(dumps({"told": [{**asdict(one), "sent": not one.why} for one in told]}, indent=2) + "\n")
     else:
         console.say(f"{found.name}: {sum(not one.why for one in told)} of {len(told)} notifications sent")
+
+
+def notices_of(project: Project, event: Event) -> list[Hook | Letter]:
+    """Return what goes to those who want to know of an event."""
+    found: list[Hook | Letter] = []
+    for one in project.spec.notify:
+        if event.concerns not in one.on:
+            continue
+        if one.kind == "mail":
+            found.append(Letter(one.to, *mail_text(event)))
+        else:
+            body = webhook_body(one.kind, event)
+            found.append(Hook(one.kind, one.secret or "", body, partial(refusal, one.kind)))
+    return found
 
 
 def urls_of(given: list[str], event: str) -> dict[str, str]:

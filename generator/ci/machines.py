@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from generator.ci.project import Project
-from generator.components.daemon import sandbox
 from generator.errors import RefusedError
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 
 UNITS = "/etc/systemd/system"

@@ -25,6 +25,7 @@ from generator.errors import HostError, RefusedError, WorkspaceError
 from tests.ci.samples import MACHINES, sample
 from tests.fleet.local_host import LocalHost
 from tests.fleet.test_ssh import SSHD, Server
+from verbs.ci_machines import target_of
 
 UNIT = "hello.service"
 
@@ -74,7 +75,7 @@ def artifact(folder: Path, content: str, *, well: bool = True) -> Path:
 def released(
     hosts: Hosts, one: Any, made: Path, release: str | None = None, within: int = 1
 ) -> tuple[Release, tuple[Outcome, ...]]:
-    return asyncio.run(deploy(one, "dev", made, hosts.enter, release=release, within=within))
+    return asyncio.run(deploy(target_of(one, "dev"), made, hosts.enter, release=release, within=within))
 
 
 def states(outcomes: tuple[Outcome, ...]) -> list[str]:
@@ -251,7 +252,7 @@ def test_health_is_asked_by_http_and_by_tcp(hosts: Hosts, answers: int, tmp_path
 
 
 def test_the_same_content_gives_the_same_archive(tmp_path: Path) -> None:
-    files = machine_files(project(), "dev")
+    files = target_of(project(), "dev").files
     first = archive(artifact(tmp_path, "one"), files, tmp_path / "a.tar")
     again = tmp_path / "again"
     again.mkdir()
@@ -266,7 +267,7 @@ def test_the_same_content_gives_the_same_archive(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_on_another_host_is_refused(tmp_path: Path) -> None:
-    files = machine_files(project(), "dev")
+    files = target_of(project(), "dev").files
     with pytest.raises(RefusedError, match="no such artifact"):
         archive(tmp_path / "none", files, tmp_path / "a.tar")
     for number, target in enumerate(("/etc/passwd", "../../outside")):
@@ -308,7 +309,7 @@ def test_by_ssh_with_one_key_and_known_hosts(server: Server, tmp_path: Path) -> 
     one = project(vm={"user": "root", "directory": str(tmp_path / "vm"), "keep": 2})
     machines = Machines("hello", known, server.user_key, server.port)
     file = tmp_path / "release.tar"
-    digest = archive(artifact(tmp_path, "one"), machine_files(one, "dev"), file)
+    digest = archive(artifact(tmp_path, "one"), target_of(one, "dev").files, file)
 
     async def staged() -> None:
         connection = await machines.enter("127.0.0.1", "root")

@@ -19,16 +19,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from fleet.telling import Told, tell
+from fleet.telling import Hook, Letter, MailServer, Told
+from fleet.telling import tell as send
 from generator.ci.notices import Event
 from generator.ci.schema import NotifySection
-from generator.ci.settings import Mail
+from tests.ci.samples import sample
 from tests.golden.pipeline_cases import EVENTS
+from verbs.ci_pipeline import notices_of
 
 GOOD = {"dingtalk": b'{"errcode":0}', "wecom": b'{"errcode":0,"errmsg":"ok"}', "feishu": b'{"code":0}',
         "slack": b"ok", "json": b""}  # fmt: skip
 SECRET = "s3cret-token"
-NO_MAIL = Mail()
+NO_MAIL = MailServer()
 
 
 @dataclass
@@ -75,6 +77,13 @@ def receiver() -> Iterator[Receiver]:
     yield one
     server.shutdown()
     server.server_close()
+
+
+def tell(event: Event, targets: list[NotifySection], *words: Any, **more: Any) -> tuple[Told, ...]:
+    """Tell of an event as the verb does."""
+    notify = [one.model_dump(exclude_unset=True) for one in targets]
+    notices: list[Hook | Letter] = notices_of(sample(notify=notify), event)
+    return send(notices, *words, **more)
 
 
 def target(kind: Any = "json", **more: Any) -> NotifySection:
@@ -207,7 +216,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
 
 def mailed(event: Event, post: Post, host: str = "localhost") -> tuple[Told, ...]:
     to = NotifySection(kind="mail", to=["team@example.net", "ops@example.net"])
-    return tell(event, [to], {}, Mail(host, post.port, "ci@example.net"), timeout=5, pauses=())
+    return tell(event, [to], {}, MailServer(host, post.port, "ci@example.net"), timeout=5, pauses=())
 
 
 @pytest.mark.tools
@@ -251,5 +260,5 @@ def test_no_mail_server_is_said() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    [told] = tell(EVENTS["failure"], [to], {}, Mail("127.0.0.1", port), pauses=())
+    [told] = tell(EVENTS["failure"], [to], {}, MailServer("127.0.0.1", port), pauses=())
     assert told.why == "127.0.0.1 cannot be reached (Connection refused)"

@@ -19,6 +19,7 @@ from fleet.releases import Outcome, Release
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.ci.test_scanning import report, vulnerability
 from tests.fleet.test_json_documents import schema
+from verbs import ci_machines
 from verbs import ci_pipeline as verbs
 
 EVENT = {"project": "hello", "environment": "dev", "outcome": "failure", "failedStage": "Build"}
@@ -88,13 +89,13 @@ def test_the_gate_ends_with_2_where_it_stops(files: Path, capsys: pytest.Capture
 
 
 def test_unit_and_sudoers_are_printed(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(verbs.unit, project="./machines.yaml", env="prd") == (0, "")
+    assert run(ci_machines.unit, project="./machines.yaml", env="prd") == (0, "")
     assert "User=hello\n" in capsys.readouterr().out
-    run(verbs.unit, project="./machines.yaml", env="prd", sudoers=True)
+    run(ci_machines.unit, project="./machines.yaml", env="prd", sudoers=True)
     assert "hello ALL=(root) NOPASSWD: /usr/bin/install" in capsys.readouterr().out
-    run(verbs.unit, project="./machines.yaml", env="prd", sudoers=True, unit_is_fixed=True)
+    run(ci_machines.unit, project="./machines.yaml", env="prd", sudoers=True, unit_is_fixed=True)
     assert "install" not in capsys.readouterr().out.split("\n", 1)[1]
-    code, said = run(verbs.unit, project="./plain.yaml", env="prd")
+    code, said = run(ci_machines.unit, project="./plain.yaml", env="prd")
     assert code == 1 and "runs in containers" in said
 
 
@@ -103,7 +104,7 @@ def test_a_release_to_machines_is_told_host_by_host(
 ) -> None:
     (files / "known").write_text("")
 
-    async def deployed(project: Any, *words: Any, told: Any, **more: Any) -> Any:
+    async def deployed(*words: Any, told: Any, **more: Any) -> Any:
         outcomes = (
             Outcome("a", "deployed"),
             Outcome("b", "back", "not well", ("last words",)),
@@ -111,13 +112,13 @@ def test_a_release_to_machines_is_told_host_by_host(
         )
         for one in outcomes[:2]:
             told(one.line("r1"))
-        return Release(project, "r1", "d" * 64, files), outcomes
+        return Release("r1", "d" * 64, files), outcomes
 
-    monkeypatch.setattr(verbs, "deploy", deployed)
+    monkeypatch.setattr(ci_machines, "deploy", deployed)
     options = {"project": "./machines.yaml", "env": "prd", "artifact": "x", "known_hosts": "known"}
-    found = document(verbs.deploy_, capsys, "ci.deploy", **options)
+    found = document(ci_machines.deploy_, capsys, "ci.deploy", **options)
     assert [one["state"] for one in found["hosts"]] == ["deployed", "back", "untouched"]
-    assert run(verbs.deploy_, **options)[0] == 1
+    assert run(ci_machines.deploy_, **options)[0] == 1
     said = capsys.readouterr().err
     assert said.splitlines() == [
         "a: release r1 runs and is well",
@@ -127,7 +128,7 @@ def test_a_release_to_machines_is_told_host_by_host(
     ]
     # Every state has its words.
     assert all(Outcome("a", state).line("r1") for state in releases.STATES)
-    code, text = run(verbs.deploy_, project="./machines.yaml", env="prd", artifact="x")
+    code, text = run(ci_machines.deploy_, project="./machines.yaml", env="prd", artifact="x")
     assert code == 1 and "no --known-hosts" in text
 
 
