@@ -220,7 +220,7 @@ def test_ways_into_the_api_are_shut_after_the_last_gate_and_at_no_reload() -> No
     items = of_pool(COMPONENT, managed(), "control")
     way = items["/etc/slipway/way-in-kube-apiserver-6443.nft"]
     assert isinstance(way, HostFile) and not way.reloads and not way.restarts
-    assert way.content in text(items, PORTS)
+    assert isinstance(way.content, str) and way.content in text(items, PORTS)
     # What a rule set is known by as confirmed does not change when the file goes.
     assert "cat /etc/slipway/firewall*.nft" in text(shared(COMPONENT, managed()), SCRIPT)
 
