@@ -133,7 +133,7 @@ function(cluster, config, features, namespace, image, typha)
 
   {
     config: configuration,
-    agent: kube.object('apps/v1', 'DaemonSet', name, namespace) + kube.labelled('calico', 'node') + {
+    agent: kube.workload('DaemonSet', name, namespace, 'calico', 'node') + {
       metadata+: {
         annotations: {
           'slipway.io/on-change':
@@ -141,17 +141,15 @@ function(cluster, config, features, namespace, image, typha)
             % config.maxUnavailable + 'wait for its agent',
         },
       },
-      spec: {
-        selector: { matchLabels: kube.selector('calico', 'node') },
-        revisionHistoryLimit: 3,
+      spec+: {
         updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: config.maxUnavailable } },
-        template: {
-          metadata: {
+        template+: {
+          metadata+: {
             // Upstream's documents and tools know the pods by this label.
-            labels: kube.labels('calico', 'node') + { 'k8s-app': name },
+            labels+: { 'k8s-app': name },
             annotations: pods.restartOn(configuration) + typha.agentAnnotations,
           },
-          spec: {
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             hostNetwork: true,

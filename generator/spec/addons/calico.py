@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from generator.spec.addons.base import AddonSection
+from generator.spec.addons.base import AddonSection, is_plugin
 from generator.spec.scalars import complaint
 from generator.spec.scalars_network import Address, Port
 from generator.spec.schema_base import Section
@@ -163,10 +163,7 @@ def typha_wanted(cluster: Cluster) -> bool:
 
 def check_calico(cluster: Cluster, findings: Findings) -> None:
     """Check Calico against the ranges of the cluster, its nodes and its version."""
-    if cluster.network.plugin != NAME:
-        if _HERE in findings.document.lines:
-            what = f"is not used: network.plugin is {cluster.network.plugin}"
-            findings.warn(_HERE, what, "use plugin: calico, or take it out")
+    if not is_plugin(cluster, findings, NAME):
         return
     _release(cluster, findings)
     _families(cluster, findings)
