@@ -15,7 +15,7 @@ local folder = '/etc/metrics-server';
 // Which release is for which minor: https://github.com/kubernetes-sigs/metrics-server#compatibility-matrix. 0.6 is for
 // 1.25 on by that table today, and was for 1.19 on while those minors were supported.
 local release(minor) =
-  if versions.atLeast(minor, 31) then 'v0.8.0'
+  if versions.atLeast(minor, 31) then 'v0.8.1'
   else if versions.atLeast(minor, 27) then 'v0.7.2'
   else 'v0.6.4';
 
