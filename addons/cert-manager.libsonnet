@@ -48,34 +48,31 @@ local objects(cluster, config) =
   local release = std.parseInt(std.split(version, '.')[1]);
   local tagged(name) = image('%s:v%s' % [name, version]);
 
-  local deployment(name, component, image, own, container) = kube.object('apps/v1', 'Deployment', name, namespace)
-                                                             + kube.labelled('cert-manager', component) + {
-    spec: {
-      replicas: config.replicas,
-      revisionHistoryLimit: 3,
-      selector: { matchLabels: kube.selector('cert-manager', component) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: { labels: kube.labels('cert-manager', component) },
-        spec: {
-          serviceAccountName: name,
-          automountServiceAccountToken: true,
-          enableServiceLinks: false,
-          securityContext: pods.nonRoot(1000),
-          nodeSelector: pods.linux,
-          affinity: pods.apart(kube.selector('cert-manager', component)),
-          containers: [container {
-            name: component,
-            image: image,
-            args: ['--v=%d' % config.logLevel] + super.args + own.extraArgs,
-            env: [{ name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } }],
-            resources: own.resources,
-            securityContext: pods.locked,
-          }],
+  local deployment(name, component, image, own, container) =
+    kube.workload('Deployment', name, namespace, 'cert-manager', component) + {
+      spec+: {
+        replicas: config.replicas,
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template+: {
+          spec+: {
+            serviceAccountName: name,
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            securityContext: pods.nonRoot(1000),
+            nodeSelector: pods.linux,
+            affinity: pods.apart(kube.selector('cert-manager', component)),
+            containers: [container {
+              name: component,
+              image: image,
+              args: ['--v=%d' % config.logLevel] + super.args + own.extraArgs,
+              env: [{ name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } }],
+              resources: own.resources,
+              securityContext: pods.locked,
+            }],
+          },
         },
       },
-    },
-  };
+    };
 
   local metrics = { containerPort: 9402, name: 'http-metrics', protocol: 'TCP' };
   local open(port) = { tcpSocket: { port: port }, periodSeconds: 10, timeoutSeconds: 5 };

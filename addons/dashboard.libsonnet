@@ -27,29 +27,26 @@ local defaults = {
 local objects(cluster, config) =
   local image = images(cluster, config);
 
-  local deployment(name, component, replicas, container, volumes) = kube.object('apps/v1', 'Deployment', name, namespace)
-                                                                    + kube.labelled('dashboard', component) + {
-    spec: {
-      replicas: replicas,
-      revisionHistoryLimit: 3,
-      selector: { matchLabels: kube.selector('dashboard', component) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: { labels: kube.labels('dashboard', component) },
-        spec: {
-          serviceAccountName: name,
-          automountServiceAccountToken: true,
-          enableServiceLinks: false,
-          securityContext: pods.nonRoot(1001),
-          nodeSelector: pods.linux,
-          affinity: pods.apart(kube.selector('dashboard', component)),
-          containers: [container { name: component, securityContext: pods.locked }],
-          // Both write into /tmp: the page what people upload, the scraper its database.
-          volumes: volumes + [{ name: 'tmp', emptyDir: { sizeLimit: '64Mi' } }],
+  local deployment(name, component, replicas, container, volumes) =
+    kube.workload('Deployment', name, namespace, 'dashboard', component) + {
+      spec+: {
+        replicas: replicas,
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template+: {
+          spec+: {
+            serviceAccountName: name,
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            securityContext: pods.nonRoot(1001),
+            nodeSelector: pods.linux,
+            affinity: pods.apart(kube.selector('dashboard', component)),
+            containers: [container { name: component, securityContext: pods.locked }],
+            // Both write into /tmp: the page what people upload, the scraper its database.
+            volumes: volumes + [{ name: 'tmp', emptyDir: { sizeLimit: '64Mi' } }],
+          },
         },
       },
-    },
-  };
+    };
   local answers(path, port, scheme) = {
     readinessProbe: { httpGet: { path: path, port: port, scheme: scheme }, periodSeconds: 10, timeoutSeconds: 5 },
     livenessProbe: {
