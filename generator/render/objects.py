@@ -215,9 +215,9 @@ def _instead(name: str, key: str, members: Mapping[str, Any], known: Known) -> s
             return (
                 f"to patch that of Slipway, write '{name}'+:" if whole else f"to patch that of Slipway, write {key}+:"
             )
-        near = nearest(key, known.keys[name])
-        if near:
-            return f"did you mean {near}?"
+        member = nearest(key, known.keys[name])
+        if member:
+            return f"did you mean {member}?"
     for addon, its in known.names.items():
         if its == name:
             return f"the addon {addon} is off, so there is no set {name} to patch; turn it on in cluster.yaml"
