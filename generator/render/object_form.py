@@ -16,6 +16,9 @@ _LONGEST_NAME = 253
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 _API_VERSION = re.compile(rf"([a-z0-9.-]{{1,253}}/)?{_LABEL}")
 
+_DEEPEST = 100
+"""Levels of maps and lists; the deepest object of our own has 14."""
+
 _FREE_NAMES = frozenset({"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ClusterTrustBundle"})
 """Kinds whose names are any segment of a path, such as system:node
 (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#path-segment-names)."""
@@ -27,6 +30,8 @@ def checked_object(where: str, member: Mapping[str, Any]) -> dict[str, Any]:
     That is raised for a name, namespace, label, annotation or image that is none, and for a list of objects, whose
     members nobody would check.
     """
+    if _is_deep(member):
+        raise RenderError(f"{where} is nested deeper than {_DEEPEST} levels; write it flatter")
     metadata = member["metadata"]
     words = [member["kind"], member["apiVersion"], metadata.get("name") if isinstance(metadata, Mapping) else None]
     if not all(isinstance(word, str) and word for word in words):
@@ -61,6 +66,13 @@ def refuse_private_keys(where: str, member: Mapping[str, Any]) -> None:
         if has_private_key(text):
             todo = "seal it with `invoke secrets.set` and refer to it in a Secret as {secret: NAME}"
             raise RenderError(f"{where}: {path} holds a private key, which would stand in git as plain text; {todo}")
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [below for one in level for _, below in _below(one)]
+    return bool(level)
 
 
 def _check_name(where: str, kind: str, name: str) -> None:

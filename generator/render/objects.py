@@ -104,7 +104,11 @@ def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
         )
     except RuntimeError as error:
         raise RenderError(jsonnet_message(cluster.name, str(error), (ADDONS.parent, root))) from None
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        what = "an object is nested too deep to be one; look in addons.jsonnet for a list or map within itself"
+        raise RenderError(f"{cluster.name}: addons: {what}") from None
     return object_sets(cluster, material, found["sets"], Known(found["base"], found["names"]))
 
 

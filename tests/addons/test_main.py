@@ -139,6 +139,7 @@ def test_a_key_that_stands_twice_is_placed_in_the_file_alone(tmp_path: Path) -> 
             r"no such field: lost \(at clusters/small/addons.jsonnet:2:52\)",
         ),
         ("{ values:: { coredns: {} } }", r"`values` is given whole, .*; write values\+::"),
+        ("{ '20-x': " + "[" * 2000 + "]" * 2000 + " }", "an object is nested too deep to be one"),
         ("{ values:: 5 }", r"`values` is given whole, .*; write values\+::"),
         ("{ sets:: 5 }", "the name sets is Slipway's own .*; take another"),
         (

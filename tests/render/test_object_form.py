@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -84,6 +85,10 @@ def test_whatever_jsonnet_gives_is_objects_or_one_clear_error(sets: dict[str, An
         ({**_config_map(), "spec": {"containers": [{"image": 5}]}}, r"spec.containers\[0\].image is 5; write the name"),
         ({**_config_map(), "data": {"a": f"x\n{KEY}"}}, "80-x.a: data.a holds a private key, which would stand in git"),
         ({**_config_map(), "spec": [{"b": ["AGE-SECRET-" + "KEY-1X"]}]}, "80-x.a: spec.0.b.0 holds a private key"),
+        (
+            {**_config_map(), "spec": json.loads("[" * 200 + "]" * 200)},
+            "80-x.a is nested deeper than 100 levels",
+        ),
         ({**_config_map(), "data": {KEY: "x"}}, "80-x.a: data: a key holds a private key"),
     ],
 )
