@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from generator.spec.addons.calico import NAME as CALICO
 from generator.spec.addons.calico import peer_addresses, typha_wanted
-from generator.spec.addons.ways_in_rules import controllers
+from generator.spec.addons.ingress_controller_rules import controllers
 from generator.spec.model import Cluster, Host, Override, Pool
 from generator.spec.yaml_source import Path
 

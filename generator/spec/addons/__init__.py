@@ -21,7 +21,7 @@ from generator.spec.addons.network_policy import check_network_policy
 from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
 from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.addons.traefik import TraefikSection, check_traefik
-from generator.spec.addons.ways_in_rules import check_ways_in
+from generator.spec.addons.ingress_controller_rules import check_ingress_controllers
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -70,7 +70,7 @@ class AddonsSpec(Section):
 
 CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_calico,
-    check_ways_in,
+    check_ingress_controllers,
     check_traefik,
     check_ingress_nginx,
     check_network_policy,
