@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from generator.spec.addons.calico import CalicoSection, check_calico
-from generator.spec.addons.cert_manager import CertManagerSection
+from generator.spec.addons.cert_manager import CertManagerSection, check_cert_manager
 from generator.spec.addons.coredns import CorednsSection, check_coredns
 from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
@@ -80,6 +80,7 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_local_path,
     check_etcd_backup,
     check_gpu_device_plugin,
+    check_cert_manager,
     check_dashboard,
 )
 """The rules of each addon. A new module of them gets a line here."""
