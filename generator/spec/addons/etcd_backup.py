@@ -156,7 +156,7 @@ class EtcdBackupSection(AddonSection):
         description="Who makes them: a timer of the etcd hosts where these are no nodes, else a CronJob, unless said.",
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
-        "10 1 * * *", description="When, as five cron fields in UTC."
+        "10 1 * * *", description="When, as five cron fields in UTC; by a CronJob below Kubernetes 1.25 in the hosts' time."
     )
     retention: int = Field(30, ge=1, le=MOST, description="How many are kept; the newest always is.")
     target: BackupTarget = Field(BackupTarget(), description="Where they go.")
@@ -200,6 +200,9 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
             (*path, "pvc"), "a timer on etcd hosts cannot mount a volume of the cluster",
             "use nfs, s3 or hostPath, or write by: cronjob",
         )  # fmt: skip
+    if by == "cronjob" and cluster.versions.minor < (1, 25):
+        what = "is read in the time zone of control-plane hosts: CronJobs know none below Kubernetes 1.25"
+        findings.warn((*PATH, "schedule"), what, "let their clocks be UTC, or write it in their time")
     if target.host_path is not None:
         _folder(cluster, PurePosixPath(target.host_path), (*path, "hostPath"), findings)
     plain = target.s3 is not None and target.s3.endpoint.startswith("http://")
