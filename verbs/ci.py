@@ -15,12 +15,14 @@ from generator.ci.project import Project, load_project_file, load_projects
 from generator.ci.values import image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
+from verbs.ci_machines import deploy_, unit
 from verbs.ci_new import new
+from verbs.ci_pipeline import notify, scan, stages_
+from verbs.ci_project import PROJECT
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import place_of
 
-PROJECT = "a project file, or the name of one in clusters/<c>/projects"
 REGISTRY = "registry of our base images in place of docker.io; else addons.registry of the cluster whose project it is"
 _OURS = "# Made from the project file of "
 
@@ -183,4 +185,4 @@ def values_(
         console.say(f"wrote {folder / f'values-{name}.yaml'}")
 
 
-namespace = Collection("ci", new, validate, dockerfile, values_)
+namespace = Collection("ci", new, validate, dockerfile, values_, stages_, scan, unit, deploy_, notify)

@@ -11,6 +11,9 @@ from generator.spec import load
 from verbs import console
 from verbs.workspace import Place, place_of, workspace_root
 
+AS_JSON = "one JSON document; docs/json.md has its keys"
+PROJECT = "a project file, or the name of one in clusters/<c>/projects"
+
 
 def today() -> date:
     """Return the day against which waivers are judged."""

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from importlib import resources
 
 from generator.components.accounts import system_user
-from generator.components.daemon import UnitSections, sandbox
+from generator.components.daemon import UnitSections
 from generator.components.items import HostDirectory, HostFile, HostItem, HostUnit
 from generator.components.leaf import leaf
 from generator.components.own_api import Level, own_api_kubeconfig
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.spec.layout import KUBERNETES_DIR, PKI_DIR, SYSTEMD_DIR
 from generator.spec.model import Cluster, Pool

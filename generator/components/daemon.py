@@ -11,6 +11,7 @@ from typing import Any
 
 from generator.components.settings import Settings
 from generator.formats.flags import flag_words
+from generator.formats.sandbox import sandbox
 from generator.formats.units import exec_line, unit_text
 from generator.spec.layout import LINK_DIR
 
@@ -18,46 +19,6 @@ UnitSections = Mapping[str, Mapping[str, Any]]
 
 # A systemd without CAP_SYS_RESOURCE takes the nearest value that the hard limit allows (setrlimit_closest).
 OPEN_FILES = 65536
-
-_SANDBOX: Mapping[str, Any] = {
-    "UMask": "0077",
-    "NoNewPrivileges": True,
-    "CapabilityBoundingSet": "",
-    "ProtectSystem": "strict",
-    "ProtectHome": True,
-    "PrivateTmp": True,
-    "PrivateDevices": True,
-    "ProtectHostname": True,
-    "ProtectClock": True,
-    "ProtectKernelTunables": True,
-    "ProtectKernelModules": True,
-    "ProtectKernelLogs": True,
-    "ProtectControlGroups": True,
-    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK",
-    "RestrictNamespaces": True,
-    "RestrictRealtime": True,
-    "RestrictSUIDSGID": True,
-    "LockPersonality": True,
-    "MemoryDenyWriteExecute": True,
-    "RemoveIPC": True,
-    "SystemCallArchitectures": "native",
-    "SystemCallFilter": "@system-service",
-    "SystemCallErrorNumber": "EPERM",
-}
-
-
-def sandbox(*, writable: Sequence[str] = (), low_port: bool = False) -> dict[str, Any]:
-    """Return the keys of [Service] that lock a program into its own folders.
-
-    `writable` are the absolute paths that it may write to; `low_port` leaves it the one capability that a port below
-    1024 needs.
-    """
-    keys = dict(_SANDBOX)
-    if low_port:
-        keys["CapabilityBoundingSet"] = keys["AmbientCapabilities"] = "CAP_NET_BIND_SERVICE"
-    if writable:
-        keys["ReadWritePaths"] = " ".join(writable)
-    return keys
 
 
 def daemon_unit(

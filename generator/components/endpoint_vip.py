@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from generator.components.accounts import system_user
-from generator.components.daemon import UnitSections, sandbox
+from generator.components.daemon import UnitSections
 from generator.components.items import (
     HostDirectory,
     HostFile,
@@ -25,6 +25,7 @@ from generator.components.items import (
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.errors import RenderError
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.spec.layout import ENDPOINT_HEALTH_SOCKET, SYSTEMD_DIR, env_file
 from generator.spec.model import Cluster, Host, Pool

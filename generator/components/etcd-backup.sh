@@ -391,6 +391,7 @@ is_fresh() {
 read_settings
 mkdir -p "$state" "$work" || fail "$state cannot be made"
 (: >>"$state/lock") 2>/dev/null || fail "$state/lock cannot be written"
+command -v flock >/dev/null || fail 'flock is not there; take an image or a host that has it (util-linux, busybox)'
 exec 9>>"$state/lock"
 if ! flock -n 9; then
     state=''

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from generator.components.daemon import sandbox
 from generator.components.items import HostBinary, HostDirectory, HostFile, HostItem, HostPackage, HostUnit, SecretRef
 from generator.components.leaf import leaf
 from generator.components.oneshot import SCRIPTS, script_text
 from generator.components.settings import Settings, resolved
 from generator.components.view import View
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.spec.addons.etcd_backup import S3_SECRET, runs_by, runs_on
 from generator.spec.layout import (

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from generator.components.daemon import UnitSections, sandbox
+from generator.components.daemon import UnitSections
+from generator.formats.sandbox import sandbox
 from generator.spec.model import Cluster, Host, bracketed
 
 PROGRAM = "/usr/sbin/haproxy"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from generator.components.daemon import UnitSections, daemon_text, sandbox
+from generator.components.daemon import UnitSections, daemon_text
 from generator.components.items import HostFile, HostItem, HostUnit
 from generator.components.leaf import leaf
 from generator.components.program import kubernetes_binary, kubernetes_link
@@ -14,6 +14,7 @@ from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.formats.kubeconfig import kubeconfig_text
 from generator.formats.merge import Layer
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.formats.yaml_text import yaml_text
 from generator.spec.layout import CA_CERT, KUBERNETES_DIR, LINK_DIR, PKI_DIR, SYSTEMD_DIR, env_file, kubelet_client_pem

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any
 
-from generator.components.daemon import sandbox
 from generator.components.items import HostFile, HostItem, HostUnit
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.spec.layout import SYSTEMD_DIR
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator.components.daemon import sandbox
 from generator.components.host_setting import HostSetting
 from generator.components.items import HostFile, HostItem, HostUnit
 from generator.components.oneshot import SCRIPTS, script_text
 from generator.components.view import View
+from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.spec.layout import ENV_DIR, SSH_CONFIRM_UNIT, STATE_DIR, SYSTEMD_DIR, env_file
 from generator.spec.sections_system import Hardening, System

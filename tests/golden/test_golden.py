@@ -13,14 +13,15 @@ from tests.golden.cases import CASES, CLUSTERS, GOLDEN, VARIATIONS, Case, cluste
 from tests.golden.chart_cases import CHART_CASES, ChartCase
 from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
 from tests.golden.kept import differences
+from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
 
 
 @pytest.mark.parametrize(
     "case",
-    [*CASES, *ADDON_CASES, *PROJECT_CASES, *CHART_CASES],
+    [*CASES, *ADDON_CASES, *PROJECT_CASES, *CHART_CASES, *PIPELINE_CASES],
     ids=lambda case: f"{case.folder.parent.name}/{case.name}",
 )
-def test_golden(case: Case | AddonCase | ProjectCase | ChartCase) -> None:
+def test_golden(case: Case | AddonCase | ProjectCase | ChartCase | PipelineCase) -> None:
     found = differences(case.expected(), case.actual())
     more = f"\n… and {len(found) - 200} lines more" if len(found) > 200 else ""
     assert not found, "run `make golden` and review what it writes:\n" + "\n".join(found[:200]) + more

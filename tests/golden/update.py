@@ -13,9 +13,10 @@ from tests.golden.cases import CASES, Case
 from tests.golden.chart_cases import CHART_CASES, ChartCase
 from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
 from tests.golden.kept import VANISHED, differences
+from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
 
 
-def update(case: Case | AddonCase | ProjectCase | ChartCase) -> list[str]:
+def update(case: Case | AddonCase | ProjectCase | ChartCase | PipelineCase) -> list[str]:
     """Write one case and return the diff."""
     actual = dict(case.actual())
     found = differences(case.expected(), actual)
@@ -34,7 +35,7 @@ def update(case: Case | AddonCase | ProjectCase | ChartCase) -> list[str]:
 def main() -> int:
     """Update all cases; return 1 where any changed."""
     changed = 0
-    every = (*CASES, *ADDON_CASES, *PROJECT_CASES, *CHART_CASES)
+    every = (*CASES, *ADDON_CASES, *PROJECT_CASES, *CHART_CASES, *PIPELINE_CASES)
     for case in every:
         found = update(case)
         if found:

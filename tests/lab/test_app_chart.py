@@ -16,7 +16,7 @@ from generator.render.charts import CHARTS, chart
 from tests.ci.helm import program, surroundings
 from tests.lab.cluster_under_test import Completed, LabCluster, until
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.lab_long
 
 NAMESPACE = "apps-lab"
 RELEASE = "hello"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab.cluster_under_test import LabCluster, until
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 TARGET = "/srv/backup"
 NAMESPACE = "etcd-backup"
@@ -31,6 +31,7 @@ PATCH = """\
       volumes+: [{ name: 'lab-%%d' %% n, hostPath: { path: libraries[n] } } for n in std.range(0, 2)],
       containers: [super.containers[0] {
         imagePullPolicy: 'Never',
+        env+: [{ name: 'PATH', value: '/bin:/usr/bin' }],
         command: ['/bin/busybox', 'sh', '%s'],
         volumeMounts+: [
           { name: 'lab-%%d' %% n, mountPath: libraries[n], readOnly: true } for n in std.range(0, 2)
@@ -78,6 +79,12 @@ def backed_up(lab: LabCluster, by: str) -> None:
 
 def last_good(lab: LabCluster, host: str) -> list[str]:
     return lab.try_sh(host, "cat /var/lib/slipway/etcd-backup/last-good").stdout.split()
+
+
+def ended(lab: LabCluster) -> str:
+    """How the job has ended, "" while it has not."""
+    conditions = lab.kubectl_json("get", "job", "-n", NAMESPACE, "by-hand")["status"].get("conditions") or ()
+    return next((str(one["type"]) for one in conditions if one["status"] == "True"), "")
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +143,9 @@ def test_the_pod_of_the_cronjob_makes_one(kept: LabCluster) -> None:
     assert kept.try_sh(kept.control[0], "systemctl cat etcd-backup.timer").returncode != 0, "the timer has gone"
     kept.kubectl("create", "job", "-n", NAMESPACE, "--from=cronjob/etcd-backup", "by-hand")
     try:
-        kept.kubectl("wait", "-n", NAMESPACE, "--for=condition=Complete", "job/by-hand", "--timeout=180s")
+        until(lambda: ended(kept), 180)
+        pods = kept.kubectl("describe", "pods", "-n", NAMESPACE)
+        assert ended(kept) == "Complete", pods + kept.kubectl("logs", "-n", NAMESPACE, "--tail=40", "job/by-hand")
         made = [host for host in kept.control if last_good(kept, host)]
         assert len(made) == 1
         log = kept.kubectl("logs", "-n", NAMESPACE, "job/by-hand")

@@ -1,0 +1,243 @@
+import io.slipway.Facts
+import io.slipway.Words
+import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
+
+/**
+ * From a project file to a running release. All that is decided is decided by Slipway's verbs; here is only the order.
+ *
+ * given.project        name of the project in the cluster's folder projects/, or a file in the configuration
+ * given.cluster        the cluster whose configuration it is
+ * given.branch         branch or tag that is built in place of the project's own
+ * given.environment    dev, qa, pre or prd; asked for before the release where it is not said
+ * given.configuration  [url, branch, credential] of the repository with clusters/
+ * given.gitCredential  id of the credential that fetches the project's source, null where none is needed
+ * given.approvers      users and groups who may release to prd, separated by commas; anybody who may build unless said
+ */
+def call(Map given) {
+    Map run = [
+        given: given, began: System.currentTimeMillis(), outcome: 'failure', project: given.project,
+        environment: given.environment ?: 'an environment', link: env.BUILD_URL,
+    ]
+    try {
+        released(run)
+        run.outcome = 'success'
+        run.failedStage = null
+    } catch (FlowInterruptedException error) {
+        run.outcome = Facts.outcome(Facts.names(error.causes))
+        throw error
+    } finally {
+        run.ended = System.currentTimeMillis()
+        told(run)
+    }
+}
+
+/** The stages up to the release, in order. */
+void released(Map run) {
+    onAgent('slipway') {
+        during(run, 'Fetch project', 5) { fetch(run) }
+        during(run, 'Checkout', run.plan.timeouts.checkout) { source(run) }
+        during(run, 'Scan source', run.plan.timeouts.scan) { all(run, run.plan.scan.commands) }
+    }
+    if (run.plan.build.commands || run.plan.vm) {
+        onAgent(run.plan.agents.build) {
+            during(run, 'Build', run.plan.timeouts.build) { built(run) }
+        }
+    }
+    if (run.plan.image) {
+        onAgent(run.plan.agents.tools) { image(run) }
+    }
+    during(run, 'Choose environment', run.plan.timeouts.approval) { chosen(run) }
+    onAgent(run.plan.agents.tools) {
+        during(run, 'Release', run.plan.timeouts.deploy) { release(run) }
+    }
+}
+
+/** Run on an agent, in a folder that no other run has, and leave nothing there. */
+void onAgent(String label, Closure body) {
+    node(label) {
+        ws("slipway/${env.JOB_NAME}/${env.BUILD_NUMBER}") {
+            try {
+                deleteDir()
+                withEnv(["SLIPWAY_ROOT=${pwd()}/configuration", 'LC_ALL=C.UTF-8']) { body() }
+            } finally {
+                deleteDir()
+            }
+        }
+    }
+}
+
+/** One stage, which has so many minutes; while it runs it is the one that failed. */
+void during(Map run, String name, int minutes, Closure body) {
+    run.failedStage = name
+    stage(name) {
+        timeout(time: minutes, unit: 'MINUTES') { body() }
+    }
+}
+
+void fetch(Map run) {
+    Map from = run.given.configuration
+    dir('configuration') { cloned(from.url, from.branch ?: 'main', from.credential) }
+    stash(name: 'configuration', includes: 'configuration/**', useDefaultExcludes: false)
+    sh(label: 'validate', script: Words.line(['slipway', 'ci.validate'] + named(run), [:]))
+    Map answer = Facts.read(answered('validate', ['slipway', 'ci.validate'] + named(run) + ['--json']))
+    run.environments = answer.projects[0].environments
+    plan(run, run.given.environment ?: run.environments[0])
+    run.project = run.plan.project
+}
+
+List<String> named(Map run) {
+    ['--project', run.given.project, '--cluster', run.given.cluster]
+}
+
+String answered(String label, List<String> words) {
+    sh(label: label, script: Words.line(words, [:]), returnStdout: true)
+}
+
+/** Ask Slipway what is to be done for an environment; paths in it are of this agent. */
+void plan(Map run, String environment) {
+    List<String> words = ['slipway', 'ci.stages'] + named(run) + ['--env', environment, '--json']
+    run.plan = Facts.read(answered('plan', words))
+}
+
+/** Clone a repository and return the commit; the credential stays with the step. */
+String cloned(String url, String branch, String credential) {
+    Map remote = credential ? [url: url, credentialsId: credential] : [url: url]
+    checkout([$class: 'GitSCM', branches: [[name: branch]], userRemoteConfigs: [remote]]).GIT_COMMIT
+}
+
+void source(Map run) {
+    dir('source') {
+        run.commit = cloned(run.plan.git.url, run.given.branch ?: run.plan.git.branch, run.given.gitCredential)
+        run.author = sh(label: 'author', script: "git log -1 --format='%an <%ae>'", returnStdout: true).trim()
+    }
+    run.tag = Facts.tag(run.commit, env.BUILD_NUMBER)
+    dir('out') { writeFile(file: 'commit', text: run.commit) }
+    stash(name: 'source', includes: 'source/**', useDefaultExcludes: false)
+}
+
+/** Run commands of the plan one after the other; `variables` are files of credentials that the shell knows. */
+void all(Map run, List<List<String>> commands, Map<String, String> variables = [:]) {
+    every(commands, values(run), variables)
+}
+
+void every(List<List<String>> commands, Map<String, String> values, Map<String, String> variables) {
+    for (int index = 0; index < commands.size(); index++) {
+        List<String> words = commands[index]
+        sh(label: words.take(2).join(' '), script: Words.line(words, values, variables))
+    }
+}
+
+Map<String, String> values(Map run) {
+    [WORK: "${pwd()}/source".toString(), OUT: "${pwd()}/out".toString(), TAG: run.tag, COMMIT: run.commit,
+     IMAGE: run.image]
+}
+
+void built(Map run) {
+    unstash('source')
+    Map<String, String> known = values(run)
+    dir('source') { every(run.plan.build.commands, known, [:]) }
+    if (run.plan.vm) {
+        // Where all of the source is needed, all of it is what was built.
+        String artifact = run.plan.build.artifact
+        String includes = artifact == '.' ? 'source/**' : "source/${artifact},source/${artifact}/**"
+        stash(name: 'artifact', includes: includes, useDefaultExcludes: false)
+    }
+}
+
+/** Dockerfile, image, scan and push; the image is an archive until it passed the scan. */
+void image(Map run) {
+    Map times = run.plan.timeouts
+    during(run, 'Dockerfile', times.dockerfile) {
+        prepared(run, 'source')
+        all(run, run.plan.image.dockerfile)
+    }
+    during(run, 'Build image', times.image) { all(run, run.plan.image.build) }
+    during(run, 'Scan image', times.imageScan) { all(run, run.plan.image.scan) }
+    during(run, 'Push image', times.push) {
+        withCredentials([file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]) {
+            all(run, run.plan.image.push, [AUTH: 'SLIPWAY_AUTH'])
+        }
+        run.image = Facts.image(run.plan.image.repository, run.tag, readFile('out/digest'))
+    }
+}
+
+/** Fill a fresh folder with what was stashed, and ask again for the plan, whose paths are of the agent. */
+void prepared(Map run, String stashed) {
+    unstash('configuration')
+    unstash(stashed)
+    dir('out') { writeFile(file: 'commit', text: run.commit) }
+    plan(run, run.plan.environment)
+}
+
+/** Nobody's agent is kept waiting while people decide. */
+void chosen(Map run) {
+    String name = run.given.environment
+    if (!name) {
+        List ask = [choice(name: 'ENVIRONMENT', choices: run.environments, description: 'where this is released')]
+        name = input(message: "Release ${run.project} ${run.tag}?", ok: 'Release', parameters: ask)
+    }
+    run.environment = name
+    if (run.plan.asks.contains(name)) {
+        Map question = [message: "Release ${run.project} ${run.tag} to ${name}?", ok: 'Release']
+        input(run.given.approvers ? question + [submitter: run.given.approvers] : question)
+    }
+}
+
+void release(Map run) {
+    run.plan.environment = run.environment
+    prepared(run, run.plan.vm ? 'artifact' : 'source')
+    if (run.plan.vm) {
+        machines(run)
+    } else {
+        all(run, run.plan.release.commands)
+    }
+}
+
+void machines(Map run) {
+    Map vm = run.plan.vm
+    List wanted = [
+        sshUserPrivateKey(credentialsId: vm.credential, keyFileVariable: 'SLIPWAY_KEY'),
+        file(credentialsId: vm.knownHosts, variable: 'SLIPWAY_KNOWN_HOSTS'),
+    ]
+    run.artifact = "${run.plan.build.artifact} ${run.tag}".toString()
+    withCredentials(wanted) {
+        Map<String, String> variables = [KEY: 'SLIPWAY_KEY', KNOWN_HOSTS: 'SLIPWAY_KNOWN_HOSTS']
+        String line = Words.line(vm.commands[0], values(run), variables)
+        Map answer = Facts.read(sh(label: 'release to machines', script: line, returnStdout: true))
+        run.artifact = "${run.plan.build.artifact} ${run.tag} sha256:${answer.digest}".toString()
+    }
+}
+
+/** Tell those who want to know. That nobody could be told is in the log, and changes nothing of the run. */
+void told(Map run) {
+    if (!run.plan?.notify?.targets) {
+        return
+    }
+    try {
+        onAgent(run.plan.agents.tools) {
+            stage('Notify') {
+                timeout(time: run.plan.timeouts.notify, unit: 'MINUTES') { sent(run) }
+            }
+        }
+    } catch (Exception error) {
+        echo("the notification was not sent: ${error.message}")
+    }
+}
+
+void sent(Map run) {
+    unstash('configuration')
+    plan(run, run.plan.environment)
+    dir('out') { writeFile(file: 'event.json', text: Facts.event(run)) }
+    List<String> credentials = run.plan.notify.credentials
+    List wanted = []
+    Map<String, String> variables = [:]
+    for (int index = 0; index < credentials.size(); index++) {
+        String name = Facts.variable(index)
+        wanted << file(credentialsId: credentials[index], variable: name)
+        variables[name] = name
+    }
+    withCredentials(wanted) {
+        List<String> words = run.plan.notify.command + Facts.webhooks(credentials)
+        sh(label: 'notify', script: Words.line(words, values(run), variables))
+    }
+}

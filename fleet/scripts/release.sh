@@ -1,0 +1,214 @@
+# A release on a virtual machine, as the user of the project. What needs root goes by sudo, each command as sudoers has
+# it with all its arguments. A run that is cut off is finished or undone by the next one.
+#   release ROOT look  DIRECTORY ID
+#   release ROOT stage DIRECTORY ID DIGEST                          (a tar archive on standard input)
+#   release ROOT start DIRECTORY ID UNIT KEEP WITHIN DELAY TIMEOUT http PORT PATH | tcp PORT | exec WORD...
+order=$1
+DIR=$ROOT$2
+ID=$3
+shift 3
+OURS=$DIR/.slipway
+RELEASES=$DIR/releases
+UNITS=$ROOT/etc/systemd/system
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+digest_of() {
+    found=''
+    if [ -r "$RELEASES/$1/.slipway/digest" ]; then read -r found <"$RELEASES/$1/.slipway/digest"; fi
+    printf '%s' "${found:--}"
+}
+
+alone() {
+    mkdir -p "$OURS" "$RELEASES" ||
+        fail "$DIR cannot be written; make it once as root: install -d -o $(id -un) $DIR"
+    exec 9>"$OURS/lock" || fail "$OURS/lock cannot be written"
+    flock -n 9 || fail 'another release is under way there; wait for its end and run the same command again'
+}
+
+look() {
+    say digest "$(digest_of "$ID")"
+}
+
+stage() {
+    alone
+    archive=$RELEASES/.$ID.tar
+    partial=$RELEASES/.$ID.partial
+    rm -rf "$archive" "$partial"
+    cat >"$archive" || fail "$archive cannot be written"
+    if [ "$(sum_of "$archive")" != "$1" ]; then
+        rm -f "$archive"
+        fail 'what arrived is not what was sent; run the same command again'
+    fi
+    case $(digest_of "$ID") in
+    "$1") rm -f "$archive"; return ;;
+    -) ;;
+    *) rm -f "$archive"; fail "release $ID is there already and holds something else; give this one another --release" ;;
+    esac
+    mkdir "$partial" || fail "$partial cannot be made"
+    tar -x -f "$archive" -C "$partial" --no-same-owner || fail "$archive cannot be unpacked"
+    rm -f "$archive"
+    printf '%s\n' "$1" >"$partial/.slipway/digest" || fail "$partial cannot be written"
+    # Of one without a digest nothing was ever started.
+    rm -rf "$RELEASES/${ID:?}"
+    mv -T "$partial" "$RELEASES/$ID" || fail "$RELEASES/$ID cannot be made"
+}
+
+place_unit() {
+    cmp -s "$1" "$UNITS/$UNIT" && return 0
+    if cp "$1" "$OURS/$UNIT" && as_root install -m 0644 -o root -g root "$OURS/$UNIT" "$UNITS/$UNIT" &&
+        as_root systemctl daemon-reload; then
+        return 0
+    fi
+    WHY="$UNIT is another than this release needs and cannot be replaced (see sudoers)"
+    return 1
+}
+
+ask() {
+    case $KIND in
+    http) curl -fsS -o /dev/null --noproxy '*' --max-time "$TIMEOUT" "http://127.0.0.1:$PORT$WHERE" 2>"$OURS/answer" ;;
+    tcp) timeout "$TIMEOUT" bash -c ": </dev/tcp/127.0.0.1/$PORT" 2>"$OURS/answer" ;;
+    exec) (cd "$DIR/current" && timeout "$TIMEOUT" "$@") >/dev/null 2>"$OURS/answer" ;;
+    esac
+}
+
+healthy() {
+    sleep "$DELAY"
+    end=$(($(date +%s) + WITHIN))
+    well=0
+    while :; do
+        state=$(systemctl is-active "$UNIT")
+        if [ "$state" = failed ]; then
+            WHY="$UNIT failed"
+            return 1
+        fi
+        # Twice, so that one which dies of its first request is not taken for well.
+        if [ "$state" = active ] && ask "$@"; then
+            well=$((well + 1))
+            [ "$well" -lt 2 ] || return 0
+        else
+            well=0
+            if [ "$(date +%s)" -ge "$end" ]; then
+                WHY="not well within $WITHIN s: $UNIT is $state"
+                [ ! -s "$OURS/answer" ] || WHY="$WHY, $(head -n 1 "$OURS/answer" | tr -d '\t')"
+                return 1
+            fi
+        fi
+        sleep 1
+    done
+}
+
+take() {
+    id=$1
+    shift
+    place_unit "$RELEASES/$id/.slipway/$UNIT" || return 1
+    rm -f "$DIR/.current.new"
+    if ! ln -s "releases/$id" "$DIR/.current.new" || ! mv -T "$DIR/.current.new" "$DIR/current"; then
+        WHY="$DIR/current cannot be switched"
+        return 1
+    fi
+    if [ "$(systemctl is-enabled "$UNIT" 2>/dev/null)" != enabled ] && ! as_root systemctl enable "$UNIT" 2>"$OURS/answer"; then
+        WHY="$UNIT cannot be enabled: $(head -n 1 "$OURS/answer" | tr -d '\t')"
+        return 1
+    fi
+    if ! as_root systemctl restart "$UNIT" 2>"$OURS/answer"; then
+        WHY="$UNIT does not start: $(head -n 1 "$OURS/answer" | tr -d '\t')"
+        return 1
+    fi
+    healthy "$@"
+}
+
+quoted() {
+    printf "'"
+    printf '%s' "$1" | sed "s/'/'\\\\''/g"
+    printf "'"
+}
+
+# How a release is asked stays with it: the one before is judged by its own check, not by that of its successor.
+keep_health() {
+    for word in "$KIND" "$PORT" "$WHERE" "$DELAY" "$TIMEOUT" "$@"; do
+        printf ' '
+        quoted "$word"
+    done >"$RELEASES/$ID/.slipway/health"
+}
+
+take_back() {
+    if [ -r "$RELEASES/$back/.slipway/health" ]; then
+        eval "set -- $(cat "$RELEASES/$back/.slipway/health")"
+        KIND=$1 PORT=$2 WHERE=$3 DELAY=$4 TIMEOUT=$5
+        shift 5
+    fi
+    take "$back" "$@"
+}
+
+prune() {
+    left=$KEEP
+    # shellcheck disable=SC2012,SC2045 # names are those of releases: letters, digits and . _ -
+    for one in $(ls -1t "$RELEASES"); do
+        left=$((left - 1))
+        if [ "$left" -lt 0 ] && [ "$one" != "$ID" ] && [ "$one" != "$back" ]; then rm -rf "$RELEASES/${one:?}"; fi
+    done
+}
+
+start() {
+    alone
+    # The end of the connection is not the end of a release: it gets well here, or goes back.
+    trap '' HUP PIPE
+    [ "$(digest_of "$ID")" != - ] || fail "release $ID is not there; run the same command again"
+    [ "$KIND" != http ] || command -v curl >/dev/null || fail 'the health check needs curl there; install it'
+    now=$(readlink "$DIR/current" 2>/dev/null) || now=''
+    now=${now##*/}
+    back=$now
+    if [ -r "$OURS/trying" ]; then
+        # One before was cut off: what it came from is the way back, not what it left.
+        read -r tried before <"$OURS/trying"
+        if [ "$now" = "$tried" ]; then back=$before; fi
+    elif [ "$now" = "$ID" ] && cmp -s "$RELEASES/$ID/.slipway/$UNIT" "$UNITS/$UNIT" &&
+        [ "$(systemctl is-active "$UNIT")" = active ] && ask "$@"; then
+        say state unchanged "$ID"
+        return
+    fi
+    # The release itself is no way back from it.
+    if [ "$back" = "$ID" ] || [ ! -d "$RELEASES/$back" ]; then back=''; fi
+    printf '%s %s\n' "$ID" "$back" >"$OURS/trying.new" && mv "$OURS/trying.new" "$OURS/trying" ||
+        fail "$OURS cannot be written"
+    keep_health "$@" || fail "$RELEASES/$ID cannot be written"
+    if take "$ID" "$@"; then
+        touch "$RELEASES/$ID"
+        prune
+        rm -f "$OURS/trying"
+        say state deployed "$ID"
+        return
+    fi
+    say why "$WHY"
+    journalctl --no-pager --output cat --lines 10 --unit "$UNIT" 2>/dev/null | while IFS= read -r line; do
+        say journal "$(printf '%s' "$line" | tr '\t' ' ')"
+    done
+    if [ -z "$back" ]; then
+        as_root systemctl stop "$UNIT"
+        rm -f "$DIR/current" "$OURS/trying"
+        say state stopped -
+    elif take_back "$@"; then
+        rm -f "$OURS/trying"
+        say state back "$back"
+    else
+        say state broken "$back" "$WHY"
+    fi
+}
+
+case $order in
+look) look ;;
+stage) stage "$@" ;;
+start)
+    UNIT=$1 KEEP=$2 WITHIN=$3 DELAY=$4 TIMEOUT=$5 KIND=$6 PORT='' WHERE='' WHY='' back=''
+    shift 6
+    case $KIND in
+    http) PORT=$1 WHERE=$2 ;;
+    tcp) PORT=$1 ;;
+    esac
+    start "$@"
+    ;;
+esac
+say end

@@ -1,0 +1,172 @@
+"""Sending what is told of a run: webhooks by HTTP, mail by SMTP. What cannot be sent is said, and is no error.
+
+The URL of a webhook is a secret: whoever knows it can write to the receiver. It is read from a file or from standard
+input, is in no argument, environment or message, and no answer is followed to another address.
+"""
+
+from __future__ import annotations
+
+import http.client
+import smtplib
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import IO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+TIMEOUT = 10.0
+"""Seconds for one try."""
+PAUSES = (1.0, 4.0)
+"""Seconds before the second try and the third."""
+_LONGEST_ANSWER = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A document for a webhook; `refused` says why a receiver that answered did not take it, "" where it did."""
+
+    kind: str
+    credential: str
+    body: bytes
+    refused: Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail."""
+
+    to: Sequence[str]
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail goes, and who sends it; without a host nothing is mailed."""
+
+    host: str = ""
+    port: int = 25
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one notification; `why` is empty where it arrived."""
+
+    kind: str
+    to: str
+    why: str = ""
+
+
+def tell(
+    notices: Sequence[Hook | Letter],
+    urls: Mapping[str, str],
+    server: MailServer,
+    *,
+    timeout: float = TIMEOUT,
+    pauses: Sequence[float] = PAUSES,
+) -> tuple[Told, ...]:
+    """Send notifications and return what became of each; `urls` are by credential."""
+    return tuple(_told(one, urls, server, timeout, pauses) for one in notices)
+
+
+def _told(
+    one: Hook | Letter, urls: Mapping[str, str], server: MailServer, timeout: float, pauses: Sequence[float]
+) -> Told:
+    if isinstance(one, Letter):
+        return Told("mail", ", ".join(one.to), _tried(lambda: send_mail(one, server, timeout), pauses))
+    if one.credential not in urls:
+        return Told(one.kind, one.credential, f"its URL is not known; give --webhook {one.credential}=FILE")
+    return Told(one.kind, one.credential, _tried(lambda: post(one, urls[one.credential], timeout), pauses))
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    why: str
+    again: bool
+
+
+def _tried(send: Callable[[], _Miss | None], pauses: Sequence[float]) -> str:
+    """Return why something could not be sent, "" where it was; what may pass is tried again after each pause."""
+    for pause in (*pauses, None):
+        miss = send()
+        if miss is None:
+            return ""
+        if not miss.again or pause is None:
+            return miss.why
+        time.sleep(pause)
+    return ""
+
+
+class _NoWay(urllib.request.HTTPRedirectHandler):
+    """An answer that leads elsewhere is a refusal: the message is for one address."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> None:  # fmt: skip
+        return None
+
+
+def post(hook: Hook, url: str, timeout: float = TIMEOUT) -> _Miss | None:
+    """Send a document to a webhook once; return why it did not arrive, None where it did."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        named = False
+    if not named or not url.isascii() or any(char <= " " for char in url):
+        return _Miss("what its credential holds is no http(s) URL", again=False)
+    headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "slipway"}
+    request = urllib.request.Request(url, data=hook.body, headers=headers, method="POST")
+    where = parts.hostname
+    try:
+        with urllib.request.build_opener(_NoWay).open(request, timeout=timeout) as answer:
+            refused = hook.refused(answer.read(_LONGEST_ANSWER))
+    except HTTPError as error:
+        with error:
+            return _Miss(f"{where} answers {error.code}", again=error.code == 429 or error.code >= 500)
+    except (URLError, OSError, http.client.HTTPException) as error:
+        return _Miss(f"{where} cannot be reached ({_words(error)})", again=True)
+    return _Miss(f"{where} refuses it ({refused})", again=False) if refused else None
+
+
+def send_mail(letter: Letter, mail: MailServer, timeout: float = TIMEOUT) -> _Miss | None:
+    """Send a mail once, encrypted where the server offers it; return why it did not leave, None where it did."""
+    if not mail.host:
+        return _Miss("no mail server; set addons.jenkins.mail.host in cluster.yaml, or give --mail-host", again=False)
+    message = EmailMessage()
+    message["Subject"] = letter.subject
+    message["From"] = mail.sender or f"slipway@{mail.host}"
+    message["To"] = ", ".join(letter.to)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.text)
+    try:
+        with smtplib.SMTP(mail.host, mail.port, timeout=timeout) as server:
+            server.ehlo_or_helo_if_needed()
+            if server.has_extn("starttls"):
+                server.starttls(context=ssl.create_default_context())
+            refused = server.send_message(message)
+    except smtplib.SMTPRecipientsRefused as error:
+        return _Miss(f"{mail.host} refuses {', '.join(error.recipients)}", again=False)
+    except smtplib.SMTPResponseException as error:
+        return _Miss(f"{mail.host} answers {error.smtp_code}", again=400 <= error.smtp_code < 500)
+    except (OSError, smtplib.SMTPException) as error:
+        return _Miss(f"{mail.host} cannot be reached ({_words(error)})", again=not isinstance(error, ssl.SSLError))
+    return _Miss(f"{mail.host} refuses {', '.join(refused)}", again=False) if refused else None
+
+
+def _words(error: BaseException) -> str:
+    """Return what is wrong in words that never hold a URL."""
+    reason = error.reason if isinstance(error, URLError) else error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate: {reason.verify_message}"
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    if isinstance(reason, OSError):
+        return reason.strerror or type(reason).__name__
+    return type(reason).__name__

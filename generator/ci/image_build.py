@@ -1,0 +1,36 @@
+"""The commands that build an image into an archive, without root and without a daemon; they push nothing."""
+
+from __future__ import annotations
+
+from generator.ci.languages import Defaults
+from generator.ci.settings import Settings
+
+
+def image_commands(settings: Settings, language: Defaults, name: str, own: str | None, archive: str) -> list[list[str]]:
+    """Return the commands for the builder that the cluster has; `own` is a Dockerfile of the project's own.
+
+    https://github.com/moby/buildkit/blob/master/docs/reference/buildctl.md, and buildah-build(1), buildah-push(1).
+    """
+    folder, _, filename = f"@WORK@/{own or 'Dockerfile'}".rpartition("/")
+    arguments = {"REVISION": "@COMMIT@", "VERSION": "@TAG@"}
+    secret = ""
+    if own is None:
+        arguments |= {key: settings.sources[key] for key in language.sources if key in settings.sources}
+        secret = f"id={language.secret.id},src={settings.build_secret}" if settings.build_secret else ""
+    if settings.builder == "buildah":
+        return [
+            ["buildah", "build", "--isolation", "chroot", "--storage-driver", "vfs", "--format", "docker",
+             *_each("--build-arg", arguments), *(["--secret", secret] if secret else []),
+             "--file", f"{folder}/{filename}", "--tag", name, "@WORK@"],
+            ["buildah", "push", "--storage-driver", "vfs", name, f"docker-archive:{archive}:{name}"],
+        ]  # fmt: skip
+    options = {f"build-arg:{key}": value for key, value in arguments.items()}
+    return [
+        ["buildctl", "build", "--progress", "plain", "--frontend", "dockerfile.v0", "--local", "context=@WORK@",
+         "--local", f"dockerfile={folder}", "--opt", f"filename={filename}", *_each("--opt", options),
+         *(["--secret", secret] if secret else []), "--output", f"type=docker,name={name},dest={archive}"],
+    ]  # fmt: skip
+
+
+def _each(flag: str, values: dict[str, str]) -> list[str]:
+    return [word for key, value in values.items() for word in (flag, f"{key}={value}")]

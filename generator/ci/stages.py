@@ -1,0 +1,170 @@
+"""Everything that the pipeline needs for one environment of a project, as one document: Groovy decides nothing.
+
+Commands are lists of words, never text for a shell. What only the run knows stands in them as @WORK@ (the folder of the
+source), @OUT@ (the folder for what the run itself makes), @TAG@ and @COMMIT@, @IMAGE@ (as pushed, with its digest), and
+@AUTH@, @KEY@ and @KNOWN_HOSTS@ (files of credentials). A secret is named by the id of its credential and is in no
+command.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator.ci.image_build import image_commands
+from generator.ci.languages import LANGUAGES
+from generator.ci.notices import WEBHOOKS
+from generator.ci.project import Project
+from generator.ci.settings import Settings
+from generator.errors import RefusedError
+
+TOOLS = "slipway"
+"""Label of the agent that has Slipway, helm, the scanner and the image builder."""
+MINUTES = {
+    "fetch": 5, "checkout": 10, "scan": 20, "build": 60, "dockerfile": 5, "image": 60, "imageScan": 20, "push": 20,
+    "approval": 240, "deploy": 30, "notify": 5,
+}  # fmt: skip
+"""How long each stage may take; the time for the approval is that of a person."""
+ASKING = ("prd",)
+"""Environments to which nothing is released before a person says so."""
+_HELM_WAIT = "15m"
+
+
+def stages(project: Project, environment: str, settings: Settings, file: str | None = None) -> dict[str, Any]:
+    """Return the document for one environment; `file` is how commands name the project file.
+
+    Raises WorkspaceError for an environment that the project does not have, RefusedError where there is no registry to
+    push to.
+    """
+    here = project.environment(environment)
+    named = file or project.file
+    spec = project.spec
+    document: dict[str, Any] = {
+        "project": project.name,
+        "environment": here.name,
+        "language": spec.language,
+        "deploy": spec.deploy,
+        "agents": {"build": spec.language, "tools": TOOLS},
+        "git": {"url": spec.git.url, "branch": spec.git.branch},
+        "timeouts": dict(MINUTES),
+        "asks": list(ASKING),
+        "scan": {
+            "commands": [
+                _scan("fs", settings, "@OUT@/scan-source.json", ["@WORK@"]),
+                _gate(named, settings, "@OUT@/scan-source.json"),
+            ]
+        },
+        "build": _build(project),
+        "image": None,
+        "release": None,
+        "vm": None,
+        "notify": _notify(project, named, settings),
+    }
+    if project.is_vm:
+        hosts = list(here.hosts)
+        return {**document, "vm": _machines(project, here.name, named, settings, hosts)}
+    if not settings.registry:
+        raise RefusedError(
+            f"{project.name}: no registry to push to; set addons.jenkins.push.registry in cluster.yaml, or give one "
+            "with --push"
+        )
+    namespace = settings.namespaces.get(here.name, here.namespace) if spec.namespace is None else here.namespace
+    return {
+        **document,
+        "image": _image(project, named, settings),
+        "release": _release(project, here.name, named, settings, namespace),
+    }
+
+
+def _build(project: Project) -> dict[str, Any]:
+    # For a container the Dockerfile builds once more, in a pinned image; what does not build here never gets there.
+    # What a Dockerfile of the project's own builds only it knows.
+    command = None if project.spec.docker.file else project.build_command
+    return {
+        "commands": [["/bin/sh", "-euc", command]] if command else [],
+        "artifact": project.artifact or "." if project.is_vm else None,
+    }
+
+
+def _scan(kind: str, settings: Settings, report: str, target: list[str]) -> list[str]:
+    # All severities are in the report, so that the verdict can count what is below the gate.
+    # https://trivy.dev/latest/docs/references/configuration/cli/trivy_filesystem/
+    database = ["--db-repository", settings.database] if settings.database else []
+    return ["trivy", kind, "--quiet", "--scanners", "vuln", "--format", "json", "--output", report, *database, *target]
+
+
+def _gate(file: str, settings: Settings, report: str) -> list[str]:
+    severity = ",".join(settings.severities)
+    return ["slipway", "ci.scan", "--project", file, "--report", report, "--severity", severity]
+
+
+def _image(project: Project, file: str, settings: Settings) -> dict[str, Any]:
+    own = project.spec.docker.file
+    repository = f"{settings.registry}/{project.name}"
+    archive, report, digest = "@OUT@/image.tar", "@OUT@/scan-image.json", "@OUT@/digest"
+    name = f"{repository}:@TAG@"
+    return {
+        "own": own,
+        "repository": repository,
+        "credential": settings.push_secret,
+        # Beside the source, which is the build's context.
+        "dockerfile": [] if own else [["slipway", "ci.dockerfile", "--project", file, "--out", "@WORK@"]],
+        "build": image_commands(settings, LANGUAGES[project.spec.language], name, own, archive),
+        # An archive is scanned before anything is pushed, and no daemon is asked for it.
+        "scan": [_scan("image", settings, report, ["--input", archive]), _gate(file, settings, report)],
+        "push": [
+            ["skopeo", "copy", "--authfile", "@AUTH@", "--digestfile", digest, f"docker-archive:{archive}",
+             f"docker://{name}"]
+        ],
+        "digest": digest,
+    }  # fmt: skip
+
+
+def _release(project: Project, environment: str, file: str, settings: Settings, namespace: str) -> dict[str, Any]:
+    spec = project.spec
+    chart = f"@WORK@/{spec.chart.path}" if spec.chart.path else settings.chart
+    values = f"@OUT@/values-{environment}.yaml"
+    overlay = ["--values", f"@WORK@/{spec.chart.values}"] if spec.chart.values else []
+    made = ["slipway", "ci.values", "--project", file, "--env", environment, "--image", "@IMAGE@", "--out", "@OUT@"]
+    made += ["--pull-secret", settings.pull_secret] if settings.pull_secret else []
+    return {
+        "name": project.name,
+        "namespace": namespace,
+        "chart": chart,
+        "values": values,
+        "commands": [
+            made,
+            # --atomic waits and goes back to the release before; https://helm.sh/docs/v3/helm/helm_upgrade/
+            ["helm", "upgrade", "--install", project.name, chart, "--namespace", namespace, "--values", values,
+             *overlay, "--atomic", "--wait", "--timeout", _HELM_WAIT, "--history-max", "10"],
+        ],
+    }  # fmt: skip
+
+
+def _machines(project: Project, environment: str, file: str, settings: Settings, hosts: list[str]) -> dict[str, Any]:
+    artifact = f"@WORK@/{project.artifact}" if project.artifact else "@WORK@"
+    return {
+        "hosts": hosts,
+        "user": project.spec.vm.user,
+        "directory": project.vm_directory,
+        "unit": f"{project.name}.service",
+        "keep": project.spec.vm.keep,
+        "credential": settings.ssh_key,
+        "knownHosts": settings.known_hosts,
+        "commands": [
+            ["slipway", "ci.deploy", "--project", file, "--env", environment, "--artifact", artifact, "--release",
+             "@TAG@", "--key", "@KEY@", "--known-hosts", "@KNOWN_HOSTS@", "--json"]
+        ],
+    }  # fmt: skip
+
+
+def _notify(project: Project, file: str, settings: Settings) -> dict[str, Any]:
+    mail = settings.mail
+    server = ["--mail-host", mail.host, "--mail-port", str(mail.port), "--mail-from", mail.sender] if mail.host else []
+    return {
+        "targets": [
+            {"kind": one.kind, "credential": one.secret, "to": list(one.to), "on": list(one.on)}
+            for one in project.spec.notify
+        ],
+        "credentials": sorted({one.secret for one in project.spec.notify if one.kind in WEBHOOKS and one.secret}),
+        "command": ["slipway", "ci.notify", "--project", file, "--event", "@OUT@/event.json", *server],
+    }

@@ -1,0 +1,265 @@
+"""The shared library under real Groovy: it compiles, its functions say what they should, its stages come in order.
+
+Steps of Jenkins and two of its classes are stand-ins (tests/ci/groovy); a controller is not run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator.ci.notices import event_from
+from generator.ci.settings import Mail, Settings
+from generator.ci.stages import stages
+from tests.ci.samples import EVERYTHING, MACHINES, PLAIN, sample
+
+pytestmark = [
+    pytest.mark.tools,
+    pytest.mark.skipif(
+        not (shutil.which("groovyc") and shutil.which("java")), reason="needs Groovy (package groovy, with a Java)"
+    ),
+]
+HERE = Path(__file__).parent / "groovy"
+LIBRARY = Path(__file__).parents[2] / "addons/jenkins/library"
+PIPELINE = LIBRARY / "vars/slipwayPipeline.groovy"
+SETTINGS = Settings(registry="registry.example.net/apps", chart="/slipway/chart", mail=Mail("mail.example.net", 25, ""))
+COMMIT = "ab" * 20
+TAG = "abababababab-7"
+GIVEN = {
+    "project": "hello",
+    "cluster": "demo",
+    "environment": "prd",
+    "configuration": {"url": "https://git.example.net/ops.git", "credential": "ops-git"},
+    "approvers": "release-team",
+}
+
+
+def java() -> dict[str, str]:
+    program = shutil.which("java")
+    assert program is not None
+    return {**os.environ, "JAVA_HOME": str(Path(program).resolve().parents[1])}
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library, compiled by groovyc beside the stand-ins."""
+    out = tmp_path_factory.mktemp("classes")
+    sources = [str(path) for folder in (HERE / "stand_ins", LIBRARY) for path in sorted(folder.rglob("*.groovy"))]
+    done = subprocess.run(["groovyc", "-d", str(out), *sources], env=java(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "slipwayPipeline.class").is_file()
+    return out
+
+
+def groovy(classes: Path, script: str, document: Any, *arguments: str) -> Any:
+    words = ["groovy", "-cp", str(classes), str(HERE / script), *arguments]
+    done = subprocess.run(words, env=java(), capture_output=True, text=True, input=json.dumps(document))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def call(of: str, name: str, *words: Any) -> dict[str, Any]:
+    return {"of": of, "name": name, "with": list(words)}
+
+
+def test_words_reach_a_shell_unchanged(classes: Path) -> None:
+    words = [
+        "printf",
+        "%s\\n",
+        "plain",
+        "",
+        "two words",
+        "it's",
+        "$HOME",
+        "`id`",
+        'say "x"',
+        "a\nb",
+        "*",
+        "@OTHER@",
+        "ü",
+    ]
+    line, filled, absent, secret = groovy(
+        classes,
+        "functions.groovy",
+        [
+            call("Words", "line", words, {}),
+            call("Words", "line", ["a", "--output=@OUT@/x", "@WORK@"], {"OUT": "/o u't", "WORK": "/w"}),
+            call("Words", "line", ["push", "@IMAGE@"], {"IMAGE": None}),
+            call("Words", "line", ["push", "--authfile", "@AUTH@/x y"], {}, {"AUTH": "SLIPWAY_AUTH"}),
+        ],
+    )
+    done = subprocess.run(["sh", "-c", line["gave"]], capture_output=True, text=True)
+    assert done.stdout == "".join(f"{word}\n" for word in words[2:])
+    assert subprocess.run(["sh", "-c", f"printf '%s\\n' {filled['gave']}"], capture_output=True, text=True).stdout == (
+        "a\n--output=/o u't/x\n/w\n"
+    )
+    assert absent["threw"] == "nothing is known for @IMAGE@ in: @IMAGE@"
+    # The shell, not the line, knows where the credential is.
+    assert secret["gave"] == "push --authfile \"$SLIPWAY_AUTH\"'/x y'"
+
+
+def test_tag_image_event_and_outcome(classes: Path) -> None:
+    facts = {"project": "hello", "environment": "dev", "outcome": "failure", "began": 1000, "ended": 63999,
+             "author": 'Ada "x" <a@b>\n', "failedStage": "Build", "plan": {"x": 1}, "image": None}  # fmt: skip
+    tag, short, image, undigested, event, *outcomes, webhooks = groovy(
+        classes,
+        "functions.groovy",
+        [
+            call("Facts", "tag", COMMIT, "7"),
+            call("Facts", "tag", "main", "7"),
+            call("Facts", "image", "registry.example.net/apps/hello", TAG, f"sha256:{'c' * 64}\n"),
+            call("Facts", "image", "registry.example.net/apps/hello", TAG, ""),
+            call("Facts", "event", facts),
+            call("Facts", "outcome", ["UserInterruption"]),
+            call("Facts", "outcome", ["ExceededTimeout"]),
+            call("Facts", "outcome", []),
+            call("Facts", "webhooks", ["hello-slack", "ops"]),
+        ],
+    )
+    assert tag["gave"] == TAG
+    assert short["threw"] == "no commit: main"
+    assert image["gave"] == f"registry.example.net/apps/hello:{TAG}@sha256:{'c' * 64}"
+    assert undigested["threw"] == "no digest came with the push: "
+    found = event_from(event["gave"])
+    assert (found.author, found.duration_seconds, found.failed_stage, found.image) == (
+        'Ada "x" <a@b>', 62, "Build", "",
+    )  # fmt: skip
+    assert [one["gave"] for one in outcomes] == ["aborted", "failure", "failure"]
+    assert webhooks["gave"] == ["--webhook", "hello-slack=@SLIPWAY_WEBHOOK_0@", "--webhook", "ops=@SLIPWAY_WEBHOOK_1@"]
+
+
+def run(
+    classes: Path, text: str, environment: str = "prd", given: dict[str, Any] | None = None, **scenario: Any
+) -> tuple[str, list[dict[str, Any]]]:
+    """Run the pipeline; return how it ended and what it did."""
+    project = sample(text)
+    plan = stages(project, environment, SETTINGS, "configuration/clusters/demo/projects/hello.yaml")
+    valid = {"projects": [{"environments": list(project.environment_names)}], "faults": []}
+    answers = [
+        ["ci.validate", json.dumps(valid)],
+        ["ci.stages", json.dumps(plan)],
+        ["git log", "Ada Lovelace <ada@example.net>\n"],
+        ["ci.deploy", json.dumps({"digest": "d" * 64})],
+    ]
+    document = {"given": given or {**GIVEN, "environment": environment}, "answers": answers, **scenario}
+    answer = groovy(classes, "pipeline.groovy", document, str(PIPELINE))
+    return answer["end"], answer["trace"]
+
+
+def of(trace: list[dict[str, Any]], key: str) -> list[Any]:
+    return [one[key] for one in trace if key in one]
+
+
+CONTAINER_STAGES = [
+    "Fetch project", "Checkout", "Scan source", "Build", "Dockerfile", "Build image", "Scan image", "Push image",
+    "Choose environment", "Release", "Notify",
+]  # fmt: skip
+
+
+def event_of(trace: list[dict[str, Any]]) -> Any:
+    return event_from(next(one["text"] for one in trace if one.get("wrote") == "event.json"))
+
+
+def test_a_container_from_project_file_to_release(classes: Path) -> None:
+    end, trace = run(classes, EVERYTHING)
+    assert end == "finished"
+    assert of(trace, "stage") == CONTAINER_STAGES
+    assert of(trace, "node") == ["slipway", "python", "slipway", "slipway", "slipway"]
+    # Every stage has its minutes.
+    after = [trace[index + 1] for index, one in enumerate(trace) if "stage" in one]
+    assert all(one.get("timeout") and one["unit"] == "MINUTES" for one in after)
+    commands = of(trace, "sh")
+    places = {one["sh"]: one for one in trace if "sh" in one}
+    work = "/agent-slipway/slipway/hello/7"
+    assert [one for one in commands if one.startswith(("trivy", "buildctl", "skopeo", "helm", "/bin/sh"))] == [
+        f"trivy fs --quiet --scanners vuln --format json --output {work}/out/scan-source.json {work}/source",
+        "/bin/sh -euc 'make all'",
+        next(one for one in commands if one.startswith("buildctl")),
+        f"trivy image --quiet --scanners vuln --format json --output {work}/out/scan-image.json --input "
+        f"{work}/out/image.tar",
+        f"skopeo copy --authfile \"$SLIPWAY_AUTH\" --digestfile {work}/out/digest docker-archive:{work}/out/image.tar "
+        f"docker://registry.example.net/apps/hello:{TAG}",
+        f"helm upgrade --install hello {work}/source/deploy/chart --namespace shop-prd --values "
+        f"{work}/out/values-prd.yaml --values {work}/source/deploy/values.yaml --atomic --wait --timeout 15m "
+        "--history-max 10",
+    ]  # fmt: skip
+    assert places["/bin/sh -euc 'make all'"]["in"] == "/agent-python/slipway/hello/7/source"
+    assert any(f"--image registry.example.net/apps/hello:{TAG}@sha256:{'c' * 64} " in one for one in commands)
+    # Credentials are there for the commands that need them, and for no other.
+    with_secret = {one["sh"].split()[0] + " " + one["sh"].split()[1]: one["with"] for one in trace if one.get("with")
+                   and "sh" in one}  # fmt: skip
+    assert with_secret == {"skopeo copy": ["SLIPWAY_AUTH"], "slipway ci.notify": ["SLIPWAY_WEBHOOK_0"]}
+    told = event_of(trace)
+    assert (told.outcome, told.environment, told.failed_stage, told.author) == (
+        "success", "prd", "", "Ada Lovelace <ada@example.net>",
+    )  # fmt: skip
+    assert told.image.endswith(f":{TAG}@sha256:{'c' * 64}")
+
+
+def test_prd_asks_and_others_do_not(classes: Path) -> None:
+    _, trace = run(classes, PLAIN)
+    assert [(one["input"], one["submitter"]) for one in trace if "input" in one] == [
+        (f"Release hello {TAG} to prd?", "release-team")
+    ]
+    # While people think, no agent waits: it is left before.
+    asked = next(index for index, one in enumerate(trace) if "input" in one)
+    before = trace[:asked]
+    assert len(of(before, "node")) == len(of(before, "left"))
+    _, trace = run(classes, PLAIN, "dev")
+    assert of(trace, "input") == []
+
+
+def test_the_environment_is_asked_for_where_nobody_said_it(classes: Path) -> None:
+    given = {key: value for key, value in GIVEN.items() if key != "environment"}
+    _, trace = run(classes, PLAIN, "dev", given)
+    assert of(trace, "input") == [f"Release hello {TAG}?"]
+    assert [one for one in of(trace, "sh") if "ci.stages" in one][-1].endswith("--env qa --json")
+
+
+def test_virtual_machines_take_the_other_way(classes: Path) -> None:
+    end, trace = run(classes, MACHINES + "\nnotify: [{kind: slack, secret: hello-slack}]\n")
+    assert end == "finished"
+    assert of(trace, "stage") == [
+        "Fetch project", "Checkout", "Scan source", "Build", "Choose environment", "Release", "Notify",
+    ]  # fmt: skip
+    assert [one["includes"] for one in trace if one.get("stash") == "artifact"] == [
+        "source/target/hello.jar,source/target/hello.jar/**"
+    ]
+    release = next(one for one in trace if "ci.deploy" in one.get("sh", ""))
+    assert release["with"] == ["SLIPWAY_KEY", "SLIPWAY_KNOWN_HOSTS"]
+    assert '--key "$SLIPWAY_KEY" --known-hosts "$SLIPWAY_KNOWN_HOSTS"' in release["sh"]
+    assert event_of(trace).artifact == f"target/hello.jar {TAG} sha256:{'d' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("how", "end", "outcome"),
+    [("failed", "script returned exit code 1", "failure"), ("aborted", "interrupted", "aborted"),
+     ("late", "interrupted", "failure")],
+)  # fmt: skip
+def test_what_breaks_is_told_and_goes_no_further(classes: Path, how: str, end: str, outcome: str) -> None:
+    found, trace = run(classes, EVERYTHING, "dev", breaks="trivy image", how=how)
+    assert found == end
+    assert of(trace, "stage")[-2:] == ["Scan image", "Notify"]
+    assert not any("skopeo" in one or "helm" in one for one in of(trace, "sh"))
+    told = event_of(trace)
+    assert (told.outcome, told.failed_stage, told.environment) == (outcome, "Scan image", "dev")
+    # Every folder is left empty, however the run ended.
+    assert len(of(trace, "deleted")) == 2 * len(of(trace, "node"))
+
+
+def test_a_notification_that_fails_fails_nothing(classes: Path) -> None:
+    end, trace = run(classes, EVERYTHING, "dev", breaks="ci.notify", how="failed")
+    assert end == "finished"
+    assert of(trace, "echo") == ["the notification was not sent: script returned exit code 1"]
+
+
+def test_a_project_file_with_faults_ends_the_run_at_once(classes: Path) -> None:
+    end, trace = run(classes, EVERYTHING, breaks="ci.validate", how="failed")
+    assert end == "script returned exit code 1"
+    assert of(trace, "stage") == ["Fetch project"]

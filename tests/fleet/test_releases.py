@@ -1,0 +1,344 @@
+"""Releases to virtual machines: the script on hosts without systemd, archives, and the way there by a real sshd."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import os
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.artifacts import chunks
+from fleet.connection import Connection
+from fleet.host_scripts import run_script
+from fleet.machines import Machines
+from fleet.release_archive import archive, digest_of
+from fleet.releases import Outcome, Release, deploy
+from generator.ci.machines import commands_as_root, machine_files
+from generator.errors import HostError, RefusedError, WorkspaceError
+from tests.ci.samples import MACHINES, sample
+from tests.fleet.local_host import LocalHost
+from tests.fleet.test_ssh import SSHD, Server
+from verbs.ci_machines import target_of
+
+UNIT = "hello.service"
+
+
+class Hosts:
+    """Virtual machines, made when they are entered; the project's folder is one of each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hosts: dict[str, LocalHost] = {}
+
+    def __getitem__(self, name: str) -> LocalHost:
+        if name not in self.hosts:
+            host = self.hosts[name] = LocalHost(name, self.folder)
+            (host.root / "etc/systemd/system").mkdir(parents=True)
+            (host.root / "opt/hello").mkdir(parents=True)
+        return self.hosts[name]
+
+    async def enter(self, name: str) -> Connection:
+        return self[name]
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Hosts:
+    return Hosts(tmp_path / "hosts")
+
+
+def project(*, count: int = 1, health: dict[str, Any] | None = None, **changes: Any) -> Any:
+    vm = {"user": "hello", "directory": "/opt/hello", "keep": 2}
+    script = 'test -e well || {\necho "it\'s gone" >&2; exit 1; }'
+    asked = {"command": ["sh", "-c", script], "initialDelaySeconds": 0} if health is None else health
+    names = [f"vm-{number + 1}" for number in range(count)]
+    return sample(MACHINES, health=asked, environments={"dev": {"hosts": names}}, **{"vm": vm, **changes})
+
+
+def artifact(folder: Path, content: str, *, well: bool = True) -> Path:
+    made = folder / f"artifact-{content}"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin" / "hello").write_text(content)
+    (made / "bin" / "hello").chmod(0o755)
+    (made / "latest").symlink_to("bin/hello")
+    if well:
+        (made / "well").touch()
+    return made
+
+
+def released(
+    hosts: Hosts, one: Any, made: Path, release: str | None = None, within: int = 1
+) -> tuple[Release, tuple[Outcome, ...]]:
+    return asyncio.run(deploy(target_of(one, "dev"), made, hosts.enter, release=release, within=within))
+
+
+def states(outcomes: tuple[Outcome, ...]) -> list[str]:
+    return [one.state for one in outcomes]
+
+
+def home(host: LocalHost) -> Path:
+    return host.root / "opt/hello"
+
+
+def runs(host: LocalHost) -> str:
+    return (home(host) / "current/bin/hello").read_text()
+
+
+def test_first_release_then_the_same_again(hosts: Hosts, tmp_path: Path) -> None:
+    one, made = project(count=2), artifact(tmp_path, "one")
+    release, outcomes = released(hosts, one, made)
+    assert states(outcomes) == ["deployed"] * 2
+    assert release.id == release.digest[:12]
+    host = hosts["vm-1"]
+    assert os.readlink(home(host) / "current") == f"releases/{release.id}"
+    assert runs(host) == "one"
+    assert (home(host) / "current/latest").is_symlink() and os.access(home(host) / "current/bin/hello", os.X_OK)
+    assert (host.root / "etc/systemd/system" / UNIT).read_text() == machine_files(one, "dev").unit
+    assert (home(host) / "current/.slipway/env").stat().st_mode & 0o077 == 0
+    assert host.log == ["daemon-reload", f"enable {UNIT}", f"restart {UNIT}"]
+    # What systemctl was asked for is what sudoers allow.
+    allowed = {line.removeprefix("/usr/bin/systemctl ") for line in commands_as_root(one)}
+    assert set(host.log) <= allowed
+    host.forget_log()
+    _, outcomes = released(hosts, one, made)
+    assert states(outcomes) == ["unchanged"] * 2
+    assert host.log == []
+
+
+def test_an_upgrade_keeps_as_many_releases_as_it_is_told(hosts: Hosts, tmp_path: Path) -> None:
+    for number in ("one", "two", "three", "four"):
+        _, outcomes = released(hosts, project(), artifact(tmp_path, number), number)
+        assert states(outcomes) == ["deployed"]
+    host = hosts["vm-1"]
+    assert runs(host) == "four"
+    assert sorted(path.name for path in (home(host) / "releases").iterdir()) == ["four", "three"]
+    # The unit names `current` alone, and so is the same.
+    assert host.log.count("daemon-reload") == 1
+
+
+def test_one_that_does_not_get_well_goes_back_and_the_next_host_stays(hosts: Hosts, tmp_path: Path) -> None:
+    released(hosts, project(count=2), artifact(tmp_path, "one"), "one")
+    worse = project(count=2, run={"command": ["/app/bin/hello", "--new"]})
+    _, outcomes = released(hosts, worse, artifact(tmp_path, "two", well=False), "two")
+    assert states(outcomes) == ["back", "untouched"]
+    assert outcomes[0].why == f"not well within 1 s: {UNIT} is active, it's gone"
+    assert outcomes[0].journal == ("the last words of the unit",)
+    assert "the one before runs again" in outcomes[0].line("two")
+    host = hosts["vm-1"]
+    assert runs(host) == "one"
+    # The unit goes back with the link.
+    assert (host.root / "etc/systemd/system" / UNIT).read_text() == machine_files(project(), "dev").unit
+    assert (host.fake / "units" / UNIT).read_text().strip() == "active"
+    assert not (home(host) / ".slipway/trying").exists()
+    _, outcomes = released(hosts, worse, artifact(tmp_path, "three"), "three")
+    assert states(outcomes) == ["deployed"] * 2
+
+
+def test_a_first_one_that_does_not_get_well_leaves_nothing_running(hosts: Hosts, tmp_path: Path) -> None:
+    _, outcomes = released(hosts, project(), artifact(tmp_path, "one", well=False), "one")
+    assert states(outcomes) == ["stopped"]
+    assert not (home(hosts["vm-1"]) / "current").is_symlink()
+    assert hosts["vm-1"].log[-1] == f"stop {UNIT}"
+
+
+def test_a_unit_that_does_not_start_goes_back_and_says_why(hosts: Hosts, tmp_path: Path) -> None:
+    released(hosts, project(), artifact(tmp_path, "one"), "one")
+    (hosts["vm-1"].fake / f"broken.{UNIT}").touch()
+    _, outcomes = released(hosts, project(), artifact(tmp_path, "two"), "two")
+    # The fake breaks the unit whatever release it is of, so the way back is broken too.
+    assert states(outcomes) == ["broken"]
+    assert outcomes[0].why == f"{UNIT} does not start: Job for {UNIT} failed."
+    assert "look at the host now" in outcomes[0].line("two")
+    (hosts["vm-1"].fake / f"broken.{UNIT}").unlink()
+    assert states(released(hosts, project(), artifact(tmp_path, "three"), "three")[1]) == ["deployed"]
+
+
+def test_a_release_that_was_cut_off_is_no_way_back(hosts: Hosts, tmp_path: Path) -> None:
+    released(hosts, project(), artifact(tmp_path, "one"), "one")
+    released(hosts, project(), artifact(tmp_path, "two"), "two")
+    host = hosts["vm-1"]
+    # As after a power cut between the switch to two and its health check.
+    (home(host) / ".slipway/trying").write_text("two one\n")
+    (home(host) / ".current.new").symlink_to("releases/one")
+    (home(host) / "releases/.three.partial").mkdir()
+    _, outcomes = released(hosts, project(), artifact(tmp_path, "three", well=False), "three")
+    assert states(outcomes)[0] == "back"
+    assert runs(host) == "one"
+    # The same release again, after such a cut, is tried anew and not taken for running.
+    released(hosts, project(), artifact(tmp_path, "four"), "four")
+    (home(host) / ".slipway/trying").write_text("four one\n")
+    host.forget_log()
+    _, outcomes = released(hosts, project(), tmp_path / "artifact-four", "four")
+    assert states(outcomes)[0] == "deployed"
+    assert host.log == [f"restart {UNIT}"]
+
+
+def test_two_at_once_and_one_name_for_two_things_are_refused(hosts: Hosts, tmp_path: Path) -> None:
+    released(hosts, project(), artifact(tmp_path, "one"), "one")
+    _, outcomes = released(hosts, project(), artifact(tmp_path, "two"), "one")
+    assert states(outcomes)[0] == "failed"
+    assert "release one is there already and holds something else" in outcomes[0].why
+    lock = home(hosts["vm-1"]) / ".slipway/lock"
+    held = subprocess.Popen(["flock", str(lock), "sh", "-c", "echo; sleep 60"], stdout=subprocess.PIPE)
+    try:
+        assert held.stdout is not None and held.stdout.readline()
+        _, outcomes = released(hosts, project(), tmp_path / "artifact-two", "two")
+        assert "another release is under way there" in outcomes[0].why
+    finally:
+        subprocess.run(["pkill", "-P", str(held.pid)], check=False)
+        held.kill()
+        held.wait()
+        assert held.stdout is not None
+        held.stdout.close()
+
+
+def test_an_archive_that_arrives_otherwise_is_not_unpacked(hosts: Hosts, tmp_path: Path) -> None:
+    class Torn(LocalHost):
+        async def run(self, argv: Any, stdin: Any = b"", *, timeout: float = 60) -> Any:
+            if "stage" in argv:
+                whole = stdin if isinstance(stdin, bytes) else b"".join([part async for part in stdin])
+                stdin = whole[:-1024]
+            return await super().run(argv, stdin, timeout=timeout)
+
+    hosts["vm-1"]
+    hosts.hosts["vm-1"] = Torn("vm-1", hosts.folder)
+    _, outcomes = released(hosts, project(), artifact(tmp_path, "one"), "one")
+    assert "what arrived is not what was sent" in outcomes[0].why
+    assert list((home(hosts["vm-1"]) / "releases").iterdir()) == []
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    """Answers with the status that the release says which runs."""
+
+    current = Path()
+
+    def do_GET(self) -> None:
+        status = int((self.current / "bin/hello").read_text()) if self.path == "/healthz" else 404
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        return
+
+
+@pytest.fixture
+def answers(hosts: Hosts) -> Iterator[int]:
+    _Answer.current = home(hosts["vm-1"]) / "current"
+    server = http.server.HTTPServer(("127.0.0.1", 0), _Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_health_is_asked_by_http_and_by_tcp(hosts: Hosts, answers: int, tmp_path: Path) -> None:
+    by_http = {"path": "/healthz", "port": answers, "initialDelaySeconds": 0, "timeoutSeconds": 2}
+    one = project(health=by_http)
+    _, outcomes = released(hosts, one, artifact(tmp_path, "204"), "good")
+    assert states(outcomes)[0] == "deployed"
+    _, outcomes = released(hosts, one, artifact(tmp_path, "503"), "bad")
+    assert states(outcomes)[0] == "back"
+    assert "503" in outcomes[0].why
+    by_tcp = project(health={"tcp": True, "port": answers, "initialDelaySeconds": 0})
+    assert states(released(hosts, by_tcp, artifact(tmp_path, "500"), "open")[1])[0] == "deployed"
+    closed = project(health={"tcp": True, "port": 1, "initialDelaySeconds": 0})
+    assert states(released(hosts, closed, artifact(tmp_path, "501"), "closed")[1])[0] == "back"
+
+
+def test_the_same_content_gives_the_same_archive(tmp_path: Path) -> None:
+    files = target_of(project(), "dev").files
+    first = archive(artifact(tmp_path, "one"), files, tmp_path / "a.tar")
+    again = tmp_path / "again"
+    again.mkdir()
+    moved = artifact(again, "one")
+    os.utime(moved / "well", (1, 1))
+    assert archive(moved, files, tmp_path / "b.tar") == first == digest_of(tmp_path / "b.tar")
+    (moved / ".git").mkdir()
+    (moved / ".git/config").touch()
+    assert archive(moved, files, tmp_path / "b.tar") == first
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        assert {(one.uid, one.gid, one.mtime) for one in tar} == {(0, 0, 0)}
+
+
+def test_what_cannot_be_on_another_host_is_refused(tmp_path: Path) -> None:
+    files = target_of(project(), "dev").files
+    with pytest.raises(RefusedError, match="no such artifact"):
+        archive(tmp_path / "none", files, tmp_path / "a.tar")
+    for number, target in enumerate(("/etc/passwd", "../../outside")):
+        made = tmp_path / f"made-{number}"
+        made.mkdir()
+        (made / "link").symlink_to(target)
+        with pytest.raises(RefusedError, match="outside of the artifact"):
+            archive(made, files, tmp_path / "a.tar")
+    own = tmp_path / "own"
+    (own / ".slipway").mkdir(parents=True)
+    with pytest.raises(RefusedError, match=r"\.slipway is Slipway's own"):
+        archive(own, files, tmp_path / "a.tar")
+
+
+def test_a_name_that_could_be_a_path_is_refused(hosts: Hosts, tmp_path: Path) -> None:
+    made = artifact(tmp_path, "one")
+    for name in ("../x", "a b", "", ".x", "a/b"):
+        with pytest.raises(RefusedError, match="use letters, digits"):
+            released(hosts, project(), made, name)
+
+
+needs_sshd = pytest.mark.skipif(
+    os.geteuid() != 0 or not Path(SSHD).exists(), reason="needs root and an sshd (package openssh-server)"
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    one = Server(tmp_path / "sshd")
+    yield one
+    one.stop()
+
+
+@needs_sshd
+def test_by_ssh_with_one_key_and_known_hosts(server: Server, tmp_path: Path) -> None:
+    """Up to the switch, which is systemd's: the archive is there, unpacked, with its digest."""
+    known = tmp_path / "known_hosts"
+    known.write_text(server.known)
+    one = project(vm={"user": "root", "directory": str(tmp_path / "vm"), "keep": 2})
+    machines = Machines("hello", known, server.user_key, server.port)
+    file = tmp_path / "release.tar"
+    digest = archive(artifact(tmp_path, "one"), target_of(one, "dev").files, file)
+
+    async def staged() -> None:
+        connection = await machines.enter("127.0.0.1", "root")
+        place = (one.vm_directory, "r1")
+        assert await run_script(connection, "release", ("look", *place)) == (("digest", "-"),)
+        await run_script(connection, "release", ("stage", *place, digest), chunks(file))
+        assert await run_script(connection, "release", ("look", *place)) == (("digest", digest),)
+        await connection.close()
+
+    asyncio.run(staged())
+    assert (tmp_path / "vm/releases/r1/bin/hello").read_text() == "one"
+
+
+@needs_sshd
+def test_a_host_that_nobody_knows_and_a_key_that_nobody_wants(server: Server, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    with pytest.raises(WorkspaceError, match="nobody knows who answers"):
+        Machines("hello", known, server.user_key, server.port)
+    known.write_text("")
+    machines = Machines("hello", known, server.user_key, server.port)
+    with pytest.raises(HostError, match=r"is not in .*known_hosts; compare it with the host's own"):
+        asyncio.run(machines.enter("127.0.0.1", "root"))
+    known.write_text(server.known)
+    with pytest.raises(WorkspaceError, match="the key cannot be used"):
+        Machines("hello", known, known, server.port)
+    other = Server(tmp_path / "other")
+    try:
+        machines = Machines("hello", known, other.user_key, server.port)
+        with pytest.raises(HostError, match="accepts none of your keys"):
+            asyncio.run(machines.enter("127.0.0.1", "root"))
+    finally:
+        other.stop()
