@@ -57,7 +57,7 @@ def test_what_the_page_fills_in_is_declared_without_data(case: AddonCase) -> Non
 
 
 def test_what_the_page_writes_is_no_difference(tmp_path: Path) -> None:
-    """The page changes its Secrets in place, but for the key holder: that one it makes or writes over without labels."""
+    """The page changes its Secrets in place, but for the key holder: it makes or overwrites that one without labels."""
     kept = [
         {**one, "metadata": {**one["metadata"], "labels": {**one["metadata"]["labels"], SET_LABEL: "61-dashboard"}}}
         for one in members(AddonCase("dashboard", "default"))

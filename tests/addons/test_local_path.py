@@ -70,20 +70,21 @@ def test_the_image_of_the_helpers_is_among_those_that_a_mirror_needs() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/opt", "/opt/cni", "/opt/cni/bin/volumes", "/opt/etcd", "/opt/kubelet/volumes", "/etc/volumes", "/srv", "/var",
-        "/var/backups/etcd/volumes", "/var/backups", "/var/lib", "/var/lib/calico", "/var/lib/cni", "/var/lib/cni/x",
-        "/var/lib/etcd/member", "/var/lib/kube-apiserver", "/var/lib/kubelet/pods", "/var/lib/slipway", "/var/log/pods",
-        "/var/log/x", "/var/run/x", "/data", "/data/containerd/x",
+        "/", "/opt", "/opt/cni", "/opt/cni/bin/volumes", "/opt/etcd", "/opt/kubelet/volumes", "/etc/volumes", "/srv",
+        "/var", "/var/backups/etcd/volumes", "/var/backups", "/var/lib", "/var/lib/calico", "/var/lib/cni",
+        "/var/lib/cni/x", "/var/lib/etcd/member", "/var/lib/kube-apiserver", "/var/lib/kubelet/pods",
+        "/var/lib/slipway", "/var/log/pods", "/var/log/x", "/var/run/x", "/data", "/data/containerd/x",
     ],
 )  # fmt: skip
 def test_a_folder_of_others_or_over_theirs_is_refused(path: str) -> None:
     backup = "etcdBackup: {enabled: true, target: {hostPath: /var/backups/etcd}}"
+    addons = f"addons: {{localPath: {{enabled: true, path: {path}}}, {backup}}}"
     with pytest.raises(SpecError, match=r"addons\.localPath\.path"):
-        small_cluster(
-            rest=f"directories: {{containerd: /data/containerd}}\naddons: {{localPath: {{enabled: true, path: {path}}}, {backup}}}"
-        )
+        small_cluster(rest=f"directories: {{containerd: /data/containerd}}\n{addons}")
 
 
-@pytest.mark.parametrize("path", ["/srv/volumes", "/opt/local-path-provisioner", "/var/lib/local-path", "/data/volumes"])
+@pytest.mark.parametrize(
+    "path", ["/srv/volumes", "/opt/local-path-provisioner", "/var/lib/local-path", "/data/volumes"]
+)
 def test_a_folder_of_its_own_is_taken(path: str) -> None:
     assert path in configuration(f"addons: {{localPath: {{enabled: true, path: {path}}}}}")["config.json"]

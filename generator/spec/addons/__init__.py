@@ -14,6 +14,7 @@ from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
 from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
+from generator.spec.addons.ingress_controller_rules import check_ingress_controllers
 from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
 from generator.spec.addons.local_path import LocalPathSection, check_local_path
 from generator.spec.addons.metrics_server import MetricsServerSection
@@ -21,7 +22,6 @@ from generator.spec.addons.network_policy import check_network_policy
 from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
 from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.addons.traefik import TraefikSection, check_traefik
-from generator.spec.addons.ingress_controller_rules import check_ingress_controllers
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 

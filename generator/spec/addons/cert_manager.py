@@ -30,7 +30,8 @@ class CertManagerSection(AddonSection):
 
     enabled: bool = Field(False, description="Whether cert-manager runs.")
     version: Version | None = Field(
-        None, description="Its release, 1.10 to 1.21, like 1.21.2; without, the newest that is made for the Kubernetes minor."
+        None,
+        description="Its release, 1.10 to 1.21, like 1.21.2; without, the newest made for the Kubernetes minor.",
     )
     replicas: int = Field(
         1, ge=1, le=9, description="Pods of the controller, the webhook and the injector each; one of each leads."
@@ -41,7 +42,7 @@ class CertManagerSection(AddonSection):
 
 
 def check_cert_manager(cluster: Cluster, findings: Findings) -> None:
-    """Check that a release that is said is one that Slipway can render, and warn where it is not made for this minor."""
+    """Check that a release that is said can be rendered, and warn where it is not made for this minor."""
     section = cluster.addons.cert_manager
     if not section.enabled or section.version is None:
         return
@@ -53,8 +54,6 @@ def check_cert_manager(cluster: Cluster, findings: Findings) -> None:
         return
     first, last = MADE_FOR[release]
     if not (1, first) <= cluster.versions.minor <= (1, last):
-        findings.warn(
-            path,
-            f"{minor_text(release)} is made for Kubernetes 1.{first} to 1.{last}, and this is {cluster.versions.minor_text}",
-            "take another release, or leave it out for the one that is made for it",
-        )
+        made_for = f"{minor_text(release)} is made for Kubernetes 1.{first} to 1.{last}"
+        todo = "take another release, or leave it out for the one that is made for it"
+        findings.warn(path, f"{made_for}, and this is {cluster.versions.minor_text}", todo)

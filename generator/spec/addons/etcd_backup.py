@@ -156,7 +156,8 @@ class EtcdBackupSection(AddonSection):
         description="Who makes them: a timer of the etcd hosts where these are no nodes, else a CronJob, unless said.",
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
-        "10 1 * * *", description="When, as five cron fields in UTC; by a CronJob below Kubernetes 1.25 in the hosts' time."
+        "10 1 * * *",
+        description="When, as five cron fields in UTC; for a CronJob below 1.25 in the hosts' time.",
     )
     retention: int = Field(30, ge=1, le=MOST, description="How many are kept; the newest always is.")
     target: BackupTarget = Field(BackupTarget(), description="Where they go.")

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from generator.spec.model import Cluster
 
 _SYSTEM = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr",
-    "/var/cache", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/systemd", "/var/lock", "/var/log", "/var/run", "/var/spool",
-    "/var/tmp",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp",
+    "/usr", "/var/cache", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/systemd", "/var/lock", "/var/log", "/var/run",
+    "/var/spool", "/var/tmp",
 )  # fmt: skip
 _FULL = ("/home", "/opt", "/srv", "/mnt", "/var", "/var/lib")
 """Folders that are others' too: one below them may be its own."""
