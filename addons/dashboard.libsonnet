@@ -57,8 +57,7 @@ function(cluster, params)
     },
   };
   local tmp = { name: 'tmp', mountPath: '/tmp' };
-  // The program fills these in. Declared without data, they leave it no need to create Secrets, and apply nothing to
-  // overwrite.
+  // The program fills these in. Declared without data, they leave apply nothing to overwrite.
   local filledByItself(name) = kube.object('v1', 'Secret', name, namespace) + kube.labelled('dashboard', 'page') + { type: 'Opaque' };
 
   {
@@ -76,6 +75,9 @@ function(cluster, params)
         resourceNames: ['kubernetes-dashboard-csrf', 'kubernetes-dashboard-key-holder'],
         verbs: ['get', 'update'],
       },
+      // The key that seals sessions is the one Secret that it makes itself: it writes that one whole, without our labels,
+      // so declared here it would be a difference after every such write. A `create` cannot be bound to a name.
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
       {
         apiGroups: [''],
         resources: ['configmaps'],
@@ -88,7 +90,6 @@ function(cluster, params)
     // tls.crt and tls.key, where you put them here, are what the page shows; else it makes a certificate at each start.
     certificates: filledByItself('kubernetes-dashboard-certs'),
     crossSite: filledByItself('kubernetes-dashboard-csrf'),
-    sessions: filledByItself('kubernetes-dashboard-key-holder'),
     settings: kube.object('v1', 'ConfigMap', 'kubernetes-dashboard-settings', namespace) + kube.labelled('dashboard', 'page'),
 
     page: deployment(page, 'page', config.replicas, {
