@@ -24,6 +24,8 @@ local defaults = {
   logLevel: 2,
   // Egress rules of NetworkPolicies for the controller beyond DNS, the API and ACME, such as to Vault.
   egress: knobs.maps,
+  // Labels of the namespaces whose pods may read metrics, {} for all of them; nobody may where nothing is said.
+  metricsFrom: knobs.oneOf(null, ['null', 'map of strings'], { team: 'monitoring' }),
 };
 
 // The newest release for each Kubernetes minor, from its first on
@@ -88,6 +90,22 @@ local objects(cluster, config) =
       podSelector: { matchLabels: kube.selector('cert-manager', 'webhook') },
       policyTypes: ['Ingress'],
       ingress: [{ ports: [{ port: 10250, protocol: 'TCP' }] }],
+    }),
+    [if config.metricsFrom != null then 'allowMetrics']: kube.networkPolicy('allow-metrics', namespace, {
+      podSelector: {
+        matchLabels: { 'app.kubernetes.io/name': 'cert-manager' },
+        matchExpressions: [{
+          key: 'app.kubernetes.io/component',
+          operator: 'In',
+          // Below 1.16 the injector has none.
+          values: ['controller'] + (if release >= 16 then ['cainjector'] else []),
+        }],
+      },
+      policyTypes: ['Ingress'],
+      ingress: [{
+        from: [{ namespaceSelector: if config.metricsFrom == {} then {} else { matchLabels: config.metricsFrom } }],
+        ports: [{ port: metrics.containerPort, protocol: 'TCP' }],
+      }],
     }),
     // ACME servers listen on 443; before a challenge of type HTTP-01 is offered to them, it is tried on 80 and 443.
     [if config.acme || config.egress != [] then 'allowOut']: kube.networkPolicy('allow-out', namespace, {

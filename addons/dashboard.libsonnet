@@ -56,8 +56,7 @@ local objects(cluster, config) =
     },
   };
   local tmp = { name: 'tmp', mountPath: '/tmp' };
-  // The program fills these in. Declared without data, they leave it no need to create Secrets, and apply nothing to
-  // overwrite.
+  // The program fills these in. Declared without data, they leave apply nothing to overwrite.
   local filledByItself(name) = kube.object('v1', 'Secret', name, namespace) + kube.labelled('dashboard', 'page') + { type: 'Opaque' };
 
   {
@@ -75,6 +74,9 @@ local objects(cluster, config) =
         resourceNames: ['kubernetes-dashboard-csrf', 'kubernetes-dashboard-key-holder'],
         verbs: ['get', 'update'],
       },
+      // The key that seals sessions is the one Secret that it makes itself: it writes that one whole, without our labels,
+      // so declared here it would be a difference after every such write. A `create` cannot be bound to a name.
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
       {
         apiGroups: [''],
         resources: ['configmaps'],
@@ -87,7 +89,6 @@ local objects(cluster, config) =
     // tls.crt and tls.key, where you put them here, are what the page shows; else it makes a certificate at each start.
     certificates: filledByItself('kubernetes-dashboard-certs'),
     crossSite: filledByItself('kubernetes-dashboard-csrf'),
-    sessions: filledByItself('kubernetes-dashboard-key-holder'),
     settings: kube.object('v1', 'ConfigMap', 'kubernetes-dashboard-settings', namespace) + kube.labelled('dashboard', 'page'),
 
     page: deployment(page, 'page', config.replicas, {

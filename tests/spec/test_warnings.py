@@ -118,6 +118,13 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
             "with hard a server that is away holds the backup for ever",
         ),
         (
+            {
+                "versions": {"kubernetes": "1.24.17"},
+                "addons": {"etcdBackup": {"enabled": True, "by": "cronjob", "target": {"pvc": {}}}},
+            },
+            "CronJobs know none below Kubernetes 1.25",
+        ),
+        (
             {"api": {"nodesUse": "endpoint", "endpoint": {"host": "api.example.net"}}},
             "nginx runs on every node, and nodes use the endpoint",
         ),

@@ -121,7 +121,8 @@ class EtcdBackupSection(AddonSection):
         description="Who makes them: a timer of the etcd hosts where these are no nodes, else a CronJob, unless said.",
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
-        "10 1 * * *", description="When, as five cron fields in UTC."
+        "10 1 * * *",
+        description="When, as five cron fields in UTC; for a CronJob below 1.25 in the hosts' time.",
     )
     retention: int = Field(30, ge=1, le=MOST, description="How many are kept; the newest always is.")
     target: BackupTarget = Field(BackupTarget(), description="Where they go.")
@@ -171,6 +172,9 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
             findings.warn((*path, "pvc"), *_LOST_WITH_ITS_HOST)
     if target.host_path is not None and check_folder(cluster, findings, (*path, "hostPath"), target.host_path):
         findings.warn((*path, "hostPath"), *_LOST_WITH_ITS_HOST)
+    if by == "cronjob" and cluster.versions.minor < (1, 25):
+        what = "is read in the time zone of control-plane hosts: CronJobs know none below Kubernetes 1.25"
+        findings.warn((*PATH, "schedule"), what, "let their clocks be UTC, or write it in their time")
     plain = target.s3 is not None and target.s3.endpoint.startswith("http://")
     if plain and not cluster.backup.recipients:
         findings.fault(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generator.spec.addons.calico import NAME as CALICO
 from generator.spec.addons.calico import peer_addresses, typha_wanted
-from generator.spec.addons.ways_in_rules import controllers
+from generator.spec.addons.ingress_controller_rules import controllers
 from generator.spec.listener import HOST_ITSELF, IPIP, LOOPBACK, Caller, Listener, Scope
 from generator.spec.model import Cluster, Pool
 from generator.spec.yaml_source import Path
