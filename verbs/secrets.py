@@ -1,4 +1,4 @@
-"""Verbs for what is sealed: list it, seal it anew for other recipients, set the credentials of a registry."""
+"""Verbs for what is sealed: list it, seal it anew for other recipients, set registry credentials and addons' values."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from fleet.folding import folded
 from fleet.secret_places import secret_places
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError, StaleTreeError
-from generator.pki.credentials import LONGEST, seal_credentials, wanted_secret
+from generator.pki.credentials import LONGEST, seal_credentials, seal_value, wanted_secret
 from generator.pki.rekey import RekeyReport
 from generator.pki.rekey import rekey as seal_anew
 from generator.pki.sealed import sealed_secrets
+from generator.pki.store import SEALED_FOR_ADDONS
 from generator.sealing import RECIPIENTS_FILE, identity_once
 from generator.spec import load
 from verbs import console, rotation
@@ -71,14 +72,16 @@ def places_of(place: Place) -> dict[str, dict[str, tuple[str, ...]]]:
 @verb(
     name="set",
     help={
-        "name": "which secret: registry/HOST, for a registry with credentials: true in the spec",
-        "user": "the user that logs in; asked for on the terminal where it is left out",
+        "name": "which secret: registry/HOST, for a registry with credentials: true in the spec, or addons/NAME",
+        "user": "the user that logs in to the registry; asked for on the terminal where it is left out",
         "cluster": WHICH,
         "dry-run": "say what would be sealed, and neither ask for a password nor write",
     },
 )
 def set_(context: Context, name: str, user: str = "", cluster: str | None = None, dry_run: bool = False) -> int:
-    """Seal the credentials of a registry: the password comes from the terminal, or as one line on standard input.
+    """Seal the credentials of a registry, or a value for an addon: from the terminal, or on standard input.
+
+    A password is one line; a value for an addon may be several, such as a certificate with its key.
 
     Example: invoke secrets.set --name registry/registry.example.net:5000 --user robot
     """
@@ -88,6 +91,10 @@ def set_(context: Context, name: str, user: str = "", cluster: str | None = None
     if dry_run:
         console.say(f"would seal clusters/{place.cluster}/secrets/{secret}.age under a new id")
         return 2
+    if secret.startswith(SEALED_FOR_ADDONS):
+        identifier = seal_value(model, place.inputs, secret, given_value(f"value of {secret}"))
+        console.say(f"sealed {secret}, id {identifier}; `invoke render`, review, commit, `invoke apply`")
+        return 0
     user = user or asked_user(secret)
     identifier = seal_credentials(model, place.inputs, secret, user, given_password(f"password of {user} for {secret}"))
     console.say(
@@ -109,6 +116,11 @@ def given_password(prompt: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(f"{prompt}: ")
     return sys.stdin.read(LONGEST + 2).removesuffix("\n").removesuffix("\r")
+
+
+def given_value(prompt: str) -> str:
+    """Return a value: one line asked for without echo on a terminal, else all that standard input holds."""
+    return getpass.getpass(f"{prompt}: ") if sys.stdin.isatty() else sys.stdin.read(LONGEST + 1)
 
 
 @verb(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from generator.errors import PkiError, RefusedError, SealingError
 from generator.pki.checking import check_keys
-from generator.pki.credentials import seal_credentials, wanted_secret
+from generator.pki.credentials import seal_credentials, seal_value, wanted_secret
 from generator.pki.rekey import RekeyReport, rekey, sealed_files
 from generator.pki.sealed import sealed_secrets
 from generator.sealing import create_identity, load_identity, sealed_path, unseal_file
@@ -212,6 +212,23 @@ def test_credentials_are_sealed_under_a_new_id_each_time(workspace: Workspace) -
 def test_other_secrets_are_refused(workspace: Workspace, name: str, words: str) -> None:
     with pytest.raises(RefusedError, match=words):
         wanted_secret(workspace.edit(REGISTRY), name)
+
+
+def test_values_for_addons_are_sealed_as_they_are_given(workspace: Workspace) -> None:
+    cluster = workspace.edit(REGISTRY)
+    workspace.issue()
+    secret = wanted_secret(cluster, "addons/etcd-backup-s3")
+    given = "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=ü\n"
+    first = seal_value(cluster, workspace.dir, secret, given)
+    assert unseal_file(sealed_path(workspace.dir, secret), workspace.identity()).decode() == given
+    assert first != seal_value(cluster, workspace.dir, secret, "other") == workspace.store.secret_id(secret)
+    assert not workspace.issue().changed
+    for name in ("addons/", "addons/../x", "addons/A", "addons/a/b"):
+        with pytest.raises(RefusedError, match="is no name of a secret"):
+            wanted_secret(cluster, name)
+    for value in (" \n", "x" * 70000, "a\0b"):
+        with pytest.raises(RefusedError, match="the value is empty, too long, or no text"):
+            seal_value(cluster, workspace.dir, secret, value)
 
 
 @pytest.mark.parametrize(("user", "password"), [("", "x"), ("a:b", "x"), ("a", ""), ("a", "x\ny"), ("a\t", "x")])
