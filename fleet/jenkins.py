@@ -121,10 +121,10 @@ class Jenkins:
         return int(found[1])
 
     def waiting(self, queue: int) -> Build:
-        """Return what has become of an item of the queue; raises JenkinsError where somebody took it out."""
+        """Return what has become of an item of the queue; raises RefusedError where somebody took it out."""
         found = self._json(f"/queue/item/{queue}/api/json", f"queue item {queue}")
         if found.get("cancelled"):
-            raise JenkinsError(f"{self.url}: queue item {queue}: somebody took it out of the queue; start it again")
+            raise RefusedError(f"{self.url}: queue item {queue}: somebody took it out of the queue; start it again")
         begun = found.get("executable")
         if isinstance(begun, dict) and begun.get("number"):
             return Build(queue, int(begun["number"]), str(begun.get("url") or "") or None)
