@@ -120,7 +120,7 @@ async def read_logs(
                 except ApiError as error:
                     if error.status not in {400, 404, 500}:
                         raise
-                    whys[key] = str(error).partition(": kube-apiserver: ")[2] or str(error)
+                    whys[key] = str(error).partition(f": log of {pod.name}/{one.name}: ")[2] or str(error)
     return lines, whys
 
 
@@ -235,7 +235,7 @@ class Follower:
                 raise
         except HostError:
             return
-        if seen.state == "terminated":
+        if seen.state != "running":
             self._read.add((pod, container, seen.id))
 
 

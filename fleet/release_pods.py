@@ -28,8 +28,8 @@ class Container:
 
     @property
     def has_log(self) -> bool:
-        """Whether it has begun, and so may have said something."""
-        return self.state in {"running", "terminated"}
+        """Whether it has begun; one that waits to be started anew has the log of the run before."""
+        return self.state in {"running", "terminated"} or self.restarts > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,12 @@ def logs(
         for pod in pods:
             if not pod.ready:
                 console.tell(pod.line)
-        for (pod_name, container), why in whys.items():
-            console.tell(f"{pod_name}/{container}: no log: {why}")
+        for pod in pods:
+            for one in pod.containers:
+                why = whys.get((pod.name, one.name), "")
+                # What keeps a container from running was said of its pod.
+                if why and (pod.ready or why != one.reason):
+                    console.tell(f"{pod.name}/{one.name}: no log: {why}")
         for line in sorted((each for some in lines.values() for each in some), key=lambda each: each.moment):
             _print_line(line)
 
