@@ -118,8 +118,8 @@ def login_of(place: Place | None, token_file: str | None) -> Login:
         return login_from(read_input(token_file, "--token-file"), f"--token-file {token_file}")
     if place is None or not sealed_path(place.inputs, TRIGGER_SECRET).is_file():
         raise RefusedError(
-            "no user of Jenkins to start jobs with; seal USER:TOKEN with "
-            f"`invoke secrets.set --name {TRIGGER_SECRET}`, or give --token-file"
+            f"no user of Jenkins to start jobs with; seal USER:TOKEN as secrets/{TRIGGER_SECRET}.age of the cluster "
+            "(docs/ci/platform.md says how), or give --token-file"
         )
     value = SecretStore(place.inputs, identity_once()).value(TRIGGER_SECRET)
     return login_from(value, f"{place.cluster}: secret {TRIGGER_SECRET}")
