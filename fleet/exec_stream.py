@@ -2,15 +2,15 @@
 
 The subprotocol is v4.channel.k8s.io (https://kubernetes.io/docs/reference/generated/kubernetes-api/ and
 k8s.io/apimachinery/pkg/util/remotecommand), which every kubelet since 1.4 speaks: 0 is standard input, 1 standard
-output, 2 standard error, and on 3 comes one Status object when the program has ended. Standard input cannot be closed
-in it, so a program must know by itself when it has read enough.
+output, 2 standard error, and on 3 comes one Status object when the program has ended; 4 takes the size of a terminal.
+Standard input cannot be closed in it, so a program must know by itself when it has read enough.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from wsproto import ConnectionType, WSConnection
@@ -31,9 +31,11 @@ from fleet.connection import Result, printable
 from generator.errors import ApiError
 
 SUBPROTOCOL = "v4.channel.k8s.io"
-STDIN, STDOUT, STDERR, STATUS = range(4)
+STDIN, STDOUT, STDERR, STATUS, RESIZE = range(5)
 LONGEST = 1 << 20
 """How much output is kept, in bytes over both streams; a program that says more is cut off there."""
+Say = Callable[[int, bytes], Awaitable[None]]
+"""Sends a message on a stream to the program."""
 
 
 async def exec_in_pod(
@@ -44,43 +46,65 @@ async def exec_in_pod(
     *,
     container: str = "",
     stdin: bytes = b"",
-    seconds: float = 30,
+    seconds: float | None = 30,
+    output: Callable[[int, bytes], None] | None = None,
 ) -> Result:
     """Run a program in a container of a pod, feed it `stdin`, and return how it ended, whatever its exit status.
+
+    With `output`, what it says goes there as it comes, by stream, and not into the result.
 
     Raises ApiError where the API server, the kubelet or the runtime does not run it (status as answered), where the
     connection breaks, or where it takes longer than `seconds`.
     """
     about = f"exec in pod {namespace}/{pod}"
-    words = [("command", word) for word in argv] + [("stdout", "true"), ("stderr", "true")]
-    words += [("stdin", "true")] if stdin else []
-    words += [("container", container)] if container else []
-    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/exec?{urlencode(words)}"
+    path = exec_path(namespace, pod, argv, container, "stdout", "stderr", *(["stdin"] if stdin else []))
     try:
         async with asyncio.timeout(seconds):
             stream = await channel.open_stream()
             try:
-                return await _Exchange(stream, f"{channel.cluster}: kube-apiserver: {about}").run(path, stdin)
+                where = f"{channel.cluster}: kube-apiserver: {about}"
+                return await Exchange(stream, where, output=output).run(path, stdin)
             finally:
                 stream.tls.close()
     except TimeoutError:
         raise ApiError(
-            f"{channel.cluster}: kube-apiserver: {about}: no end within {seconds:.0f} s; "
+            f"{channel.cluster}: kube-apiserver: {about}: no end within {seconds or 0:.0f} s; "
             "see the journals of the node's kubelet and containerd"
         ) from None
 
 
-class _Exchange:
-    """One WebSocket from its opening to the Status that ends it."""
+def exec_path(namespace: str, pod: str, argv: Sequence[str], container: str, *streams: str) -> str:
+    """Return what is asked of the API to run a program in a pod; "tty" among the streams gives it a terminal."""
+    words = [("command", word) for word in argv] + [(name, "true") for name in streams]
+    words += [("container", container)] if container else []
+    return f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/exec?{urlencode(words)}"
 
-    def __init__(self, stream: OpenStream, about: str) -> None:
+
+class Exchange:
+    """One WebSocket from its opening to the Status that ends it.
+
+    With `output`, what the program says goes there at once instead of into the result; `begun` is called when it is
+    accepted, with what sends to it.
+    """
+
+    def __init__(
+        self,
+        stream: OpenStream,
+        about: str,
+        *,
+        output: Callable[[int, bytes], None] | None = None,
+        begun: Callable[[Say], None] | None = None,
+    ) -> None:
         self._stream = stream
         self._about = about
+        self._live = output
+        self._begun = begun
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._output = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
         self._partial = bytearray()
 
-    async def run(self, path: str, stdin: bytes) -> Result:
+    async def run(self, path: str, stdin: bytes = b"") -> Result:
+        """Ask for the program and return how it ended; raises ApiError."""
         fields = [(name.encode(), value.encode()) for name, value in self._stream.headers.items()]
         request = Request(self._stream.host, path, subprotocols=[SUBPROTOCOL], extra_headers=fields)
         await self._send(self._protocol.send(request))
@@ -90,8 +114,9 @@ class _Exchange:
                 for event in self._protocol.events():
                     if isinstance(event, AcceptConnection):
                         if stdin:
-                            message = BytesMessage(data=bytes([STDIN]) + stdin)
-                            await self._send(self._protocol.send(message))
+                            await self.say(STDIN, stdin)
+                        if self._begun is not None:
+                            self._begun(self.say)
                     elif isinstance(event, RejectConnection):
                         refused = event.status_code
                         if not event.has_body:
@@ -119,6 +144,10 @@ class _Exchange:
             except OSError as error:
                 raise ApiError(f"{self._about}: the connection broke ({error}); run again") from None
 
+    async def say(self, stream: int, data: bytes) -> None:
+        """Send a message to the program, on one of its streams."""
+        await self._send(self._protocol.send(BytesMessage(data=bytes([stream]) + data)))
+
     async def _send(self, data: bytes) -> None:
         await self._stream.tls.write(data)
 
@@ -127,6 +156,9 @@ class _Exchange:
         if not event.message_finished:
             return
         message, self._partial = bytes(self._partial), bytearray()
+        if message and self._live is not None and message[0] in {STDOUT, STDERR}:
+            self._live(message[0], message[1:])
+            return
         kept = self._output.get(message[0]) if message else None
         if kept is not None:
             kept += message[1 : 1 + max(0, LONGEST - len(kept))]

@@ -18,7 +18,9 @@ from verbs import ci_project, console
 from verbs.ci_machines import deploy_, unit
 from verbs.ci_new import new
 from verbs.ci_pipeline import notify, scan, stages_
+from verbs.ci_pods import logs, shell
 from verbs.ci_project import PROJECT
+from verbs.ci_trigger import trigger
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import place_of
@@ -185,4 +187,6 @@ def values_(
         console.say(f"wrote {folder / f'values-{name}.yaml'}")
 
 
-namespace = Collection("ci", new, validate, dockerfile, values_, stages_, scan, unit, deploy_, notify)
+namespace = Collection(
+    "ci", new, validate, dockerfile, values_, stages_, scan, unit, deploy_, notify, trigger, logs, shell
+)

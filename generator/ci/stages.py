@@ -67,12 +67,18 @@ def stages(project: Project, environment: str, settings: Settings, file: str | N
             f"{project.name}: no registry to push to; set addons.jenkins.push.registry in cluster.yaml, or give one "
             "with --push"
         )
-    namespace = settings.namespaces.get(here.name, here.namespace) if spec.namespace is None else here.namespace
+    namespace = namespace_of(project, here.name, settings)
     return {
         **document,
         "image": _image(project, named, settings),
         "release": _release(project, here.name, named, settings, namespace),
     }
+
+
+def namespace_of(project: Project, environment: str, settings: Settings) -> str:
+    """Return the namespace of an environment: from the project's own where it says one, else the cluster's."""
+    here = project.environment(environment)
+    return settings.namespaces.get(here.name, here.namespace) if project.spec.namespace is None else here.namespace
 
 
 def _build(project: Project) -> dict[str, Any]:

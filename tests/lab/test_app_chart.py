@@ -18,7 +18,7 @@ from tests.lab.cluster_under_test import Completed, LabCluster, until
 
 pytestmark = pytest.mark.lab_long
 
-NAMESPACE = "apps-lab"
+NAMESPACE = "apps-dev"
 RELEASE = "hello"
 NODES = ("cp1", "cp2", "cp3", "w1", "w2")
 HELLO: dict[str, Any] = {
@@ -137,6 +137,46 @@ def test_a_variable_arrives_word_for_word(lab: LabCluster, helm: Helm) -> None:
     pod = next(iter(pods(lab)))
     found = lab.kubectl("exec", "-n", NAMESPACE, pod, "--", "/bin/busybox", "printenv", "GREETING")
     assert found.rstrip("\n") == HELLO["env"]["GREETING"]
+
+
+PROJECT = {
+    "apiVersion": "slipway.io/v1", "kind": "Project", "metadata": {"name": RELEASE}, "namespace": "apps",
+    "git": {"url": "https://git.example.net/team/hello.git"}, "language": "go",
+    "environments": {"dev": {"domain": "hello.dev.example.net"}},
+}  # fmt: skip
+"""The project of the release; its namespace in dev is that of these tests."""
+
+
+def of_the_release(lab: LabCluster, verb: str, *words: str, after: tuple[str, ...] = ()) -> Completed:
+    """Run a verb for the release, through SSH with a certificate of its own; `after` follows --."""
+    file = lab.workspace.parent / f"{RELEASE}.yaml"
+    file.write_text(json.dumps(PROJECT))
+    last = ["--cluster", lab.name, *(["--", *after] if after else [])]
+    return lab.invoke(verb, "--project", str(file), "--env", "dev", *words, *last)
+
+
+def test_its_logs_are_read_through_the_api(lab: LabCluster, helm: Helm) -> None:
+    for name in pods(lab):
+        script = f"echo said by {name} > /proc/1/fd/1"
+        lab.kubectl("exec", "-n", NAMESPACE, name, "--", "/bin/busybox", "sh", "-c", script)
+    until(lambda: of_the_release(lab, "ci.logs").stdout.count("said by") == 2, 30)
+    said = of_the_release(lab, "ci.logs")
+    assert set(said.stdout.splitlines()) >= {f"{name}/app: said by {name}" for name in pods(lab)}, said.stderr
+    found = json.loads(of_the_release(lab, "ci.logs", "--tail", "1", "--json").stdout)
+    assert {one["name"] for one in found["pods"]} == set(pods(lab)) and all(one["ready"] for one in found["pods"])
+    assert [one["containers"][0]["lines"][-1]["text"] for one in found["pods"]] == [
+        f"said by {one['name']}" for one in found["pods"]
+    ]
+
+
+def test_a_program_runs_in_its_container(lab: LabCluster, helm: Helm) -> None:
+    script = "cat /config/index.html; echo no >&2; exit 3"
+    ran = of_the_release(lab, "ci.shell", after=("/bin/busybox", "sh", "-c", script))
+    assert (ran.returncode, ran.stdout) == (3, "hello one\n") and ran.stderr.endswith("no\n")
+    found = json.loads(of_the_release(lab, "ci.shell", "--json", after=("/bin/busybox", "id", "-u")).stdout)
+    assert (found["stdout"], found["code"]) == ("10001\n", 0) and found["pod"] in pods(lab)
+    missing = of_the_release(lab, "ci.shell", after=("/bin/nothing",))
+    assert missing.returncode == 1 and "the image has no /bin/nothing" in missing.stderr, missing.stderr
 
 
 def test_it_is_scaled_and_no_pod_of_before_goes(lab: LabCluster, helm: Helm) -> None:
