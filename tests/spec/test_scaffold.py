@@ -38,7 +38,7 @@ def test_the_defaults_load_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         {"name": "single", "network_plugin": "calico", "ingress": "none", "control_plane_addresses": "10.0.0.1"},
         {"name": "one", "control_plane_addresses": "10.0.0.1", "worker_addresses": ""},
         {"name": "old", "kubernetes_version": "1.20.2", "domain": "k8s.example.net", "ssh_user": "ops",
-         "ingress": "none"},
+         "network_plugin": "none", "ingress": "none"},
         {"name": "v6", "network_plugin": "none", "pod_cidr": "fd01::/48", "service_cidr": "fd02::/108",
          "control_plane_addresses": "fd00::1", "worker_addresses": "fd00::2"},
     ],
