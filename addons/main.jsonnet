@@ -25,6 +25,7 @@ function(cluster) {
     certManager: cluster.addons.certManager,
     dashboard: cluster.addons.dashboard,
     etcdBackup: cluster.addons.etcdBackup,
+    jenkins: cluster.addons.jenkins,
   },
 
   '00-cluster-rbac': (import '00-cluster-rbac.libsonnet')($.values.clusterRbac),
@@ -52,6 +53,8 @@ function(cluster) {
     (import 'cert-manager.libsonnet')(cluster, $.values.certManager),
   [if cluster.addons.dashboard.enabled then '61-dashboard']:
     (import 'dashboard.libsonnet')(cluster, $.values.dashboard),
+  [if cluster.addons.jenkins.enabled then '65-jenkins']:
+    (import 'jenkins.libsonnet')(cluster, $.values.jenkins),
   [if cluster.addons.etcdBackup.enabled && cluster.etcdBackup.by == 'cronjob' then '70-etcd-backup']:
     (import 'etcd-backup.libsonnet')(cluster, $.values.etcdBackup),
 }

@@ -15,6 +15,7 @@ from generator.ci.project import Project, load_project_file, load_projects
 from generator.ci.values import image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
+from verbs.ci_jobs import jobs_
 from verbs.ci_machines import deploy_, unit
 from verbs.ci_new import new
 from verbs.ci_pipeline import notify, scan, stages_
@@ -185,4 +186,4 @@ def values_(
         console.say(f"wrote {folder / f'values-{name}.yaml'}")
 
 
-namespace = Collection("ci", new, validate, dockerfile, values_, stages_, scan, unit, deploy_, notify)
+namespace = Collection("ci", new, validate, dockerfile, values_, jobs_, stages_, scan, unit, deploy_, notify)
