@@ -5,6 +5,7 @@
 // image needs glibc and /bin/sh. Flags: https://github.com/jenkinsci/remoting/blob/master/docs/inbound-agent.md
 local kube = import '../lib/kubernetes.libsonnet';
 local pods = import '../lib/pods.libsonnet';
+local versions = import '../lib/versions.libsonnet';
 local names = import 'names.libsonnet';
 
 local home = '/home/jenkins';
@@ -33,13 +34,20 @@ function(cluster, config, image, sources)
     capabilities: { drop: ['ALL'], add: ['SETGID', 'SETUID'] },
   };
 
+  // Neither profile of the container runtime lets namespaces of users be made.
+  local appArmor = versions.atLeast(cluster.minor, 30);
+  local unconfined = {
+    seccompProfile: { type: 'Unconfined' },
+    [if appArmor then 'appArmorProfile']: { type: 'Unconfined' },
+  };
+
   local pod(name, container) = {
     serviceAccountName: if tools(name) then 'deployer' else 'agent',
     // helm is the only one that asks the API.
     automountServiceAccountToken: tools(name),
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 30,
-    securityContext: pods.nonRoot(1000) + (if builds(name) then { seccompProfile: { type: 'Unconfined' } } else {}),
+    securityContext: pods.nonRoot(1000) + (if builds(name) then unconfined else {}),
     nodeSelector: pods.linux + config.nodeSelector,
     initContainers: [{
       name: 'agent',
@@ -119,7 +127,7 @@ function(cluster, config, image, sources)
         command: connect('$(JENKINS_AGENT_NAME)', '$(JENKINS_SECRET)'),
         volumeMounts: [],
       }),
-    }, quote_keys=false),
+    }, quote_keys=false) + '\n',
   };
 
   local statefulSet(name) = kube.object('apps/v1', 'StatefulSet', 'agent-' + name, namespace(name))
@@ -134,8 +142,8 @@ function(cluster, config, image, sources)
         metadata: {
           labels: labels(name),
           annotations: pods.restartOn(sources.configMap(namespace(name)))
-                       // Below 1.30 AppArmor is told by an annotation, which 1.30 and later still read.
-                       + (if builds(name) then { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' } else {}),
+                       + (if builds(name) && !appArmor
+                          then { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' } else {}),
         },
         spec: pod(name, {
           name: 'agent',

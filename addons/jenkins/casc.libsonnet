@@ -14,7 +14,6 @@ function(cluster, config, credentials, agents)
       numExecutors: 0,
       mode: 'EXCLUSIVE',
       slaveAgentPort: config.ports.agent,
-      agentProtocols: ['JNLP4-connect', 'Ping'],
       markupFormatter: 'plainText',
       crumbIssuer: { standard: { excludeClientIPFromCrumb: false } },
       securityRealm: {
@@ -54,7 +53,5 @@ function(cluster, config, credentials, agents)
         }],
       },
     },
-    // The scripts of jobs come from the reviewed tree alone, through this file.
-    security: { globalJobDslSecurityConfiguration: { useScriptSecurity: false } },
     jobs: cluster.projects.jobs,
   }, config.configurationPatch)

@@ -20,7 +20,7 @@ LIBRARY = "slipway"
 
 
 def groovy(text: str) -> str:
-    """Return a text as a Groovy literal without a dollar sign, which Jenkins' configuration would read as a variable."""
+    """Return a text as a Groovy literal without a dollar sign, which JCasC would read as a variable."""
     plain = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
     return "'" + plain.replace("$", "\\u0024") + "'"
 

@@ -2,7 +2,7 @@
 
 addons/cluster.yaml                        the cluster that the cases patch
 addons/<addon>/<variation>/case.yaml       about, patch (of the spec), jsonnet (text of an addons.jsonnet), base (a
-                                           golden cluster in place of addons/cluster.yaml), projects (project files by name)
+                                           golden cluster in place of addons/cluster.yaml), projects (files by name)
 addons/<addon>/default/rendered/           every file of the addon's set
 addons/<addon>/<variation>/rendered/       the files that are new or other than the default's
 """

@@ -1,4 +1,4 @@
-"""Jenkins: the controller of the delivery chain, its agents, image builds and what a release may do (docs/ci/jenkins.md)."""
+"""Jenkins: the controller of the delivery chain, its agents, image builds and releases (docs/ci/jenkins.md)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ from pydantic import AfterValidator, Field
 from generator.spec.addons.base import AddonSection
 from generator.spec.addons.storage import ObjectName, StorageSpec
 from generator.spec.addons.ways_in import SecretName
-from generator.spec.scalars import DnsLabel, PinnedImage, matching
-from generator.spec.scalars_network import Domain, Endpoint, Port, RegistryPrefix, Url
+from generator.spec.scalars import DnsLabel, PinnedImage, complaint, matching
+from generator.spec.scalars_network import Endpoint, Port, RegistryPrefix, Url
 from generator.spec.schema_base import Section
 
 EnvironmentName = Literal["dev", "qa", "pre", "prd"]
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
-_git = matching(
-    re.compile(r"(https://[A-Za-z0-9.-]+(:[0-9]+)?/|ssh://[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+(:[0-9]+)?/)[A-Za-z0-9._~/+-]+"),
-    "is no git URL without password",
-    "write https://HOST/PATH or ssh://USER@HOST/PATH; the password is a credential",
+_REPOSITORY = re.compile(
+    r"(https://[A-Za-z0-9.-]+(:[0-9]+)?/|ssh://[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+(:[0-9]+)?/)[A-Za-z0-9._~/+-]+"
 )
+
+
+def _git(text: str) -> str:
+    if _REPOSITORY.fullmatch(text):
+        return text
+    # The URL is not repeated: there may be a token in it.
+    raise complaint(
+        "is no git URL without password", "write https://HOST/PATH or ssh://USER@HOST/PATH, and name git.secret"
+    )
+
+
 _reference = matching(
     re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]{0,199}"), "is no branch, tag or commit", "write it like main or v1.2.0"
 )
@@ -176,8 +185,3 @@ class JenkinsSection(AddonSection):
         None, description="Credential with their known_hosts; vm-known-hosts where a project needs one."
     )
     mail: JenkinsMail = Field(JenkinsMail(), description="Notifications by mail.")
-
-    @property
-    def host(self) -> Domain | None:
-        """The name of `url`, None without one."""
-        return re.sub(r"^[a-z]+://([^/:]+).*$", r"\1", self.url) if self.url else None
