@@ -50,7 +50,7 @@ function(cluster, config, image, sources)
     securityContext: pods.nonRoot(1000) + (if builds(name) then unconfined else {}),
     nodeSelector: pods.linux + config.nodeSelector,
     initContainers: [{
-      name: 'agent',
+      name: 'java',
       image: image(config.agentImage),
       command: ['/bin/sh', '-euc', std.join('\n', [
         'cp -R /opt/java/openjdk /agent/java',

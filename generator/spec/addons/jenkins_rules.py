@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from generator.spec.addons.jenkins import JenkinsSection
     from generator.spec.faults import Findings
     from generator.spec.model import Cluster
+    from generator.spec.yaml_source import Path
 
 PATH = ("addons", "jenkins")
 NAMESPACES = frozenset({"jenkins", "jenkins-agents", "jenkins-build"})
@@ -41,7 +42,7 @@ def check_jenkins(cluster: Cluster, findings: Findings) -> None:
 
 
 def _needed(section: JenkinsSection, findings: Findings) -> None:
-    if section.tools_image is None:
+    if section.tools_image is None and _left_out(findings, (*PATH, "toolsImage")):
         what = "the agent slipway has no image, and every run needs it"
         todo = "build one with what docs/ci/jenkins.md lists, push it, and name it here"
         findings.fault((*PATH, "toolsImage"), what, todo)
@@ -49,7 +50,7 @@ def _needed(section: JenkinsSection, findings: Findings) -> None:
         ("library", section.library, "Slipway's shared library"),
         ("configuration", section.configuration, "clusters/"),
     ):
-        if one.url is None:
+        if one.url is None and _left_out(findings, (*PATH, key, "url")):
             findings.fault((*PATH, key, "url"), f"is missing: jobs need the repository with {holds}", "write its URL")
     if section.push.registry is None:
         what = "there is no registry to push to, so only projects on virtual machines can be released"
@@ -59,6 +60,11 @@ def _needed(section: JenkinsSection, findings: Findings) -> None:
         findings.fault((*PATH, "ingress"), what, "write url: https://…")
     if section.mail.host is not None and "@" not in section.mail.sender:
         findings.fault((*PATH, "mail", "from"), "a mail needs a sender", "write an address, like ci@example.net")
+
+
+def _left_out(findings: Findings, path: Path) -> bool:
+    """Return whether nothing is written at a path: of a value that is none of its kind enough is said."""
+    return findings.document.raw.get(path, "null") in {"", "~", "null"}
 
 
 def _ports(section: JenkinsSection, findings: Findings) -> None:
