@@ -24,6 +24,8 @@ local defaults = {
   logLevel: 2,
   // Egress rules of NetworkPolicies for the controller beyond DNS, the API and ACME, such as to Vault.
   egress: [],
+  // Labels of the namespaces whose pods may read metrics, {} for all of them; nobody may where nothing is said.
+  metricsFrom: null,
 };
 
 // The newest release for each Kubernetes minor, from its first on
@@ -49,34 +51,31 @@ function(cluster, params)
   local release = std.parseInt(std.split(version, '.')[1]);
   local tagged(name) = image('%s:v%s' % [name, version]);
 
-  local deployment(name, component, image, own, container) = kube.object('apps/v1', 'Deployment', name, namespace)
-                                                             + kube.labelled('cert-manager', component) + {
-    spec: {
-      replicas: config.replicas,
-      revisionHistoryLimit: 3,
-      selector: { matchLabels: kube.selector('cert-manager', component) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: { labels: kube.labels('cert-manager', component) },
-        spec: {
-          serviceAccountName: name,
-          automountServiceAccountToken: true,
-          enableServiceLinks: false,
-          securityContext: pods.nonRoot(1000),
-          nodeSelector: pods.linux,
-          affinity: pods.apart(kube.selector('cert-manager', component)),
-          containers: [container {
-            name: component,
-            image: image,
-            args: ['--v=%d' % config.logLevel] + super.args + own.extraArgs,
-            env: [{ name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } }],
-            resources: own.resources,
-            securityContext: pods.locked,
-          }],
+  local deployment(name, component, image, own, container) =
+    kube.workload('Deployment', name, namespace, 'cert-manager', component) + {
+      spec+: {
+        replicas: config.replicas,
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template+: {
+          spec+: {
+            serviceAccountName: name,
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            securityContext: pods.nonRoot(1000),
+            nodeSelector: pods.linux,
+            affinity: pods.apart(kube.selector('cert-manager', component)),
+            containers: [container {
+              name: component,
+              image: image,
+              args: ['--v=%d' % config.logLevel] + super.args + own.extraArgs,
+              env: [{ name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } }],
+              resources: own.resources,
+              securityContext: pods.locked,
+            }],
+          },
         },
       },
-    },
-  };
+    };
 
   local metrics = { containerPort: 9402, name: 'http-metrics', protocol: 'TCP' };
   local open(port) = { tcpSocket: { port: port }, periodSeconds: 10, timeoutSeconds: 5 };
@@ -92,6 +91,22 @@ function(cluster, params)
       podSelector: { matchLabels: kube.selector('cert-manager', 'webhook') },
       policyTypes: ['Ingress'],
       ingress: [{ ports: [{ port: 10250, protocol: 'TCP' }] }],
+    }),
+    [if config.metricsFrom != null then 'allowMetrics']: kube.networkPolicy('allow-metrics', namespace, {
+      podSelector: {
+        matchLabels: { 'app.kubernetes.io/name': 'cert-manager' },
+        matchExpressions: [{
+          key: 'app.kubernetes.io/component',
+          operator: 'In',
+          // Below 1.16 the injector has none.
+          values: ['controller'] + (if release >= 16 then ['cainjector'] else []),
+        }],
+      },
+      policyTypes: ['Ingress'],
+      ingress: [{
+        from: [{ namespaceSelector: if config.metricsFrom == {} then {} else { matchLabels: config.metricsFrom } }],
+        ports: [{ port: metrics.containerPort, protocol: 'TCP' }],
+      }],
     }),
     // ACME servers listen on 443; before a challenge of type HTTP-01 is offered to them, it is tried on 80 and 443.
     [if config.acme || config.egress != [] then 'allowOut']: kube.networkPolicy('allow-out', namespace, {

@@ -31,15 +31,12 @@ function(cluster, config, own)
       includeUnschedulableNodes: true,
     }, '  '),
   }) + labelled,
-  scaler: kube.object('apps/v1', 'Deployment', own.name, own.namespace) + labelled + {
-    spec: {
+  scaler: kube.workload('Deployment', own.name, own.namespace, own.name) + {
+    spec+: {
       replicas: 1,
-      revisionHistoryLimit: 3,
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } },
-      selector: { matchLabels: kube.selector(own.name) },
-      template: {
-        metadata: { labels: kube.labels(own.name) },
-        spec: {
+      template+: {
+        spec+: {
           serviceAccountName: own.name,
           automountServiceAccountToken: true,
           priorityClassName: 'system-cluster-critical',

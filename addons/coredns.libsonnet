@@ -6,6 +6,7 @@ local corefile = import 'corefile.libsonnet';
 local images = import 'lib/images.libsonnet';
 local knobs = import 'lib/knobs.libsonnet';
 local kube = import 'lib/kubernetes.libsonnet';
+local policies = import 'lib/network-policies.libsonnet';
 local pods = import 'lib/pods.libsonnet';
 local versions = import 'lib/versions.libsonnet';
 
@@ -65,10 +66,7 @@ local addresses(ips) =
 
 // What a pod that reads the API may call: the servers themselves, since their Service leads there.
 local towardsApi(cluster) = {
-  to: [
-    { ipBlock: { cidr: one.address + (if std.member(one.address, ':') then '/128' else '/32') } }
-    for one in cluster.apiServers
-  ],
+  to: [policies.host(one.address) for one in cluster.apiServers],
   ports: [{ port: port, protocol: 'TCP' } for port in std.set([one.port for one in cluster.apiServers])],
 };
 
@@ -77,7 +75,6 @@ function(cluster, params)
   local image = images(cluster, config);
   local selector = kube.selector(name);
   // Policies of other people know the name server by this label.
-  local labels = kube.labels(name) + { 'k8s-app': 'kube-dns' };
   local atLeast(second) = versions.atLeast(cluster.minor, second);
   local servers = config.upstream + std.flattenArrays([config.stubDomains[one] for one in std.objectFields(config.stubDomains)]);
   local cache = if config.cacheSeconds > 0 then ['cache %d' % config.cacheSeconds] else [];
@@ -148,11 +145,10 @@ function(cluster, params)
     },
     spec+: addresses(cluster.dnsIPs),
   },
-  deployment: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled(name) + {
-    spec: {
+  deployment: kube.workload('Deployment', name, namespace, name) + {
+    spec+: {
       // Where the autoscaler decides, the number is not ours to apply.
       [if !config.autoscale.enabled then 'replicas']: config.replicas,
-      revisionHistoryLimit: 3,
       strategy: {
         type: 'RollingUpdate',
         // A single replica goes only when the next one answers.
@@ -161,10 +157,9 @@ function(cluster, params)
           maxUnavailable: if !config.autoscale.enabled && config.replicas == 1 then 0 else 1,
         },
       },
-      selector: { matchLabels: selector },
-      template: {
-        metadata: { labels: labels, annotations: pods.restartOn(settings) },
-        spec: {
+      template+: {
+        metadata+: { labels+: { 'k8s-app': 'kube-dns' }, annotations: pods.restartOn(settings) },
+        spec+: {
           serviceAccountName: name,
           automountServiceAccountToken: true,
           priorityClassName: 'system-cluster-critical',

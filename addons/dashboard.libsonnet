@@ -28,29 +28,26 @@ function(cluster, params)
   local config = knobs('dashboard', cluster.addons.dashboard + defaults, params);
   local image = images(cluster, config);
 
-  local deployment(name, component, replicas, container, volumes) = kube.object('apps/v1', 'Deployment', name, namespace)
-                                                                    + kube.labelled('dashboard', component) + {
-    spec: {
-      replicas: replicas,
-      revisionHistoryLimit: 3,
-      selector: { matchLabels: kube.selector('dashboard', component) },
-      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: { labels: kube.labels('dashboard', component) },
-        spec: {
-          serviceAccountName: name,
-          automountServiceAccountToken: true,
-          enableServiceLinks: false,
-          securityContext: pods.nonRoot(1001),
-          nodeSelector: pods.linux,
-          affinity: pods.apart(kube.selector('dashboard', component)),
-          containers: [container { name: component, securityContext: pods.locked }],
-          // Both write into /tmp: the page what people upload, the scraper its database.
-          volumes: volumes + [{ name: 'tmp', emptyDir: { sizeLimit: '64Mi' } }],
+  local deployment(name, component, replicas, container, volumes) =
+    kube.workload('Deployment', name, namespace, 'dashboard', component) + {
+      spec+: {
+        replicas: replicas,
+        strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+        template+: {
+          spec+: {
+            serviceAccountName: name,
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            securityContext: pods.nonRoot(1001),
+            nodeSelector: pods.linux,
+            affinity: pods.apart(kube.selector('dashboard', component)),
+            containers: [container { name: component, securityContext: pods.locked }],
+            // Both write into /tmp: the page what people upload, the scraper its database.
+            volumes: volumes + [{ name: 'tmp', emptyDir: { sizeLimit: '64Mi' } }],
+          },
         },
       },
-    },
-  };
+    };
   local answers(path, port, scheme) = {
     readinessProbe: { httpGet: { path: path, port: port, scheme: scheme }, periodSeconds: 10, timeoutSeconds: 5 },
     livenessProbe: {
@@ -60,8 +57,7 @@ function(cluster, params)
     },
   };
   local tmp = { name: 'tmp', mountPath: '/tmp' };
-  // The program fills these in. Declared without data, they leave it no need to create Secrets, and apply nothing to
-  // overwrite.
+  // The program fills these in. Declared without data, they leave apply nothing to overwrite.
   local filledByItself(name) = kube.object('v1', 'Secret', name, namespace) + kube.labelled('dashboard', 'page') + { type: 'Opaque' };
 
   {
@@ -79,6 +75,9 @@ function(cluster, params)
         resourceNames: ['kubernetes-dashboard-csrf', 'kubernetes-dashboard-key-holder'],
         verbs: ['get', 'update'],
       },
+      // The key that seals sessions is the one Secret that it makes itself: it writes that one whole, without our labels,
+      // so declared here it would be a difference after every such write. A `create` cannot be bound to a name.
+      { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
       {
         apiGroups: [''],
         resources: ['configmaps'],
@@ -91,7 +90,6 @@ function(cluster, params)
     // tls.crt and tls.key, where you put them here, are what the page shows; else it makes a certificate at each start.
     certificates: filledByItself('kubernetes-dashboard-certs'),
     crossSite: filledByItself('kubernetes-dashboard-csrf'),
-    sessions: filledByItself('kubernetes-dashboard-key-holder'),
     settings: kube.object('v1', 'ConfigMap', 'kubernetes-dashboard-settings', namespace) + kube.labelled('dashboard', 'page'),
 
     page: deployment(page, 'page', config.replicas, {

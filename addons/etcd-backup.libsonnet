@@ -2,6 +2,7 @@
 //
 // Script, settings, certificate, etcd's tools and age lie on the control-plane hosts (component etcd-backup) and come into
 // the pod read-only by hostPath, so all that the image needs is a shell and the tools of busybox; for S3 also curl.
+local claims = import 'lib/claim.libsonnet';
 local images = import 'lib/images.libsonnet';
 local knobs = import 'lib/knobs.libsonnet';
 local kube = import 'lib/kubernetes.libsonnet';
@@ -10,8 +11,6 @@ local versions = import 'lib/versions.libsonnet';
 
 local name = 'etcd-backup';
 local stateFolder = '/var/lib/slipway/etcd-backup';
-// A server that is away gives an error, in place of a process that nothing can end.
-local nfsOptions = ['soft', 'timeo=100', 'retrans=3', 'nosuid', 'nodev', 'noexec'];
 local defaults = {
   // curlimages/curl has busybox as its shell.
   image: 'docker.io/library/busybox:1.36.1',
@@ -41,11 +40,19 @@ function(cluster, params)
     // The lock against a second run on this host, and which snapshot was the last good one: `invoke status` reads it there.
     folder('state', stateFolder, 'DirectoryOrCreate', readOnly=false),
   ] + (if cluster.etcdBackup.age == null then [] else [folder('age', '/opt/age/' + cluster.etcdBackup.age, 'Directory')]);
-  local claimName = if target.pvc != null && target.pvc.existingClaim != null then target.pvc.existingClaim else name;
+  // A folder of an NFS server has no size of its own.
+  local nfsStorage = {
+    size: '1Gi',
+    accessModes: ['ReadWriteMany'],
+    existingClaim: null,
+    nfs: target.nfs { mountOptions: cluster.etcdBackup.mountOptions + super.mountOptions },
+  };
+  local storage = if target.nfs != null then nfsStorage else target.pvc;
+  local claim = if storage == null then { objects: {} } else claims(cluster, 'snapshots', name, storage);
   local backupVolume =
     if target.s3 != null then null
     else if target.hostPath != null then { hostPath: { path: target.hostPath, type: 'Directory' } }
-    else { persistentVolumeClaim: { claimName: claimName } };
+    else { persistentVolumeClaim: { claimName: claim.name } };
 
   local pod = {
     serviceAccountName: name,
@@ -116,29 +123,4 @@ function(cluster, params)
         },
       },
     },
-    [if target.nfs != null then 'volume']: kube.object('v1', 'PersistentVolume', name) + kube.labelled(name) + {
-      spec: {
-        // NFS has no sizes; a claim and its volume must name the same.
-        capacity: { storage: '1Gi' },
-        accessModes: ['ReadWriteMany'],
-        persistentVolumeReclaimPolicy: 'Retain',
-        storageClassName: '',
-        mountOptions: nfsOptions + target.nfs.mountOptions,
-        nfs: { server: target.nfs.server, path: target.nfs.path },
-        claimRef: { namespace: name, name: name },
-      },
-    },
-    [if target.nfs != null || (target.pvc != null && target.pvc.existingClaim == null) then 'claim']:
-      kube.object('v1', 'PersistentVolumeClaim', name, name) + kube.labelled(name) + {
-        spec: if target.nfs != null then {
-          accessModes: ['ReadWriteMany'],
-          resources: { requests: { storage: '1Gi' } },
-          storageClassName: '',
-          volumeName: name,
-        } else {
-          accessModes: target.pvc.accessModes,
-          resources: { requests: { storage: target.pvc.size } },
-          [if target.pvc.storageClassName != null then 'storageClassName']: target.pvc.storageClassName,
-        },
-      },
-  }
+  } + { [key]: claim.objects[key] + kube.labelled(name) for key in std.objectFields(claim.objects) }

@@ -25,7 +25,6 @@ local defaults = {
 function(cluster, params)
   local config = knobs(name, cluster.addons.flannel + defaults, params);
   local image = images(cluster, config);
-  local selector = kube.selector(name);
   local six = [cidr for cidr in cluster.podCIDRs if std.member(cidr, ':')];
   local four = [cidr for cidr in cluster.podCIDRs if !std.member(cidr, ':')];
   local isUdp = config.backend == 'udp';
@@ -81,14 +80,12 @@ function(cluster, params)
   ]) + kube.labelled(name),
   binding: kube.clusterRoleBinding(name, name, [kube.account(name, namespace)]) + kube.labelled(name),
   config: settings,
-  daemonSet: kube.object('apps/v1', 'DaemonSet', 'kube-flannel-ds', namespace) + kube.labelled(name) + {
-    spec: {
-      revisionHistoryLimit: 3,
+  daemonSet: kube.workload('DaemonSet', 'kube-flannel-ds', namespace, name) + {
+    spec+: {
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: config.maxUnavailable } },
-      selector: { matchLabels: selector },
-      template: {
-        metadata: { labels: kube.labels(name), annotations: pods.restartOn(settings) },
-        spec: {
+      template+: {
+        metadata+: { annotations: pods.restartOn(settings) },
+        spec+: {
           serviceAccountName: name,
           automountServiceAccountToken: true,
           priorityClassName: 'system-node-critical',

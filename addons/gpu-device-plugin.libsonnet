@@ -39,14 +39,12 @@ function(cluster, params)
     // It never asks the API, so the account has no rights and the pods no token.
     account: kube.serviceAccount(name, namespace),
     configuration: settings,
-    daemonSet: kube.object('apps/v1', 'DaemonSet', name, namespace) + kube.labelled('gpu-device-plugin') + {
-      spec: {
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: kube.selector('gpu-device-plugin') },
+    daemonSet: kube.workload('DaemonSet', name, namespace, 'gpu-device-plugin') + {
+      spec+: {
         updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1 } },
-        template: {
-          metadata: { labels: kube.labels('gpu-device-plugin'), annotations: pods.restartOn(settings) },
-          spec: {
+        template+: {
+          metadata+: { annotations: pods.restartOn(settings) },
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: false,
             enableServiceLinks: false,

@@ -3,7 +3,7 @@
 // Its admission webhook is off. It runs nginx on what anybody on the pod network sends it, which was CVE-2025-1974
 // (https://kubernetes.io/blog/2025/03/24/ingress-nginx-cve-2025-1974/); without it an Ingress with a fault is found
 // out by the controller, which passes over it and says so in its log and events.
-local waysIn = import 'ingress/ways-in.libsonnet';
+local ingressController = import 'ingress/ingress-controllers.libsonnet';
 local images = import 'lib/images.libsonnet';
 local knobs = import 'lib/knobs.libsonnet';
 local kube = import 'lib/kubernetes.libsonnet';
@@ -97,7 +97,7 @@ function(cluster, params)
   local config = knobs('ingressNginx', cluster.addons.ingressNginx + defaults(cluster.minor), params);
   local labels = kube.labels(name, component);
   local selector = kube.selector(name, component);
-  local ways = waysIn(cluster, config, port {
+  local controller = ingressController(cluster, config, port {
     name: workload,
     namespace: namespace,
     labels: labels,
@@ -110,12 +110,12 @@ function(cluster, params)
     periodSeconds: 10,
     timeoutSeconds: 1,
   };
-  ways.disruptionBudgets + ways.certificates + {
-    namespace: ways.namespace,
-    denyPolicy: ways.policies.deny,
-    dnsPolicy: ways.policies.dns,
-    apiPolicy: ways.policies.api,
-    policy: ways.policies.own,
+  controller.disruptionBudgets + controller.certificates + {
+    namespace: controller.namespace,
+    denyPolicy: controller.policies.deny,
+    dnsPolicy: controller.policies.dns,
+    apiPolicy: controller.policies.api,
+    policy: controller.policies.own,
     account: kube.serviceAccount(name, namespace),
     clusterRole: kube.clusterRole(name, clusterRules(cluster.minor, config)),
     clusterBinding: kube.clusterRoleBinding(name, name, account),
@@ -129,9 +129,9 @@ function(cluster, params)
     },
     // The controller watches it, so its pods stay when it changes.
     settings: kube.configMap(workload, namespace, settings(cluster.minor, config)),
-    service: ways.service,
-    metricsService: ways.metricsService,
-    workload: ways.workload({
+    service: controller.service,
+    metricsService: controller.metricsService,
+    workload: controller.workload({
       spec+: {
         serviceAccountName: name,
         automountServiceAccountToken: true,
@@ -150,14 +150,14 @@ function(cluster, params)
             '--enable-metrics=true',
           ] + (if judgesAnnotations(cluster.minor) then ['--enable-annotation-validation=true'] else []) + (
             if config.defaultCertificate == null then []
-            else ['--default-ssl-certificate=$(POD_NAMESPACE)/' + ways.certificates.certificate.metadata.name]
+            else ['--default-ssl-certificate=$(POD_NAMESPACE)/' + controller.certificates.certificate.metadata.name]
           ) + published(config) + config.extraArgs,
           env: [
             { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
             { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
             { name: 'LD_PRELOAD', value: '/usr/local/lib/libmimalloc.so' },
           ],
-          ports: ways.ports,
+          ports: controller.ports,
           readinessProbe: probe { failureThreshold: 3 },
           livenessProbe: probe { failureThreshold: 5 },
           // It lets connections end before it does.

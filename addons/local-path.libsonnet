@@ -108,18 +108,16 @@ function(cluster, params)
       volumeBindingMode: 'WaitForFirstConsumer',
       reclaimPolicy: config.reclaimPolicy,
     },
-    deployment: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled('local-path', 'provisioner') + {
+    deployment: kube.workload('Deployment', name, namespace, 'local-path', 'provisioner') + {
       // For the list of images that the cluster needs.
       metadata+: { annotations: { 'slipway.io/images': image(config.helperImage) } },
-      spec: {
+      spec+: {
         replicas: 1,
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: kube.selector('local-path', 'provisioner') },
         // Two would make every folder twice: it elects no leader.
         strategy: { type: 'Recreate' },
-        template: {
-          metadata: { labels: kube.labels('local-path', 'provisioner'), annotations: pods.restartOn(configuration) },
-          spec: {
+        template+: {
+          metadata+: { annotations: pods.restartOn(configuration) },
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             enableServiceLinks: false,

@@ -15,7 +15,7 @@ local folder = '/etc/metrics-server';
 // Which release is for which minor: https://github.com/kubernetes-sigs/metrics-server#compatibility-matrix. 0.6 is for
 // 1.25 on by that table today, and was for 1.19 on while those minors were supported.
 local release(minor) =
-  if versions.atLeast(minor, 31) then 'v0.8.0'
+  if versions.atLeast(minor, 31) then 'v0.8.1'
   else if versions.atLeast(minor, 27) then 'v0.7.2'
   else 'v0.6.4';
 
@@ -46,15 +46,8 @@ function(cluster, params)
   local account = kube.account(name, namespace);
   local selector = kube.selector(name);
   local several = config.replicas > 1;
-  local secret = kube.object('v1', 'Secret', name + '-tls', namespace) + kube.labelled(name) + {
-    type: 'Opaque',
-    data: {
-      // The CA of the kubelets' serving certificates.
-      'ca.crt': { text: cluster.certificates.ca },
-      'tls.crt': { text: cluster.certificates[leaf] },
-      'tls.key': { secret: 'pki/' + leaf },
-    },
-  };
+  // Its CA is also that of the kubelets' serving certificates.
+  local secret = kube.certificate(cluster, name + '-tls', namespace, leaf) + kube.labelled(name);
   local probe(path) = { httpGet: { path: path, port: 'https', scheme: 'HTTPS' }, periodSeconds: 10, failureThreshold: 3 };
   {
     account: kube.serviceAccount(name, namespace) + kube.labelled(name),
@@ -102,19 +95,16 @@ function(cluster, params)
     }) + kube.labelled(name),
     [if several then 'budget']: kube.podDisruptionBudget(cluster.minor, name, namespace, selector, { minAvailable: 1 })
                                 + kube.labelled(name),
-    deployment: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled(name) + {
-      spec: {
+    deployment: kube.workload('Deployment', name, namespace, name) + {
+      spec+: {
         replicas: config.replicas,
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: selector },
         strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-        template: {
-          metadata: {
-            labels: kube.labels(name),
+        template+: {
+          metadata+: {
             // A new key, or another CA, is read by a new pod.
             annotations: pods.restartOn(secret) + { 'slipway.io/key': cluster.secretIds['pki/' + leaf] },
           },
-          spec: {
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             enableServiceLinks: false,

@@ -76,14 +76,12 @@ function(cluster, params)
     { name: 'metrics', port: 9253, protocol: 'TCP', targetPort: 9253 },
     { name: 'setup-metrics', port: 9353, protocol: 'TCP', targetPort: 9353 },
   ]) + kube.labelled(name) + { spec+: { clusterIP: 'None' } },
-  daemonSet: kube.object('apps/v1', 'DaemonSet', name, namespace) + kube.labelled(name) + {
-    spec: {
-      revisionHistoryLimit: 3,
+  daemonSet: kube.workload('DaemonSet', name, namespace, name) + {
+    spec+: {
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: config.maxUnavailable } },
-      selector: { matchLabels: selector },
-      template: {
-        metadata: { labels: kube.labels(name), annotations: pods.restartOn(settings) },
-        spec: {
+      template+: {
+        metadata+: { annotations: pods.restartOn(settings) },
+        spec+: {
           serviceAccountName: name,
           automountServiceAccountToken: false,
           priorityClassName: 'system-node-critical',

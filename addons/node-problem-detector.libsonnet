@@ -82,14 +82,12 @@ function(cluster, params)
     eventsBinding: kube.roleBinding('slipway:node-problem-detector', 'default', 'slipway:node-problem-detector', [account])
                    + kube.labelled(name),
     configuration: configuration,
-    daemonSet: kube.object('apps/v1', 'DaemonSet', name, namespace) + kube.labelled(name) + {
-      spec: {
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: kube.selector(name) },
+    daemonSet: kube.workload('DaemonSet', name, namespace, name) + {
+      spec+: {
         updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: config.maxUnavailable } },
-        template: {
-          metadata: { labels: kube.labels(name), annotations: pods.restartOn(configuration) },
-          spec: {
+        template+: {
+          metadata+: { annotations: pods.restartOn(configuration) },
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             enableServiceLinks: false,

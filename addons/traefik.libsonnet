@@ -1,6 +1,6 @@
 // Traefik, an ingress controller: serves Ingresses of its class, and its own kinds such as IngressRoute.
 local definitions = import 'traefik/definitions.libsonnet';
-local waysIn = import 'ingress/ways-in.libsonnet';
+local ingressController = import 'ingress/ingress-controllers.libsonnet';
 local images = import 'lib/images.libsonnet';
 local knobs = import 'lib/knobs.libsonnet';
 local kube = import 'lib/kubernetes.libsonnet';
@@ -131,7 +131,7 @@ function(cluster, params)
   local config = knobs(name, cluster.addons.traefik + defaults(cluster.minor), params);
   local labels = kube.labels(name);
   local selector = kube.selector(name);
-  local ways = waysIn(cluster, config, port {
+  local controller = ingressController(cluster, config, port {
     name: name,
     namespace: namespace,
     labels: labels,
@@ -154,12 +154,12 @@ function(cluster, params)
     ]),
   });
   (if config.providers.kubernetesCRD then definitions.objects else {}) +
-  ways.disruptionBudgets + ways.certificates + {
-    namespace: ways.namespace,
-    denyPolicy: ways.policies.deny,
-    dnsPolicy: ways.policies.dns,
-    apiPolicy: ways.policies.api,
-    policy: ways.policies.own,
+  controller.disruptionBudgets + controller.certificates + {
+    namespace: controller.namespace,
+    denyPolicy: controller.policies.deny,
+    dnsPolicy: controller.policies.dns,
+    apiPolicy: controller.policies.api,
+    policy: controller.policies.own,
     account: kube.serviceAccount(name, namespace),
     role: kube.clusterRole(name, rules(cluster.minor, config.providers)),
     binding: kube.clusterRoleBinding(name, name, [kube.account(name, namespace)]),
@@ -170,11 +170,11 @@ function(cluster, params)
       spec: { controller: 'traefik.io/ingress-controller' },
     },
     settings: settings,
-    service: ways.service,
-    metricsService: ways.metricsService,
-    workload: ways.workload({
+    service: controller.service,
+    metricsService: controller.metricsService,
+    workload: controller.workload({
       // It reads neither again while it runs.
-      metadata+: { annotations: pods.restartOn(settings) + ways.restartOnCertificate },
+      metadata+: { annotations: pods.restartOn(settings) + controller.restartOnCertificate },
       spec+: {
         serviceAccountName: name,
         automountServiceAccountToken: true,
@@ -184,7 +184,7 @@ function(cluster, params)
           name: name,
           image: images(cluster, config)(config.image),
           args: arguments(config),
-          ports: ways.ports + [{ name: 'ping', containerPort: port.ping, protocol: 'TCP' }],
+          ports: controller.ports + [{ name: 'ping', containerPort: port.ping, protocol: 'TCP' }],
           readinessProbe: probe { failureThreshold: 1 },
           livenessProbe: probe { failureThreshold: 3 },
           resources: config.resources,
@@ -199,7 +199,7 @@ function(cluster, params)
           // Middlewares that hold requests back write what is too large for memory.
           { name: 'tmp', emptyDir: {} },
         ] + (
-          if hasCertificate then [{ name: 'certificate', secret: { secretName: ways.certificates.certificate.metadata.name } }]
+          if hasCertificate then [{ name: 'certificate', secret: { secretName: controller.certificates.certificate.metadata.name } }]
           else []
         ),
       },

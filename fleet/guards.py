@@ -73,6 +73,26 @@ async def guard_members(fleet: Fleet, session: Session) -> None:
                 return
 
 
+def refuse_amid_restore(fleet: Fleet, session: Session) -> None:
+    """Refuse while a restore of etcd was cut off: some members may have the old data and some the new."""
+    if told := unfinished_restore(fleet, session):
+        raise RefusedError(f"{fleet.tree.cluster}: nothing was changed: {told}")
+
+
+def unfinished_restore(fleet: Fleet, session: Session) -> str:
+    """Return which restore was cut off on the hosts that were asked, and how it goes on; "" where there is none."""
+    found = {name: state.restore for name, state in sorted(session.states.items()) if state.restore is not None}
+    # One that is proved has only its leftovers to take away.
+    if not found or any(step == "proved" for _, step in found.values()):
+        return ""
+    digests = ", ".join(sorted({run.partition("-")[0] for run, _ in found.values()}))
+    return (
+        f"a restore of etcd was cut off ({', '.join(f'{name} {step}' for name, (_, step) in found.items())}); run "
+        f"`invoke restore --cluster {fleet.tree.cluster} --snapshot FILE` again with the same snapshot: snapshotSHA256 "
+        f"in its .json begins with {digests}"
+    )
+
+
 def refuse_lost_roles(fleet: Fleet, session: Session) -> None:
     """Refuse a host that still has a unit of a guarded phase and lost that phase's role: it would be removed unguarded.
 

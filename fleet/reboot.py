@@ -16,7 +16,7 @@ from fleet.compare import HostPlan
 from fleet.failures import enlarged
 from fleet.folding import folded
 from fleet.gates import kind_of
-from fleet.guards import needs_admin, open_identity, passed_over, require_credentials, require_fit
+from fleet.guards import needs_admin, open_identity, passed_over, refuse_amid_restore, require_credentials, require_fit
 from fleet.host_run import ApiOpener, HostRun
 from fleet.host_scripts import WAITING_SECONDS, run_script
 from fleet.journal import Entry, journalled
@@ -98,6 +98,7 @@ async def _chosen(fleet: Fleet, session: Session, named: bool) -> Choice:
     # As for an apply every etcd host is asked: whether one may be passed over is a question of their quorum.
     await session.ask({*names, *(host.name for host in fleet.tree.with_role("etcd"))})
     left_out = passed_over(fleet, session, names)
+    refuse_amid_restore(fleet, session)
 
     async def one(name: str) -> Look:
         return await look(await session.connect(name))

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fleet.apply import ApplyRun
 from fleet.generations import About, History, Slots, history_of, manifest_of
-from fleet.guards import open_identity, passed_over, require_fit
+from fleet.guards import open_identity, passed_over, refuse_amid_restore, require_fit
 from fleet.host_scripts import run_script
 from fleet.inventory import Host, Phase, phase_from
 from fleet.journal import Entry, journalled
@@ -125,6 +125,7 @@ async def _planned(fleet: Fleet, session: Session) -> Rollback:
     earlier = _earlier_tree(tree, hosts, choice.back)
     session.tree = earlier
     await session.ask({*targets, *(host.name for host in tree.with_role("etcd"))}, deep=fleet.options.deep)
+    refuse_amid_restore(fleet, session)
     for name in targets:
         if name in session.unreachable:
             raise session.unreachable[name]

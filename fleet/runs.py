@@ -25,11 +25,13 @@ from fleet.guards import (
     needs_admin,
     open_identity,
     passed_over,
+    refuse_amid_restore,
     refuse_beside_another,
     refuse_lost_control_plane,
     require_credentials,
     require_fit,
     require_whole_formation,
+    unfinished_restore,
     unfit,
 )
 from fleet.host_run import ApiOpener
@@ -76,6 +78,8 @@ async def plan_run(fleet: Fleet, *, objects: bool = True) -> Plan:
         notes += [
             f"{name}: push and apply will refuse it: {why}" for name, why in unfit(fleet, session, plan.hosts).items()
         ]
+        if told := unfinished_restore(fleet, session):
+            notes.append(f"apply will refuse: {told}")
         return replace(plan, notes=tuple(notes))
     finally:
         await api.close()
@@ -140,6 +144,7 @@ async def _locked(
     # Every etcd host is asked, limited or not: whether etcd has formed is a question to all of them.
     await session.ask({*names, *voters}, deep=fleet.options.deep)
     left_out = passed_over(fleet, session, names)
+    refuse_amid_restore(fleet, session)
     await guard_members(fleet, session)
     plan = await _plan(fleet, session, (), left_out)
     for name, reason in sorted(plan.left_out.items()):

@@ -75,8 +75,8 @@ class HostState:
     """The answer of one host; `clock_ahead` in seconds before this machine's clock, `certificates` DER by path.
 
     `inside`: paths of what lies in the folders that were asked about.
-    `underway`: a change has begun there and not ended. `held`: keys of binaries that a rollback would need. `kernel` is
-    None where the host was not asked for it.
+    `underway`: a change has begun there and not ended. `restore`: name and step of a restore of etcd that has not
+    come to its end. `held`: keys of binaries that a rollback would need. `kernel` is None where the host was not asked.
     """
 
     host: str
@@ -99,6 +99,7 @@ class HostState:
     existing: frozenset[str] = frozenset()
     certificates: Mapping[str, bytes] = field(default_factory=dict)
     underway: bool = False
+    restore: tuple[str, str] | None = None
     held: frozenset[str] = frozenset()
     inside: tuple[str, ...] = ()
     kernel: Kernel | None = None
@@ -161,6 +162,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
     facts: dict[str, str] = {}
     os_words: Sequence[str] = ("", "")
     kernel: Kernel | None = None
+    restore: tuple[str, str] | None = None
     phases: dict[str, str] = {}
     paths: dict[str, PathFacts] = {}
     owned: dict[str, Owned] = {}
@@ -179,6 +181,8 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
                     (facts[word],) = rest
                 case "cordoned" | "underway":
                     facts[word] = "yes"
+                case "restore":
+                    restore = (rest[0], rest[1])
                 case "kernel":
                     kernel = Kernel.of(rest)
                 case "os":
@@ -227,6 +231,7 @@ def state_from(host: str, lines: Lines, *, asked: float | None = None, now: floa
             existing=frozenset(lists["exists"]),
             certificates=certificates,
             underway="underway" in facts,
+            restore=restore,
             held=frozenset(lists["held"]),
             inside=tuple(lists["inside"]),
             kernel=kernel,

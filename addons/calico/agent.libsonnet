@@ -11,6 +11,8 @@ local pluginsOfOurs = [
   'bandwidth', 'bridge', 'dhcp', 'firewall', 'flannel', 'host-device', 'host-local', 'ipvlan', 'loopback', 'macvlan',
   'portmap', 'ptp', 'sbr', 'static', 'tuning', 'vlan', 'vrf',
 ];
+// The installer itself, which nobody calls on a host. From 3.26.5 and 3.27.3 on it leaves itself out.
+local installerItself = ['install'];
 
 local env(values) = [{ name: key, value: values[key] } for key in std.objectFields(values) if values[key] != null];
 local fromField(variable, path) = { name: variable, valueFrom: { fieldRef: { fieldPath: path } } };
@@ -59,15 +61,16 @@ function(cluster, config, features, namespace, image, typha)
     command: ['/opt/cni/bin/install'],
     env: env(api {
       CNI_CONF_NAME: '10-calico.conflist',
-      SKIP_CNI_BINARIES: std.join(',', pluginsOfOurs),
+      SKIP_CNI_BINARIES: std.join(',', installerItself + pluginsOfOurs),
       SLEEP: 'false',
     }) + [
       fromField('KUBERNETES_NODE_NAME', 'spec.nodeName'),
       { name: 'CNI_NETWORK_CONFIG', valueFrom: { configMapKeyRef: { name: 'calico-config', key: 'cni-network-config' } } },
     ],
     resources: config.installerResources,
-    // Root, to whom both folders belong; it needs no other right.
-    securityContext: pods.locked { runAsUser: 0 },
+    // Root, to whom both folders and its own image's files belong; it needs no other right. Where it sets bits of those
+    // files, the root is writable, or it would stop at once.
+    securityContext: pods.locked { runAsUser: 0, readOnlyRootFilesystem: !features.installerSetsSuid },
     volumeMounts: [
       { name: 'cni-bin-dir', mountPath: '/host/opt/cni/bin' },
       { name: 'cni-net-dir', mountPath: '/host/etc/cni/net.d' },
@@ -130,7 +133,7 @@ function(cluster, config, features, namespace, image, typha)
 
   {
     config: configuration,
-    agent: kube.object('apps/v1', 'DaemonSet', name, namespace) + kube.labelled('calico', 'node') + {
+    agent: kube.workload('DaemonSet', name, namespace, 'calico', 'node') + {
       metadata+: {
         annotations: {
           'slipway.io/on-change':
@@ -138,17 +141,15 @@ function(cluster, config, features, namespace, image, typha)
             % config.maxUnavailable + 'wait for its agent',
         },
       },
-      spec: {
-        selector: { matchLabels: kube.selector('calico', 'node') },
-        revisionHistoryLimit: 3,
+      spec+: {
         updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: config.maxUnavailable } },
-        template: {
-          metadata: {
+        template+: {
+          metadata+: {
             // Upstream's documents and tools know the pods by this label.
-            labels: kube.labels('calico', 'node') + { 'k8s-app': name },
+            labels+: { 'k8s-app': name },
             annotations: pods.restartOn(configuration) + typha.agentAnnotations,
           },
-          spec: {
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             hostNetwork: true,

@@ -1,5 +1,6 @@
 // calico-kube-controllers: it frees the addresses of nodes and pods that are gone.
 local kube = import '../lib/kubernetes.libsonnet';
+local policies = import '../lib/network-policies.libsonnet';
 local pods = import '../lib/pods.libsonnet';
 
 local name = 'calico-kube-controllers';
@@ -10,16 +11,14 @@ function(cluster, config, namespace, image)
   local selector = kube.selector('calico', 'kube-controllers');
   local check(flag) = { exec: { command: ['/usr/bin/check-status', flag] }, periodSeconds: 10, timeoutSeconds: 10 };
   {
-    controllers: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled('calico', 'kube-controllers') + {
-      spec: {
+    controllers: kube.workload('Deployment', name, namespace, 'calico', 'kube-controllers') + {
+      spec+: {
         // Two would work against each other.
         replicas: 1,
         strategy: { type: 'Recreate' },
-        revisionHistoryLimit: 3,
-        selector: { matchLabels: selector },
-        template: {
-          metadata: { labels: kube.labels('calico', 'kube-controllers') + { 'k8s-app': name } },
-          spec: {
+        template+: {
+          metadata+: { labels+: { 'k8s-app': name } },
+          spec+: {
             serviceAccountName: name,
             automountServiceAccountToken: true,
             nodeSelector: pods.linux,
@@ -50,13 +49,7 @@ function(cluster, config, namespace, image)
       podSelector: { matchLabels: selector },
       policyTypes: ['Ingress', 'Egress'],
       ingress: if config.metrics.enabled then [{ ports: [{ port: metricsPort, protocol: 'TCP' }] }] else [],
-      egress: [
-        {
-          to: [{ ipBlock: { cidr: server.address + (if std.member(server.address, ':') then '/128' else '/32') } }],
-          ports: [{ port: server.port, protocol: 'TCP' }],
-        }
-        for server in cluster.apiServers
-      ],
+      egress: policies.apiServers(cluster),
     }) + kube.labelled('calico', 'kube-controllers'),
   } + (
     if !config.metrics.enabled then {}

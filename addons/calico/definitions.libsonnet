@@ -1,47 +1,28 @@
 // The kinds that Calico keeps its state in. The schemas are structural and let every field be: what a field may hold,
 // Calico's own programs check.
+local kinds = import '../lib/definition.libsonnet';
 local kube = import '../lib/kubernetes.libsonnet';
 local versions = import '../lib/versions.libsonnet';
 
-local free = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+local free = kinds.anything;
 
 local definition(group, version, kind, plural, scope='Cluster', short=[], spec=free, status=false, approved=null) =
-  kube.object('apiextensions.k8s.io/v1', 'CustomResourceDefinition', '%s.%s' % [plural, group])
+  kinds.definition(
+    group,
+    version,
+    kind,
+    plural,
+    { properties: kinds.object { spec: spec, status: free } },
+    scope,
+    if short != [] then { shortNames: short } else {},
+    if status then { subresources: { status: {} } } else {},
+  )
   + kube.labelled('calico')
   + {
     metadata+: {
       // Groups below k8s.io are only taken with the change that approved them
       // (https://github.com/kubernetes/enhancements/pull/1111).
       [if approved != null then 'annotations']: { 'api-approved.kubernetes.io': approved },
-    },
-    spec: {
-      group: group,
-      scope: scope,
-      names: {
-        kind: kind,
-        listKind: kind + 'List',
-        plural: plural,
-        singular: std.asciiLower(kind),
-        [if short != [] then 'shortNames']: short,
-      },
-      versions: [{
-        name: version,
-        served: true,
-        storage: true,
-        [if status then 'subresources']: { status: {} },
-        schema: {
-          openAPIV3Schema: {
-            type: 'object',
-            properties: {
-              apiVersion: { type: 'string' },
-              kind: { type: 'string' },
-              metadata: { type: 'object' },
-              spec: spec,
-              status: free,
-            },
-          },
-        },
-      }],
     },
   };
 

@@ -15,14 +15,7 @@ local client = 'slipway:calico-node';
 local replicas(nodes) = std.max(1, std.min(nodes, std.max(3, std.ceil(nodes / 150))));
 
 local secret(cluster, secretName, namespace, leaf, component) =
-  kube.object('v1', 'Secret', secretName, namespace) + kube.labelled('calico', component) + {
-    type: 'Opaque',
-    data: {
-      'ca.crt': { text: cluster.certificates.ca },
-      'tls.crt': { text: cluster.certificates[leaf] },
-      'tls.key': { secret: 'pki/' + leaf },
-    },
-  };
+  kube.certificate(cluster, secretName, namespace, leaf) + kube.labelled('calico', component);
 
 local mount = { name: 'typha-tls', mountPath: tlsDir, readOnly: true };
 local volume(secretName, mode) = { name: 'typha-tls', secret: { secretName: secretName, defaultMode: mode } };
@@ -82,19 +75,17 @@ local restartOn(pem) = { 'slipway.io/certificate': std.substr(std.md5(pem), 0, 1
       ]) + kube.labelled('calico', 'typha'),
       typhaBudget: kube.podDisruptionBudget(cluster.minor, name, namespace, selector, { maxUnavailable: 1 })
                    + kube.labelled('calico', 'typha'),
-      typha: kube.object('apps/v1', 'Deployment', name, namespace) + kube.labelled('calico', 'typha') + {
-        spec: {
+      typha: kube.workload('Deployment', name, namespace, 'calico', 'typha') + {
+        spec+: {
           replicas: count,
-          revisionHistoryLimit: 3,
-          selector: { matchLabels: selector },
           // The next ones come up beside those before, so agents move over once and not from one to the next.
           strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '100%', maxUnavailable: 1 } },
-          template: {
-            metadata: {
-              labels: kube.labels('calico', 'typha') + { 'k8s-app': name },
+          template+: {
+            metadata+: {
+              labels+: { 'k8s-app': name },
               annotations: restartOn(cluster.certificates['addons/typha']),
             },
-            spec: {
+            spec+: {
               serviceAccountName: name,
               automountServiceAccountToken: true,
               // No pod has a network before Typha is there.

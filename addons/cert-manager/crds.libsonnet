@@ -1,7 +1,8 @@
 // The kinds of cert-manager. What stands in them is judged by its webhook; the schemas say what kubectl and apply need.
+local kinds = import '../lib/definition.libsonnet';
 local kube = import '../lib/kubernetes.libsonnet';
 
-local anything = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+local anything = kinds.anything;
 
 // Conditions are a map by type, so that controllers that apply one condition leave the others alone.
 local status = anything {
@@ -28,44 +29,20 @@ local ready = column('Ready', condition('Ready'));
 local message = column('Status', condition('Ready', 'message'), wide=true);
 local issuer(wide=false) = column('Issuer', '.spec.issuerRef.name', wide);
 
-local definition(group, kind, plural, short, columns, scope='Namespaced') = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: '%s.%s' % [plural, group], labels: kube.labels('cert-manager', 'crds') },
-  spec: {
-    group: group,
-    scope: scope,
-    names: {
-      kind: kind,
-      listKind: kind + 'List',
-      plural: plural,
-      singular: std.asciiLower(kind),
+local definition(group, kind, plural, short, columns, scope='Namespaced') =
+  kinds.definition(
+    group,
+    'v1',
+    kind,
+    plural,
+    { required: ['spec'], properties: kinds.object { spec: anything, status: status } },
+    scope,
+    {
       categories: ['cert-manager'] + (if std.startsWith(group, 'acme.') then ['cert-manager-acme'] else []),
       [if short != [] then 'shortNames']: short,
     },
-    versions: [{
-      name: 'v1',
-      served: true,
-      storage: true,
-      schema: {
-        openAPIV3Schema: {
-          type: 'object',
-          required: ['spec'],
-          properties: {
-            apiVersion: { type: 'string' },
-            kind: { type: 'string' },
-            metadata: { type: 'object' },
-            spec: anything,
-            status: status,
-          },
-        },
-      },
-      subresources: { status: {} },
-      additionalPrinterColumns: columns + [age],
-    }],
-    conversion: { strategy: 'None' },
-  },
-};
+    { subresources: { status: {} }, additionalPrinterColumns: columns + [age] },
+  ) + kube.labelled('cert-manager', 'crds') + { spec+: { conversion: { strategy: 'None' } } };
 
 local general = 'cert-manager.io';
 local acme = 'acme.cert-manager.io';

@@ -8,6 +8,12 @@ local labels(name, component=null) = {
   [if component != null then 'app.kubernetes.io/component']: component,
 };
 
+// What selects pods: of the labels only those that never change.
+local selector(name, component=null) = {
+  'app.kubernetes.io/name': name,
+  [if component != null then 'app.kubernetes.io/component']: component,
+};
+
 local object(apiVersion, kind, name, namespace=null) = {
   apiVersion: apiVersion,
   kind: kind,
@@ -20,13 +26,19 @@ local policy(name, namespace, spec) = object('networking.k8s.io/v1', 'NetworkPol
 
 {
   labels:: labels,
-  // What selects pods: of the labels only those that never change.
-  selector(name, component=null):: {
-    'app.kubernetes.io/name': name,
-    [if component != null then 'app.kubernetes.io/component']: component,
-  },
+  selector:: selector,
   labelled(name, component=null):: { metadata+: { labels+: labels(name, component) } },
   object:: object,
+
+  // A Deployment or a DaemonSet: what it selects are the pods that it makes.
+  workload(kind, name, namespace, addon, component=null):: object('apps/v1', kind, name, namespace) + {
+    metadata+: { labels: labels(addon, component) },
+    spec: {
+      revisionHistoryLimit: 3,
+      selector: { matchLabels: selector(addon, component) },
+      template: { metadata: { labels: labels(addon, component) } },
+    },
+  },
 
   // `enforce` is the level of Pod Security: restricted, baseline or privileged
   // (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
@@ -57,6 +69,15 @@ local policy(name, namespace, spec) = object('networking.k8s.io/v1', 'NetworkPol
     subjects: subjects,
   },
   configMap(name, namespace, data):: object('v1', 'ConfigMap', name, namespace) + { data: data },
+  // The certificate `leaf` of Slipway's own with its key, and the CA that both sides check each other against.
+  certificate(cluster, name, namespace, leaf):: object('v1', 'Secret', name, namespace) + {
+    type: 'Opaque',
+    data: {
+      'ca.crt': { text: cluster.certificates.ca },
+      'tls.crt': { text: cluster.certificates[leaf] },
+      'tls.key': { secret: 'pki/' + leaf },
+    },
+  },
   // The protocol is always said: server-side apply of Kubernetes 1.20 knows a port by number and protocol and refuses
   // one without.
   service(name, namespace, selector, ports):: object('v1', 'Service', name, namespace) + {

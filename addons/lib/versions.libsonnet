@@ -5,6 +5,4 @@ local atLeast(minor, second) = minor[0] > 1 || minor[1] >= second;
   atLeast:: atLeast,
   cronJob(minor):: if atLeast(minor, 21) then 'batch/v1' else 'batch/v1beta1',
   podDisruptionBudget(minor):: if atLeast(minor, 21) then 'policy/v1' else 'policy/v1beta1',
-  endpointSlice(minor):: if atLeast(minor, 21) then 'discovery.k8s.io/v1' else 'discovery.k8s.io/v1beta1',
-  horizontalPodAutoscaler(minor):: if atLeast(minor, 23) then 'autoscaling/v2' else 'autoscaling/v2beta2',
 }

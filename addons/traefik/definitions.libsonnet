@@ -1,31 +1,15 @@
 // The kinds that Traefik reads beside Ingresses. Their fields are for Traefik to judge: it says in its log what it
 // does not understand (https://doc.traefik.io/traefik/v3.7/reference/routing-configuration/kubernetes/crd/).
+local kinds = import '../lib/definition.libsonnet';
+
 local group = 'traefik.io';
 
-local definition(kind, plural) = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: '%s.%s' % [plural, group] },
-  spec: {
-    group: group,
-    names: { kind: kind, listKind: kind + 'List', plural: plural, singular: std.asciiLower(kind) },
-    scope: 'Namespaced',
-    versions: [{
-      name: 'v1alpha1',
-      served: true,
-      storage: true,
-      schema: {
-        openAPIV3Schema: {
-          type: 'object',
-          required: ['spec'],
-          properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-        },
-      },
-    }],
-  },
-};
+local definition(kind, plural) = kinds.definition(group, 'v1alpha1', kind, plural, {
+  required: ['spec'],
+  properties: { spec: kinds.anything },
+});
 
-local kinds = {
+local own = {
   IngressRoute: 'ingressroutes',
   IngressRouteTCP: 'ingressroutetcps',
   IngressRouteUDP: 'ingressrouteudps',
@@ -39,6 +23,6 @@ local kinds = {
 };
 
 {
-  plurals:: std.sort(std.objectValues(kinds)),
-  objects:: { ['definition' + kind]: definition(kind, kinds[kind]) for kind in std.objectFields(kinds) },
+  plurals:: std.sort(std.objectValues(own)),
+  objects:: { ['definition' + kind]: definition(kind, own[kind]) for kind in std.objectFields(own) },
 }

@@ -33,6 +33,9 @@ if [ -r "$STATE/generation" ]; then
     IFS= read -r generation <"$STATE/generation" && say generation "$generation"
 fi
 [ ! -e "$STATE/underway" ] || say underway
+if [ -r "$STATE/restore/step" ]; then
+    IFS=' ' read -r id how <"$STATE/restore/step" && say restore "$id" "$how"
+fi
 # The binaries of the generation to which a rollback would lead after this one has come: they stay. Its manifest lies
 # below previous/ as soon as the host has set out from it.
 set +f

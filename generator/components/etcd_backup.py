@@ -16,7 +16,8 @@ from generator.components.settings import Settings, resolved
 from generator.components.view import View
 from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
-from generator.spec.addons.etcd_backup import S3_SECRET, runs_by, runs_on
+from generator.spec.addons.etcd_backup import MOUNT_OPTIONS, S3_SECRET, runs_by, runs_on
+from generator.spec.addons.storage import NFS_PACKAGES
 from generator.spec.layout import (
     ETCD_BACKUP_DIR,
     ETCD_BACKUP_MOUNT,
@@ -35,8 +36,6 @@ TIMER = f"{NAME}.timer"
 MOUNT = f"{ETCD_BACKUP_MOUNT.removeprefix('/')}.mount".replace("/", "-")
 POD_FOLDER = "/backup"
 """Where the pod's volume is mounted."""
-MOUNT_OPTIONS = ("soft", "timeo=100", "retrans=3", "nosuid", "nodev", "noexec")
-"""A server that is away gives an error after half a minute, in place of a process that nothing can end."""
 TURN_SECONDS = 600
 """Hosts that share a target begin so long after each other, so that the later find what the first has made."""
 
@@ -89,11 +88,11 @@ class EtcdBackup:
         if cluster.backup.recipients:
             version = cluster.versions.age
             yield HostBinary(f"{binary_dir('age', version)}/age", "age", version, arch, "age/age", NAME)
-        if _by_timer(cluster):
-            if target.nfs is not None:
-                yield HostPackage("nfs-common" if view.pool.os_family == "debian" else "nfs-utils", NAME)
-            if target.s3 is not None:
-                yield HostPackage("curl", NAME)
+        if target.nfs is not None:
+            # For a pod it is the kubelet that mounts, with the same program.
+            yield HostPackage(NFS_PACKAGES[view.pool.os_family], NAME)
+        if target.s3 is not None and _by_timer(cluster):
+            yield HostPackage("curl", NAME)
 
     def host(self, view: View) -> Iterator[HostItem]:
         """Yield this host's client certificate, its own member, and when it is its turn."""

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from generator.formats.nft import Accept, AddressSet, block
 from generator.spec.layout import ENV_DIR
+from generator.spec.listener import IPIP, VRRP, Listener
 from generator.spec.model import Cluster, Host, Pool, is_address
-from generator.spec.ports import IPIP, VRRP, Listener, listeners, listens_otherwise, node_ports, own_listeners
+from generator.spec.ports import listeners, listens_otherwise, node_ports, own_listeners
 
 TABLE = "inet slipway"
 RULES = f"{ENV_DIR}/firewall.nft"

@@ -17,44 +17,18 @@ from generator.ci.jobs import project_facts
 from generator.ci.project import load_projects
 from generator.components.view import Material
 from generator.errors import RenderError
+from generator.formats.kind_order import place_of_kind
 from generator.formats.yaml_text import yaml_text
 from generator.render.flow import flow
 from generator.render.jsonnet_errors import SNIPPET, jsonnet_message
 from generator.render.object_secrets import secret_facts, with_references
-from generator.spec.addons.etcd_backup import runs_by
+from generator.spec.addons.etcd_backup import MOUNT_OPTIONS, runs_by
 from generator.spec.model import Cluster
 from generator.spec.node_identity import node_line
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 SET_LABEL = "slipway.io/set"
 IMAGES_ANNOTATION = "slipway.io/images"
-
-KIND_ORDER = (
-    "CustomResourceDefinition",
-    "PriorityClass",
-    "RuntimeClass",
-    "StorageClass",
-    "IngressClass",
-    "Namespace",
-    "NetworkPolicy",
-    "ServiceAccount",
-    "ClusterRole",
-    "Role",
-    "ClusterRoleBinding",
-    "RoleBinding",
-    "Secret",
-    "ConfigMap",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
-    "Service",
-    "DaemonSet",
-    "Deployment",
-    "StatefulSet",
-    "CronJob",
-    "PodDisruptionBudget",
-    "APIService",
-)
-"""What others refer to comes first; kinds that are not listed come last, by name."""
 
 _SET_NAME = re.compile(r"[0-9]{2}-[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -90,6 +64,7 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
         },
         "etcdBackup": {
             "by": runs_by(cluster),
+            "mountOptions": MOUNT_OPTIONS,
             "age": cluster.versions.age if cluster.backup.recipients else None,
         },
         "anonymousPaths": list(cluster.api.anonymous_paths),
@@ -219,8 +194,7 @@ def _labelled(where: str, material: Material, name: str, key: str, member: Any) 
 
 def _apply_order(member: Mapping[str, Any]) -> tuple[int, str, str, str]:
     kind = member["kind"]
-    place = KIND_ORDER.index(kind) if kind in KIND_ORDER else len(KIND_ORDER)
-    return place, kind, member["metadata"].get("namespace", ""), member["metadata"]["name"]
+    return place_of_kind(kind), kind, member["metadata"].get("namespace", ""), member["metadata"]["name"]
 
 
 def _images(value: Any) -> Iterator[str]:

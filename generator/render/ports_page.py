@@ -7,8 +7,9 @@ from typing import Any
 
 from generator.render.flow import flow
 from generator.render.inventory import HEADER
+from generator.spec.listener import Listener
 from generator.spec.model import Cluster, Host, Pool
-from generator.spec.ports import Listener, listeners, listens_otherwise, node_ports, own_listeners
+from generator.spec.ports import listeners, listens_otherwise, node_ports, own_listeners
 
 PORTS_FILE = "ports.yaml"
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import get_args
 
 from generator.spec.faults import Findings
+from generator.spec.layout import SYSTEM_FOLDERS
 from generator.spec.model import Cluster, ExtraFile, Host, Pool
 from generator.spec.schema import ClusterSpec
 from generator.spec.schema_disks import DiskSpec
@@ -14,8 +15,8 @@ from generator.spec.sections import Held
 from generator.spec.yaml_source import Path
 
 _SYSTEM = (
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr",
-    "/var/lib/slipway", "/var/log/journal", "/var/lib/dpkg", "/var/lib/rpm", "/var/tmp",
+    *SYSTEM_FOLDERS, "/lib32", "/lib64", "/var/lib/slipway", "/var/log/journal", "/var/lib/dpkg", "/var/lib/rpm",
+    "/var/tmp",
 )  # fmt: skip
 _FULL = ("/home", "/root", "/opt", "/var", "/var/cache", "/var/lib", "/var/log", "/var/spool")
 """Folders in which a system has put something: a mount on them would hide it, one below them does not."""

@@ -6,6 +6,7 @@ import ipaddress
 
 from generator.spec import ports
 from generator.spec.faults import Findings
+from generator.spec.listener import LOOPBACK
 from generator.spec.model import Cluster, Host, is_address
 from generator.spec.schema import ClusterSpec
 from generator.spec.schema_firewall import ListenerSpec
@@ -111,7 +112,7 @@ def _listeners(cluster: Cluster, written: list[ListenerSpec], path: Path, findin
 def _on_loopback(cluster: Cluster, one: ListenerSpec, at: Path, findings: Findings) -> None:
     for pool in cluster.pools.values():
         for ours in ports.listeners(cluster, pool):
-            if one.protocol == "tcp" and ours.port == one.port and ours.scopes == ports.LOOPBACK:
+            if one.protocol == "tcp" and ours.port == one.port and ours.scopes == LOOPBACK:
                 what = f"{one.port} is {ours.component}'s ({ours.purpose}), which listens on loopback on hosts of pool "
                 fixed = ours.field[:1] == ("addons",)
                 other = "take the addon out" if fixed else f"let {ours.component} listen elsewhere by an override"

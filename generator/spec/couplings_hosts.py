@@ -6,6 +6,7 @@ import ipaddress
 
 from generator.spec import operating_systems, ports
 from generator.spec.faults import Findings
+from generator.spec.listener import Listener
 from generator.spec.model import Cluster, Host, Pool
 from generator.spec.structure import suggestion
 from generator.spec.yaml_source import Path
@@ -191,7 +192,7 @@ def _zones(cluster: Cluster, findings: Findings) -> None:
 
 
 def _ports(cluster: Cluster, pool: Pool, findings: Findings) -> None:
-    taken: list[ports.Listener] = []
+    taken: list[Listener] = []
     first, last = cluster.network.node_port_range
     for listener in ports.listeners(cluster, pool):
         for other in taken:

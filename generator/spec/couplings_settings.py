@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from generator.spec.faults import Findings
+from generator.spec.layout import SYSTEM_FOLDERS
 from generator.spec.model import Cluster, ExtraFile, Host, Source
 from generator.spec.scalars import days
 from generator.spec.schema import ClusterSpec
 from generator.spec.versions import incompatibilities, unsupported
 from generator.spec.yaml_source import Path
 
-_SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr")
 _OUR_FOLDERS = (
     "/etc/slipway",
     "/etc/kubernetes/pki",
@@ -162,7 +162,7 @@ def _folders(cluster: Cluster, findings: Findings) -> None:
         if text is None:
             continue
         path = PurePosixPath(text)
-        if any(path.is_relative_to(folder) for folder in _SYSTEM_FOLDERS) or path.is_relative_to("/var/lib/slipway"):
+        if any(path.is_relative_to(folder) for folder in SYSTEM_FOLDERS) or path.is_relative_to("/var/lib/slipway"):
             findings.fault(
                 ("directories", key), f"{text} lies in a folder of the system", "use a folder below /var, /srv or /data"
             )

@@ -22,6 +22,8 @@ ETCD_PKI_DIR = "/etc/etcd/pki"
 ETCD_BACKUP_DIR = "/etc/etcd-backup"
 ETCD_BACKUP_STATE = f"{STATE_DIR}/etcd-backup"
 """Where backups are made, and where it stands which one was the last good one."""
+SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/tmp", "/usr")
+"""Folders that belong to the system with all that lies below them: nobody's data goes there."""
 ETCD_BACKUP_MOUNT = "/run/etcdbackup"
 """Where an NFS folder is mounted while a backup is made; without a hyphen, which unit names would have to escape."""
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from generator.spec.addons.calico import NAME as CALICO
-from generator.spec.addons.calico import peer_addresses, typha_wanted
-from generator.spec.addons.ways_in_rules import controllers
+from generator.spec.addons.ports import host_ports, node_listeners
+from generator.spec.listener import HOST_ITSELF, LOOPBACK, VRRP, YOURS, Caller, Listener, Scope
 from generator.spec.model import Cluster, Host, Override, Pool
 from generator.spec.yaml_source import Path
 
@@ -24,62 +22,8 @@ KUBELET_HEALTH = 10248
 PROXY_METRICS = 10249
 PROXY_HEALTH = 10256
 CONTAINERD_STREAM = 10010
-DETECTOR_HEALTH = 20256
-DETECTOR_METRICS = 20257
 TIME = 123
-CALICO_VXLAN = 4789
-CALICO_BGP = 179
-CALICO_HEALTH = 9099
-TYPHA = 5473
-TYPHA_HEALTH = 9098
-DNS = 53
-LOCAL_DNS_HEALTH = 8080
-LOCAL_DNS_METRICS = 9253
-LOCAL_DNS_SETUP_METRICS = 9353
-
-VRRP = "vrrp"
-"""The protocol by which hosts agree who carries a virtual address: IP protocol 112 (RFC 5798), which has no ports."""
-IPIP = "ipip"
-"""Tunnels of a pod network: IP protocol 4 (RFC 2003), which has no ports either."""
-
-Scope = Literal["loopback", "address", "virtual", "local", "any", "turned"]
-"""Where a port is bound: loopback, the host's own address, the virtual address alone, an address that only the program
-itself has and that every host has for itself, or every address.
-
-A port that is turned has no socket: the pod network sends what comes to it, by any address of the host, to a pod.
-"""
-
-Caller = Literal["host", "etcd", "control-plane", "load-balancer", "nodes", "pods", "anyone"]
-"""Who has a reason to call: the host itself, hosts with a role, all hosts, pods, or anyone who reaches the host."""
-
-YOURS = "yours"
-"""What stands for a component in the line of a listener that the user's own spec names."""
-
-LOOPBACK: tuple[Scope, ...] = ("loopback",)
-HOST_ITSELF: tuple[Caller, ...] = ("host",)
-
-
 _CAPITAL = re.compile("[A-Z]")
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One listening port; `field` is where the spec sets it, empty where it is fixed.
-
-    `last` ends a range of ports, of which any number may be open (0: one port, which is always open). `protocol` is
-    tcp, udp, any, vrrp or ipip; with the last two `port` is 0. `sources` are ranges of addresses that may call beside
-    the callers.
-    """
-
-    port: int
-    component: str
-    purpose: str
-    field: Path = ()
-    scopes: tuple[Scope, ...] = LOOPBACK
-    callers: tuple[Caller, ...] = HOST_ITSELF
-    protocol: str = "tcp"
-    last: int = 0
-    sources: tuple[str, ...] = ()
 
 
 def own_listeners(pool: Pool) -> tuple[Listener, ...]:
@@ -162,14 +106,7 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
     if pool.is_node:
         yield from _node_listeners(cluster, values)
         yield Listener(CONTAINERD_STREAM, "containerd", "exec and port-forward streams")
-        if cluster.network.plugin == CALICO:
-            yield from _calico(cluster)
-        yield from _flannel(cluster)
-        yield from _node_local_dns(cluster)
-        if cluster.addons.node_problem_detector.enabled:
-            enabled: Path = ("addons", "nodeProblemDetector", "enabled")
-            yield Listener(DETECTOR_HEALTH, "node-problem-detector", "health", enabled)
-            yield Listener(DETECTOR_METRICS, "node-problem-detector", "metrics", enabled)
+        yield from node_listeners(cluster)
     if cluster.has_own_balancer(pool):
         yield Listener(api.balancer_port, "apiserver-balancer", "the API of this node", ("api", "balancerPort"))
     if cluster.carries_endpoint(pool):
@@ -180,41 +117,7 @@ def _listeners(cluster: Cluster, values: _Overrides, pool: Pool) -> Iterator[Lis
         peers: Caller = "control-plane" if api.vip is not None and api.vip.role == "control-plane" else "load-balancer"
         purpose = "who carries the virtual address (IP protocol 112)"
         yield Listener(0, "endpoint-vip", purpose, (), ("address",), (peers,), VRRP)
-    yield from _host_ports(cluster, pool)
-
-
-def _host_ports(cluster: Cluster, pool: Pool) -> Iterator[Listener]:
-    """Yield the ports of ingress controllers on hosts of which any may run their pods."""
-    for one in controllers(cluster.addons):
-        hosts = (host for host in cluster.hosts if host.pool.name == pool.name)
-        if one.section.expose == "hostPort" and any(one.section.may_run_on(host) for host in hosts):
-            for scheme, port in (("http", one.section.host_ports.http), ("https", one.section.host_ports.https)):
-                field = one.at("hostPorts", scheme)
-                yield Listener(port, one.name, f"{scheme.upper()} of Ingresses", field, ("turned",), ("anyone",))
-
-
-def _flannel(cluster: Cluster) -> Iterator[Listener]:
-    if cluster.network.plugin != "flannel":
-        return
-    flannel, at = cluster.addons.flannel, ("addons", "flannel")
-    if flannel.tunnel_port is not None:
-        purpose = f"{flannel.backend} tunnels between nodes"
-        yield Listener(flannel.tunnel_port, "flannel", purpose, (*at, "port"), ("any",), ("nodes",), "udp")
-    yield Listener(flannel.health_port, "flannel", "health", (*at, "healthPort"))
-
-
-def _node_local_dns(cluster: Cluster) -> Iterator[Listener]:
-    """Yield the ports of the cache of names; pods of the host's network reach it as the host itself does."""
-    local, name = cluster.addons.node_local_dns, "node-local-dns"
-    if not local.enabled:
-        return
-    for protocol in ("udp", "tcp"):
-        yield Listener(DNS, name, "names for the pods of this node", (), ("local",), ("pods",), protocol)
-    yield Listener(LOCAL_DNS_HEALTH, name, "health", (), ("local",))
-    scopes: tuple[Scope, ...] = ("any",) if local.metrics == "cluster" else LOOPBACK
-    callers: tuple[Caller, ...] = ("nodes", "pods") if local.metrics == "cluster" else HOST_ITSELF
-    yield Listener(LOCAL_DNS_METRICS, name, "metrics of answers", (), scopes, callers)
-    yield Listener(LOCAL_DNS_SETUP_METRICS, name, "metrics of its rules", (), scopes, callers)
+    yield from host_ports(cluster, pool)
 
 
 def _time(host: Host) -> Iterator[Listener]:
@@ -245,30 +148,6 @@ def _node_listeners(cluster: Cluster, values: _Overrides) -> Iterator[Listener]:
         address, port = _address_port(str(values.config("kube-proxy", name, f"127.0.0.1:{usual}")), usual)
         where = scopes_of(address)
         yield Listener(port, "kube-proxy", purpose, (), where, _callers(where))
-
-
-def _calico(cluster: Cluster) -> Iterator[Listener]:
-    """Yield what Calico listens on; of Typha's ports none need be open on a host, since its pods move."""
-    calico = cluster.addons.calico
-    here: Path = ("addons", "calico")
-    mode: Path = (*here, "mode")
-    if calico.runs_bird:
-        routers = tuple(peer_addresses(cluster))
-        yield Listener(CALICO_BGP, CALICO, "routes (BGP)", mode, ("any",), ("nodes",), sources=routers)
-    else:
-        yield Listener(CALICO_VXLAN, CALICO, "tunnels between nodes (VXLAN)", mode, ("any",), ("nodes",), "udp")
-    if calico.mode.startswith("ipip"):
-        yield Listener(0, CALICO, "tunnels between nodes (IP protocol 4)", mode, ("any",), ("nodes",), IPIP)
-    yield Listener(CALICO_HEALTH, CALICO, "health of its agent")
-    metrics = [("agent", calico.metrics.felix_port, "felixPort")]
-    if typha_wanted(cluster):
-        yield Listener(TYPHA, CALICO, "agents of other nodes (Typha)", (), ("any",), ("nodes",))
-        yield Listener(TYPHA_HEALTH, CALICO, "health of Typha")
-        metrics.append(("Typha", calico.metrics.typha_port, "typhaPort"))
-    if calico.metrics.enabled:
-        for what, port, key in metrics:
-            field: Path = (*here, "metrics", key)
-            yield Listener(port, CALICO, f"metrics of {what}", field, ("any",), ("nodes", "pods"))
 
 
 class _Overrides:

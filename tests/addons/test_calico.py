@@ -52,6 +52,13 @@ def _agent(case: AddonCase, minor: str = "") -> Mapping[str, Any]:
     return container
 
 
+def _installer(minor: str) -> Mapping[str, Any]:
+    daemon_set = _one(AddonCase("calico", "default"), "DaemonSet", "calico-node", minor)
+    assert daemon_set is not None
+    container: Mapping[str, Any] = daemon_set["spec"]["template"]["spec"]["initContainers"][0]
+    return container
+
+
 def _env(container: Mapping[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
@@ -185,12 +192,46 @@ def test_each_minor_has_a_release_and_one_alone(minor: int, tmp_path: Path) -> N
     assert len(images) == 1 and re.fullmatch(r"v3\.[0-9]+\.[0-9]+", next(iter(images)))
 
 
-def test_the_installer_leaves_the_plugins_of_slipway_alone() -> None:
-    daemon_set = _one(AddonCase("calico", "default"), "DaemonSet", "calico-node")
-    assert daemon_set is not None
-    skipped = _env(daemon_set["spec"]["template"]["spec"]["initContainers"][0])["SKIP_CNI_BINARIES"].split(",")
-    assert set(CNI_PLUGINS) <= set(skipped)
+@pytest.mark.parametrize("minor", ["1.20", "1.23", "1.24", "1.36"])
+def test_the_installer_leaves_itself_and_the_plugins_of_slipway_alone(minor: str) -> None:
+    skipped = _env(_installer(minor))["SKIP_CNI_BINARIES"].split(",")
+    assert {*CNI_PLUGINS, "install"} <= set(skipped)
     assert not {"calico", "calico-ipam"} & set(skipped)
+
+
+@pytest.mark.parametrize(
+    ("version", "writes"),
+    [
+        ("v3.21.6", True),
+        ("v3.25.2", True),
+        ("v3.26.4", True),
+        ("v3.26.5", False),
+        ("v3.27.2", True),
+        ("v3.27.3", False),
+        ("v3.28.0-beta1", False),
+        ("v3.32.2", False),
+    ],
+)
+def test_only_installers_that_set_bits_in_their_image_may_write_it(version: str, writes: bool, tmp_path: Path) -> None:
+    own = tmp_path / "clusters" / "addons" / "addons.jsonnet"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{{ values+:: {{ calico+: {{ version: '{version}' }} }} }}")
+    cluster = _cluster({})
+    network = objects(cluster, RequestMaterial(cluster), tmp_path)["10-network"]
+    (agent,) = (one for one in network if one["kind"] == "DaemonSet")
+    installer = agent["spec"]["template"]["spec"]["initContainers"][0]
+    assert installer["image"].endswith(version)
+    assert installer["securityContext"]["readOnlyRootFilesystem"] is not writes
+    assert installer["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("minor", range(20, 37))
+def test_validate_warns_where_the_release_has_the_installer_that_makes_root(minor: int) -> None:
+    cluster = _cluster({}, versions={"kubernetes": f"1.{minor}.0"})
+    found = [line for line in cluster.warnings if "CVE-2024-33522" in line]
+    writable = not _installer(f"1.{minor}")["securityContext"]["readOnlyRootFilesystem"]
+    assert bool(found) == writable
+    assert all("network.plugin" in line for line in found)
 
 
 def test_plan_says_what_a_change_of_mode_interrupts() -> None:

@@ -11,8 +11,11 @@ import pytest
 from generator.errors import RenderError
 from generator.pki.request_material import RequestMaterial
 from generator.render.objects import images, objects
+from generator.spec.addons.cert_manager import MADE_FOR
+from generator.spec.versions import NEWEST_MINOR, OLDEST_MINOR, minor_of
 from tests.addons.cases import members, pod_specs
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster, case_objects
+from tests.spec.samples import loaded
 
 CASES = [case for case in ADDON_CASES if case.addon == "cert-manager"]
 DEFAULT = AddonCase("cert-manager", "default")
@@ -40,6 +43,45 @@ def of_kind(case: AddonCase, kind: str) -> dict[str, Mapping[str, Any]]:
 def test_each_minor_gets_a_release_that_is_made_for_it(minor: str, release: str) -> None:
     found = {image.rpartition(":")[2] for image in images(case_objects(DEFAULT, f"{minor}.0")) if "jetstack" in image}
     assert found == {release}
+
+
+@pytest.mark.parametrize("second", range(OLDEST_MINOR[1], NEWEST_MINOR[1] + 1))
+def test_the_release_of_every_minor_is_made_for_it(second: int) -> None:
+    (found,) = {
+        image.rpartition(":v")[2] for image in images(case_objects(DEFAULT, f"1.{second}.0")) if "jetstack" in image
+    }
+    first, last = MADE_FOR[minor_of(found)]
+    assert first <= second <= last
+
+
+@pytest.mark.parametrize(
+    ("version", "minor", "warned"),
+    [("1.16.0", "1.24", True), ("1.16.0", "1.25", False), ("1.16.0", "1.32", False), ("1.16.0", "1.33", True)],
+)
+def test_a_release_that_is_not_made_for_the_minor_is_warned_of(version: str, minor: str, warned: bool) -> None:
+    addons = {"certManager": {"enabled": True, "version": version}}
+    warnings = loaded(addons=addons, versions={"kubernetes": f"{minor}.0"}).warnings
+    assert any("1.16 is made for Kubernetes 1.25 to 1.32" in one for one in warnings) == warned
+
+
+@pytest.mark.parametrize(("said", "wanted"), [("{}", {}), ("{ team: 'a' }", {"matchLabels": {"team": "a"}})])
+def test_metrics_are_for_those_who_are_let_in_and_for_nobody_else(
+    tmp_path: Path, said: str, wanted: dict[str, Any]
+) -> None:
+    assert "allow-metrics" not in of_kind(DEFAULT, "NetworkPolicy")
+    cluster = case_cluster(DEFAULT)
+    own = tmp_path / "clusters" / cluster.name / "addons.jsonnet"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{{ values+:: {{ certManager+: {{ metricsFrom: {said} }} }} }}")
+    (policy,) = (
+        one["spec"]
+        for one in objects(cluster, RequestMaterial(cluster), tmp_path)["60-cert-manager"]
+        if one["metadata"]["name"] == "allow-metrics"
+    )
+    assert policy["ingress"] == [
+        {"from": [{"namespaceSelector": wanted}], "ports": [{"port": 9402, "protocol": "TCP"}]}
+    ]
+    assert "cainjector" in policy["podSelector"]["matchExpressions"][0]["values"]
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,12 @@ def spec(**fields: Any) -> StorageSpec:
         (spec(accessModes=["ReadWriteMany"]), LOCAL, "which cannot be ReadWriteMany; use ReadWriteOnce", ""),
         (spec(accessModes=["ReadWriteMany"], storageClassName="ceph-fs"), LOCAL, "", ""),
         (spec(accessModes=["ReadWriteOnce"] * 2), LOCAL, "an access mode stands there twice", ""),
+        (spec(accessModes=["ReadOnlyMany"]), LOCAL, "nothing could be written there; add a mode", ""),
         (spec(existingClaim="mine", storageClassName="x"), "", "storageClassName and existingClaim are different", ""),
         (spec(existingClaim="mine", nfs=NFS), "", "existingClaim and nfs are different volumes; name one", ""),
         (spec(nfs=NFS), "", "", "nodes mount NFS with nfs-common, which pool control, workers does not name"),
         (spec(nfs=NFS, accessModes=["ReadWriteMany"]), "system: {packages: {extra: [nfs-common]}}", "", ""),
-        (spec(nfs={**NFS, "server": "10.0.0.1"}), "system: {packages: {extra: [nfs-common]}}", "", "is a node of this"),
+        (spec(nfs={**NFS, "server": "10.0.0.1"}), "system: {packages: {extra: [nfs-common]}}", "", "is a host of this"),
     ],
 )
 def test_one_way_to_a_volume_and_a_word_where_there_is_none(

@@ -14,6 +14,7 @@ from generator.components.kube_controller_manager import COMPONENT as CONTROLLER
 from generator.components.view import View
 from generator.spec import ports
 from generator.spec.layout import CNI_BIN_DIR, CNI_CONF_DIR
+from generator.spec.listener import LOOPBACK
 from generator.spec.model import Cluster
 from tests.addons.cases import members, pod_specs
 from tests.addons.made import made
@@ -80,7 +81,7 @@ def test_a_managed_firewall_opens_the_tunnel_between_nodes(section: dict[str, An
     opened = {
         (one.port, one.protocol, one.callers)
         for one in ports.listeners(cluster, cluster.pools["workers"])
-        if one.component == "flannel" and one.scopes != ports.LOOPBACK
+        if one.component == "flannel" and one.scopes != LOOPBACK
     }
     assert opened == ({(port, "udp", ("nodes",))} if port else set())
     rules = text(of_pool(FIREWALL, cluster, "workers"), PORTS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from generator.render.objects import SET_LABEL
 from tests.addons.cases import containers, members, pod_specs
 from tests.addons.exceptions import (
     HOST_NETWORK,
@@ -89,8 +90,16 @@ def test_pods_have_accounts_of_their_own_and_what_they_touch_on_hosts_is_known(c
 def test_namespaces_say_how_strict_they_are_and_deny_what_no_policy_allows(case: AddonCase) -> None:
     for member in members(case):
         if member["kind"] == "Namespace":
-            labels = member["metadata"]["labels"]
-            assert labels["pod-security.kubernetes.io/enforce"] in {"restricted", "baseline", "privileged"}
+            labels = dict(member["metadata"]["labels"])
+            level = labels["pod-security.kubernetes.io/enforce"]
+            assert level in {"restricted", "baseline", "privileged"}
+            assert labels == {
+                "app.kubernetes.io/name": member["metadata"]["name"],
+                "app.kubernetes.io/part-of": "slipway",
+                **{f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")},
+                **{f"pod-security.kubernetes.io/{mode}-version": "latest" for mode in ("enforce", "audit", "warn")},
+                SET_LABEL: labels[SET_LABEL],
+            }
             denied = [
                 one["spec"]
                 for one in members(case)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from generator.errors import SpecError
 from generator.pki.request_material import RequestMaterial
 from generator.render.objects import images, objects
 from tests.render.small import small_cluster
@@ -64,3 +65,26 @@ def test_the_image_of_the_helpers_is_among_those_that_a_mirror_needs() -> None:
     assert {"r.example.net/library/busybox:1.36.1", "r.example.net/rancher/local-path-provisioner:v0.0.35"} <= set(
         found
     )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/opt", "/opt/cni", "/opt/cni/bin/volumes", "/opt/etcd", "/opt/kubelet/volumes", "/etc/volumes", "/srv",
+        "/var", "/var/backups/etcd/volumes", "/var/backups", "/var/lib", "/var/lib/calico", "/var/lib/cni",
+        "/var/lib/cni/x", "/var/lib/etcd/member", "/var/lib/kube-apiserver", "/var/lib/kubelet/pods",
+        "/var/lib/slipway", "/var/log/pods", "/var/log/x", "/var/run/x", "/data", "/data/containerd/x",
+    ],
+)  # fmt: skip
+def test_a_folder_of_others_or_over_theirs_is_refused(path: str) -> None:
+    backup = "etcdBackup: {enabled: true, target: {hostPath: /var/backups/etcd}}"
+    addons = f"addons: {{localPath: {{enabled: true, path: {path}}}, {backup}}}"
+    with pytest.raises(SpecError, match=r"addons\.localPath\.path"):
+        small_cluster(rest=f"directories: {{containerd: /data/containerd}}\n{addons}")
+
+
+@pytest.mark.parametrize(
+    "path", ["/srv/volumes", "/opt/local-path-provisioner", "/var/lib/local-path", "/data/volumes"]
+)
+def test_a_folder_of_its_own_is_taken(path: str) -> None:
+    assert path in configuration(f"addons: {{localPath: {{enabled: true, path: {path}}}}}")["config.json"]

@@ -47,3 +47,15 @@ def _own(root: Path, text: str) -> Path:
 def test_a_patch_that_fails_says_where(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(RenderError, match=f"^small: {'' if message.startswith('addons.') else 'addons: .*'}{message}"):
         objects(small_cluster(), RequestMaterial(small_cluster()), _own(tmp_path, text))
+
+
+def test_every_fact_that_jsonnet_knows_is_documented() -> None:
+    page = (ADDONS.parent / "docs" / "addons.md").read_text(encoding="utf-8")
+    section = page.partition("## What jsonnet knows of the cluster")[2].partition("\n## ")[0]
+    told = {
+        name.strip("` ")
+        for line in section.splitlines()
+        if line.startswith("| `")
+        for name in line.split("|")[1].split(",")
+    }
+    assert told == {*cluster_argument(small_cluster()), "certificates", "secretIds"}

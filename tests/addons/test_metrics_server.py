@@ -53,7 +53,7 @@ def test_the_service_is_named_as_the_certificate_and_the_api_call_it() -> None:
 
 @pytest.mark.parametrize(
     ("minor", "release"),
-    [(20, "v0.6.4"), (26, "v0.6.4"), (27, "v0.7.2"), (30, "v0.7.2"), (31, "v0.8.0"), (36, "v0.8.0")],
+    [(20, "v0.6.4"), (26, "v0.6.4"), (27, "v0.7.2"), (30, "v0.7.2"), (31, "v0.8.1"), (36, "v0.8.1")],
 )
 def test_the_release_follows_the_minor(minor: int, release: str) -> None:
     assert container(of_minor(minor))["image"] == f"registry.k8s.io/metrics-server/metrics-server:{release}"

@@ -71,6 +71,13 @@ def test_a_cronjob_has_what_it_needs_on_control_plane_hosts_alone() -> None:
     assert text(items, SCRIPT) == script_text("etcd-backup.sh")
 
 
+def test_the_kubelet_of_a_cronjob_can_mount_its_folder() -> None:
+    assert "package:nfs-common" in all_of(COMPONENT, backed_up(NFS), "cp1")
+    assert not any(
+        key.startswith("package:") for target in (CLAIM, S3) for key in all_of(COMPONENT, backed_up(target), "cp1")
+    )
+
+
 def test_nothing_is_anywhere_unless_it_is_asked_for() -> None:
     found = cluster()
     assert not any(COMPONENT.runs_on(found, pool) for pool in found.pools.values())

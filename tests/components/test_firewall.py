@@ -18,8 +18,9 @@ from generator.components.firewall import (
 )
 from generator.components.firewall_rules import ADDRESSES, NODES, OWN, PORTS, RULES
 from generator.components.items import HostFile, HostPackage, HostUnit
+from generator.spec.listener import Listener
 from generator.spec.model import Cluster, Host
-from generator.spec.ports import Listener, listeners, node_ports, own_listeners
+from generator.spec.ports import listeners, node_ports, own_listeners
 from tests.components.clusters import cluster, of_host, of_pool, shared, text
 
 MANAGED = """
@@ -161,7 +162,9 @@ def test_a_worker_more_changes_one_line_of_one_shared_set() -> None:
 
 
 def test_without_a_rule_that_needs_it_nobody_lists_all_hosts() -> None:
-    made = cluster(more="firewall: {mode: managed, operators: [10.1.0.0/24]}")
+    # metrics-server asks the kubelet of every node.
+    more = "firewall: {mode: managed, operators: [10.1.0.0/24]}\naddons: {metricsServer: {enabled: false}}"
+    made = cluster(more=more)
     items = shared(COMPONENT, made)
     assert NODES not in items
     for host in made.hosts:
@@ -217,7 +220,7 @@ def test_ways_into_the_api_are_shut_after_the_last_gate_and_at_no_reload() -> No
     items = of_pool(COMPONENT, managed(), "control")
     way = items["/etc/slipway/way-in-kube-apiserver-6443.nft"]
     assert isinstance(way, HostFile) and not way.reloads and not way.restarts
-    assert way.content in text(items, PORTS)
+    assert isinstance(way.content, str) and way.content in text(items, PORTS)
     # What a rule set is known by as confirmed does not change when the file goes.
     assert "cat /etc/slipway/firewall*.nft" in text(shared(COMPONENT, managed()), SCRIPT)
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from fleet import kind_order
 from fleet.kube import Ref
-from generator.render.objects import KIND_ORDER
-
-
-def test_the_order_is_that_of_render() -> None:
-    assert kind_order.APPLIED == KIND_ORDER
 
 
 def test_what_nobody_refers_to_goes_first() -> None:

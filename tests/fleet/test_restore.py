@@ -17,6 +17,7 @@ import pytest
 import fleet.host_gates as host_gates
 from fleet.connection import Input, Result
 from fleet.restore import Restore, members_of, restore_lines, restore_plan, restore_run
+from fleet.runs import apply_run, plan_run
 from fleet.snapshot import Snapshot, read_snapshot
 from generator.errors import HostError, RefusedError, SealingError, SlipwayError
 from generator.sealing import Identity, create_identity, load_identity
@@ -268,6 +269,42 @@ def test_a_host_that_dies_between_two_renames_is_run_again(cluster: Cluster, num
     counted.unlink()
     cluster.run()
     cluster.require_restored()
+
+
+@pytest.mark.parametrize("number", [5, 11, 14, 20])
+def test_while_it_is_cut_off_nothing_is_applied(cluster: Cluster, number: int) -> None:
+    """Cut off while members prepare, are held, swap and start: each of eleven steps goes to three hosts."""
+    with pytest.MonkeyPatch.context() as patch:
+        counting = Counting(patch, number, after=True)
+        with pytest.raises(BaseException) as seen:
+            cluster.run()
+        assert counting.off, seen.value
+    for name in HOSTS:
+        shutil.rmtree(cluster.place.hosts[name].state("lock"), ignore_errors=True)
+    before = {name: list(cluster.place.hosts[name].log) for name in HOSTS}
+    told = (
+        r"^demo: nothing was changed: a restore of etcd was cut off \(n\d (prepared|swapped|begun).*\); run "
+        r"`invoke restore --cluster demo --snapshot FILE` again with the same snapshot: "
+        rf"snapshotSHA256 in its .json begins with {cluster.snapshot.digest[:16]}$"
+    )
+    with pytest.raises(RefusedError, match=told):
+        cluster.place.run(apply_run, phases=cluster.phases)
+    assert {name: cluster.place.hosts[name].log for name in HOSTS} == before
+    plan = cluster.place.run(lambda fleet: plan_run(fleet, objects=False), phases=cluster.phases)
+    assert any(note.startswith("apply will refuse: a restore of etcd was cut off (n") for note in plan.notes)
+    cluster.run()
+    cluster.require_restored()
+    plan = cluster.place.run(lambda fleet: plan_run(fleet, objects=False), phases=cluster.phases)
+    assert not any("restore" in note for note in plan.notes), plan.notes
+
+
+def test_one_that_is_proved_keeps_nobody_from_an_apply(cluster: Cluster) -> None:
+    for name, step in (("n1", "begun"), ("n2", "proved")):
+        state = cluster.place.hosts[name].state("restore")
+        state.mkdir(parents=True)
+        (state / "step").write_text(f"{cluster.snapshot.digest[:16]}-20260101T000000Z {step}\n")
+    plan = cluster.place.run(lambda fleet: plan_run(fleet, objects=False), phases=cluster.phases)
+    assert not any("restore" in note for note in plan.notes), plan.notes
 
 
 def test_a_snapshot_that_no_member_can_restore_stops_nothing(cluster: Cluster) -> None:

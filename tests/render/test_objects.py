@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from generator.errors import RenderError
+from generator.formats.kind_order import KIND_ORDER
 from generator.pki.request_material import RequestMaterial
-from generator.render.objects import KIND_ORDER, SET_LABEL, Objects, object_files, objects
+from generator.render.objects import SET_LABEL, Objects, object_files, objects
 from generator.spec.model import Cluster
 from tests.render.small import small_cluster
 

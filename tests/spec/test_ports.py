@@ -9,7 +9,7 @@ import yaml
 
 from generator.render.ports_page import ports_text
 from generator.spec import ports
-from generator.spec.ports import Listener
+from generator.spec.listener import Listener, Scope
 from tests.spec.samples import loaded
 
 POOL = {"all": {"roles": ["etcd", "control-plane"]}}
@@ -121,7 +121,7 @@ def test_a_host_that_serves_time_has_its_port_in_the_table_and_no_other_host_has
 
 
 @pytest.mark.parametrize("other", [("any",), ("address",), ("loopback",), ("virtual",), ("turned",)])
-def test_a_port_that_is_turned_meets_every_other(other: tuple[ports.Scope, ...]) -> None:
+def test_a_port_that_is_turned_meets_every_other(other: tuple[Scope, ...]) -> None:
     turned = Listener(80, "traefik", "HTTP of Ingresses", scopes=("turned",))
     assert ports.meet(turned, Listener(80, "x", "y", scopes=other))
     assert ports.meet(Listener(80, "x", "y", scopes=other), turned)

@@ -95,6 +95,18 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
         ),
         ({"addons": {"etcdBackup": {"enabled": True, "target": {"pvc": {}}}}}, "snapshots are not encrypted"),
         (
+            {"addons": {"etcdBackup": {"enabled": True, "target": {"pvc": {}}}}},
+            "addons.etcdBackup.target.pvc: nothing will bind this claim: there is no default class",
+        ),
+        (
+            {"addons": {"localPath": {"enabled": True}, "etcdBackup": {"enabled": True, "target": {"pvc": {}}}}},
+            "addons.etcdBackup.target.pvc: a copy on the host that it backs up is lost together with it",
+        ),
+        (
+            {"addons": {"etcdBackup": {"enabled": True, "target": {"nfs": {"server": "cp1", "path": "/srv"}}}}},
+            "addons.etcdBackup.target.nfs.server: cp1 is a host of this cluster",
+        ),
+        (
             {
                 "addons": {
                     "etcdBackup": {
@@ -104,6 +116,13 @@ def test_zones_whose_loss_is_too_much_are_warned_about(zones: tuple[str, ...], w
                 }
             },
             "with hard a server that is away holds the backup for ever",
+        ),
+        (
+            {
+                "versions": {"kubernetes": "1.24.17"},
+                "addons": {"etcdBackup": {"enabled": True, "by": "cronjob", "target": {"pvc": {}}}},
+            },
+            "CronJobs know none below Kubernetes 1.25",
         ),
         (
             {"api": {"nodesUse": "endpoint", "endpoint": {"host": "api.example.net"}}},

@@ -76,6 +76,7 @@ ROWS: Mapping[str, Row] = {
         "addresses of the host, raw sockets, a check as another user",
         (Shipped("keepalived.service", "keepalived 1:2.2.7-1+b2", 9.6),),
     ),
+    "etcd-backup.service": Row("read the key that etcd knows it by, mount its target, write there"),
     "etcd.service": Row(_OWN_USER, (Shipped("etcd.service", "etcd-server 3.4.23-4+b4", 9.2),)),
     "kube-apiserver.service": Row(_OWN_USER),
     "kube-controller-manager.service": Row(_OWN_USER),

@@ -207,7 +207,8 @@ def test_packets_get_in_as_the_rules_say(machine: Machine) -> None:
               if state == "open"] for line in lines[:-1]}  # fmt: skip
     assert opened == {
         "10.0.0.1": ["10250", "30080"],
-        "10.0.1.2": ["30080"],
+        # metrics-server asks kubelets, with the address of whichever node its pod runs on.
+        "10.0.1.2": ["10250", "30080"],
         "10.1.0.5": ["22", "30080"],
         "10.2.3.4": ["9100", "30080"],
         "10.77.0.1": ["30080"],

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from generator.spec.addons.calico import CalicoSection, check_calico
-from generator.spec.addons.cert_manager import CertManagerSection
+from generator.spec.addons.cert_manager import CertManagerSection, check_cert_manager
 from generator.spec.addons.coredns import CorednsSection, check_coredns
 from generator.spec.addons.dashboard import DashboardSection, check_dashboard
 from generator.spec.addons.etcd_backup import EtcdBackupSection, check_etcd_backup
 from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
+from generator.spec.addons.ingress_controller_rules import check_ingress_controllers
 from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
 from generator.spec.addons.jenkins import JenkinsSection
 from generator.spec.addons.jenkins_rules import check_jenkins
@@ -23,7 +24,6 @@ from generator.spec.addons.network_policy import check_network_policy
 from generator.spec.addons.node_local_dns import NodeLocalDnsSection, check_node_local_dns
 from generator.spec.addons.node_problem_detector import NodeProblemDetectorSection
 from generator.spec.addons.traefik import TraefikSection, check_traefik
-from generator.spec.addons.ways_in_rules import check_ways_in
 from generator.spec.scalars_network import RegistryPrefix
 from generator.spec.schema_base import Section
 
@@ -73,7 +73,7 @@ class AddonsSpec(Section):
 
 CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_calico,
-    check_ways_in,
+    check_ingress_controllers,
     check_traefik,
     check_ingress_nginx,
     check_network_policy,
@@ -83,6 +83,7 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_local_path,
     check_etcd_backup,
     check_gpu_device_plugin,
+    check_cert_manager,
     check_dashboard,
     check_jenkins,
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from generator.spec.addons.base import AddonSection
+from generator.spec.addons.base import AddonSection, is_plugin
 from generator.spec.scalars import complaint
 from generator.spec.scalars_network import Address, Port
 from generator.spec.schema_base import Section
@@ -30,6 +30,10 @@ TYPHA_ABOVE = 50
 _HERE: Path = ("addons", "calico")
 _IPV6_VXLAN_SINCE = (1, 23)
 """The first minor that gets a Calico with VXLAN for IPv6, which is there from 3.23 on (addons/calico/releases)."""
+_INSTALLER_FIXED_SINCE = (1, 24)
+"""The first minor that gets a Calico without CVE-2024-33522: 3.27.5 (addons/calico/releases). No release that was
+tested with an older minor has the fix, which came with 3.26.5 and 3.27.3
+(https://github.com/advisories/GHSA-6362-gv4m-53ww)."""
 
 _PATTERN = r"[A-Za-z0-9_.*+?^$()|\[\]\\-]+"
 _METHODS = re.compile(
@@ -159,16 +163,25 @@ def typha_wanted(cluster: Cluster) -> bool:
 
 def check_calico(cluster: Cluster, findings: Findings) -> None:
     """Check Calico against the ranges of the cluster, its nodes and its version."""
-    if cluster.network.plugin != NAME:
-        if _HERE in findings.document.lines:
-            what = f"is not used: network.plugin is {cluster.network.plugin}"
-            findings.warn(_HERE, what, "use plugin: calico, or take it out")
+    if not is_plugin(cluster, findings, NAME):
         return
+    _release(cluster, findings)
     _families(cluster, findings)
     _blocks(cluster, findings)
     _bgp(cluster, findings)
     _peers(cluster, findings)
     _rest(cluster, findings)
+
+
+def _release(cluster: Cluster, findings: Findings) -> None:
+    if cluster.versions.minor >= _INSTALLER_FIXED_SINCE:
+        return
+    what = (
+        f"calico has no release for Kubernetes {cluster.versions.minor_text} with the fix of CVE-2024-33522: its "
+        "plugins lie on nodes as programs that run as root whoever calls them, and every user of a node may become root"
+    )
+    todo = "let only administrators log in to nodes, or go to Kubernetes 1.24 or later (docs/addons/calico.md)"
+    findings.warn(("network", "plugin"), what, todo)
 
 
 def _families(cluster: Cluster, findings: Findings) -> None:

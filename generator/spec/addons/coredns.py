@@ -141,11 +141,26 @@ def _own_blocks(cluster: Cluster, dns: CorednsSection, path: Path, findings: Fin
         what = f"opens {text.count('{')} braces and closes {text.count('}')}"
         findings.fault(path, what, "close each server block")
         return
+    stray = _closes_nothing(text)
+    if stray:
+        findings.fault(path, f"line {stray} closes a brace that none has opened", "take it out, or open its block")
+        return
     ours = {".", cluster.network.domain, *_REVERSE, *dns.stub_domains}
     for zone in _zones(text):
         if zone in ours:
             what = f"has a block for {zone!r}, which the Corefile has already"
             findings.fault(path, what, "use upstream, stubDomains or the knob plugins of addons.jsonnet for it")
+
+
+def _closes_nothing(text: str) -> int:
+    """Return the line of the first brace that closes nothing, and with it a block of the Corefile around; else 0."""
+    depth = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        for letter in line:
+            depth += {"{": 1, "}": -1}.get(letter, 0)
+            if depth < 0:
+                return number
+    return 0
 
 
 def _zones(text: str) -> Iterator[str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from generator.sealing.recipients import parse_recipient
 from generator.spec.addons.base import AddonSection
-from generator.spec.scalars import AbsolutePath, DnsLabel, RelativePath, complaint
-from generator.spec.scalars_network import Endpoint, Url
+from generator.spec.addons.folders import check_folder
+from generator.spec.addons.storage import ClaimSpec, NfsVolume, VolumeSize, check_claim, check_server, is_local
+from generator.spec.scalars import AbsolutePath, RelativePath, complaint, matching
+from generator.spec.scalars_network import Url
 from generator.spec.schedule import schedule
 from generator.spec.schema_base import Section
 from generator.spec.yaml_source import Path
@@ -22,10 +23,15 @@ if TYPE_CHECKING:
 
 PATH: Path = ("addons", "etcdBackup")
 S3_SECRET = "addons/etcd-backup-s3"
+MOUNT_OPTIONS = ("soft", "timeo=100", "retrans=3", "nosuid", "nodev", "noexec")
+"""A server that is away gives an error after half a minute, in place of a process that nothing can end."""
 MOST = 400
 """How many snapshots may be kept: with their descriptions they fit in one answer of an S3 store, a thousand names."""
 
-_SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr")
+_LOST_WITH_ITS_HOST = (
+    "a copy on the host that it backs up is lost together with it",
+    "use nfs, s3 or a volume elsewhere, or copy it away",
+)
 
 
 def _schedule(text: str) -> str:
@@ -53,69 +59,26 @@ def _recipient(text: str) -> str:
         raise complaint(f"{text!r} is no recipient: {error}", "write the public key of whoever may restore") from None
 
 
-def _bucket(text: str) -> str:
-    if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
-        return text
-    raise complaint(f"{text!r} is no name of a bucket", "write lower-case letters, digits, dots and hyphens")
-
-
-def _prefix(text: str) -> str:
-    if re.fullmatch(r"([A-Za-z0-9._-]+/)*", text):
-        return text
-    raise complaint(f"{text!r} is no prefix of keys", "write folders that end with a slash, like prod/etcd/")
-
-
-def _region(text: str) -> str:
-    if re.fullmatch("[a-z0-9-]{1,40}", text):
-        return text
-    raise complaint(f"{text!r} is no region", "write it as the store does, like eu-central-1")
-
-
 def _store(text: str) -> str:
     if text.count("/") == 2:
         return text
     raise complaint(f"{text!r} has a path", "write scheme and host alone; bucket and prefix have fields of their own")
 
 
-def _export(text: str) -> str:
-    if re.fullmatch(r"(/[A-Za-z0-9._-]+)+|/", text):
-        return text
-    raise complaint(f"{text!r} is no path of an export", "write an absolute path of letters, digits and . _ -")
+_bucket = matching(
+    re.compile("[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+    "is no name of a bucket", "write lower-case letters, digits, dots and hyphens",
+)  # fmt: skip
+_prefix = matching(
+    re.compile("([A-Za-z0-9._-]+/)*"), "is no prefix of keys", "write folders that end with a slash, like prod/etcd/"
+)
+_region = matching(re.compile("[a-z0-9-]{1,40}"), "is no region", "write it as the store does, like eu-central-1")
 
 
-def _size(text: str) -> str:
-    if re.fullmatch(r"[1-9][0-9]*(Mi|Gi|Ti)", text):
-        return text
-    raise complaint(f"{text!r} is no size", "write it like 20Gi")
-
-
-def _mount_option(text: str) -> str:
-    if re.fullmatch(r"[a-z0-9_]+(=[A-Za-z0-9._:-]+)?", text):
-        return text
-    raise complaint(f"{text!r} is no mount option", "write one option for each entry, like nfsvers=4.1")
-
-
-class BackupClaim(Section):
+class BackupClaim(ClaimSpec):
     """A volume of the cluster: a new claim, or one that is there."""
 
-    size: Annotated[str, AfterValidator(_size)] = Field("20Gi", description="Size of a new claim.")
-    access_modes: list[Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]] = Field(
-        ["ReadWriteOnce"], min_length=1, description="Access modes of a new claim."
-    )
-    storage_class_name: DnsLabel | None = Field(
-        None, description="Storage class of a new claim; the cluster's default unless said."
-    )
-    existing_claim: DnsLabel | None = Field(None, description="A claim in the namespace etcd-backup that is there.")
-
-
-class BackupNfs(Section):
-    """A folder of an NFS server."""
-
-    server: Endpoint = Field(examples=["nas.example.net"], description="Name or address of the server.")
-    path: Annotated[str, AfterValidator(_export)] = Field(examples=["/backup"], description="Exported folder.")
-    mount_options: list[Annotated[str, AfterValidator(_mount_option)]] = Field(
-        [], description="Options behind soft,timeo=100,retrans=3,nosuid,nodev,noexec."
-    )
+    size: VolumeSize = Field("20Gi", description="Size, in Mi, Gi or Ti.")
 
 
 class BackupS3(Section):
@@ -136,7 +99,9 @@ class BackupTarget(Section):
     """Where snapshots go: exactly one of these."""
 
     pvc: BackupClaim | None = Field(None, description="A volume of the cluster; for a CronJob.")
-    nfs: BackupNfs | None = Field(None, description="A folder of an NFS server.")
+    nfs: NfsVolume | None = Field(
+        None, description=f"A folder of an NFS server; mount options stand behind {','.join(MOUNT_OPTIONS)}."
+    )
     s3: BackupS3 | None = Field(None, description="A bucket of an S3-compatible store.")
     host_path: AbsolutePath | None = Field(None, description="A folder on the host itself: it is lost with the host.")
 
@@ -156,7 +121,8 @@ class EtcdBackupSection(AddonSection):
         description="Who makes them: a timer of the etcd hosts where these are no nodes, else a CronJob, unless said.",
     )
     schedule: Annotated[str, AfterValidator(_schedule)] = Field(
-        "10 1 * * *", description="When, as five cron fields in UTC."
+        "10 1 * * *",
+        description="When, as five cron fields in UTC; for a CronJob below 1.25 in the hosts' time.",
     )
     retention: int = Field(30, ge=1, le=MOST, description="How many are kept; the newest always is.")
     target: BackupTarget = Field(BackupTarget(), description="Where they go.")
@@ -200,31 +166,27 @@ def check_etcd_backup(cluster: Cluster, findings: Findings) -> None:
             (*path, "pvc"), "a timer on etcd hosts cannot mount a volume of the cluster",
             "use nfs, s3 or hostPath, or write by: cronjob",
         )  # fmt: skip
-    if target.host_path is not None:
-        _folder(cluster, PurePosixPath(target.host_path), (*path, "hostPath"), findings)
+    elif target.pvc is not None:
+        check_claim(cluster, findings, (*path, "pvc"), target.pvc)
+        if is_local(cluster, target.pvc):
+            findings.warn((*path, "pvc"), *_LOST_WITH_ITS_HOST)
+    if target.host_path is not None and check_folder(cluster, findings, (*path, "hostPath"), target.host_path):
+        findings.warn((*path, "hostPath"), *_LOST_WITH_ITS_HOST)
+    if by == "cronjob" and cluster.versions.minor < (1, 25):
+        what = "is read in the time zone of control-plane hosts: CronJobs know none below Kubernetes 1.25"
+        findings.warn((*PATH, "schedule"), what, "let their clocks be UTC, or write it in their time")
     plain = target.s3 is not None and target.s3.endpoint.startswith("http://")
     if plain and not cluster.backup.recipients:
         findings.fault(
             (*path, "s3", "endpoint"), "snapshots would cross the network unencrypted", "use https, or name recipients"
         )
-    if target.nfs is not None and "hard" in target.nfs.mount_options:
-        findings.warn(
-            (*path, "nfs", "mountOptions"), "with hard a server that is away holds the backup for ever", "leave it out"
-        )
+    if target.nfs is not None:
+        check_server(cluster, findings, (*path, "nfs"), target.nfs)
+        if "hard" in target.nfs.mount_options:
+            what = "with hard a server that is away holds the backup for ever"
+            findings.warn((*path, "nfs", "mountOptions"), what, "leave it out")
     if not cluster.backup.recipients:
         findings.warn(
             PATH, "snapshots are not encrypted, and one holds all that the cluster knows",
             "name recipients, whose private keys stay off the cluster",
         )  # fmt: skip
-
-
-def _folder(cluster: Cluster, folder: PurePosixPath, path: Path, findings: Findings) -> None:
-    data = PurePosixPath(cluster.directories.etcd_data)
-    if str(folder) == "/" or any(folder.is_relative_to(one) for one in (*_SYSTEM, data, "/var/lib/slipway")):
-        findings.fault(
-            path, f"{folder} belongs to the system, to etcd or to Slipway", "use a folder such as /var/backups/etcd"
-        )
-        return
-    findings.warn(
-        path, "a copy on the host that it backs up is lost together with it", "use nfs, s3 or pvc, or copy it elsewhere"
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from generator.spec.addons.base import AddonSection
+from generator.spec.addons.base import AddonSection, is_plugin
 from generator.spec.scalars import complaint
 from generator.spec.scalars_network import InterfaceName, Port
 from generator.spec.versions import parts
@@ -71,10 +71,7 @@ def check_flannel(cluster: Cluster, findings: Findings) -> None:
     """Check that the fields go with the backend, and the backend with the cluster."""
     flannel = cluster.addons.flannel
     at: Path = ("addons", "flannel")
-    if cluster.network.plugin != "flannel":
-        if at in findings.document.lines:
-            what = f"is not used: network.plugin is {cluster.network.plugin}"
-            findings.warn(at, what, "use plugin: flannel, or take it out")
+    if not is_plugin(cluster, findings, "flannel"):
         return
     _fields(cluster, at, findings)
     if flannel.interface is not None and flannel.interface_regex is not None:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from generator.spec.addons.base import AddonSection
+from generator.spec.addons.ingress_controllers import SecretName
 from generator.spec.addons.storage import ObjectName, StorageSpec
-from generator.spec.addons.ways_in import SecretName
 from generator.spec.scalars import DnsLabel, PinnedImage, complaint, matching
 from generator.spec.scalars_network import Endpoint, Port, RegistryPrefix, Url
 from generator.spec.schema_base import Section

@@ -52,8 +52,11 @@ MountOption = Annotated[str, AfterValidator(_option)]
 class NfsVolume(Section):
     """A folder that an NFS server exports to the nodes."""
 
-    server: Endpoint = Field(description="Name or address of the server; nodes ask their own DNS, not the cluster's.")
-    path: NfsPath = Field(description="Exported folder.")
+    server: Endpoint = Field(
+        examples=["nas.example.net"],
+        description="Name or address of the server; nodes ask their own DNS, not the cluster's.",
+    )
+    path: NfsPath = Field(examples=["/backup"], description="Exported folder.")
     mount_options: list[MountOption] = Field([], description="Mount options, like nfsvers=4.1.")
 
 
@@ -86,16 +89,25 @@ def check_claim(cluster: Cluster, findings: Findings, path: Path, claim: ClaimSp
         return
     if len(set(claim.access_modes)) < len(claim.access_modes):
         findings.fault((*path, "accessModes"), "an access mode stands there twice", "name each once")
+    if claim.access_modes == ["ReadOnlyMany"]:
+        findings.fault((*path, "accessModes"), "nothing could be written there", "add a mode that writes")
     if nfs is not None:
-        _check_nfs(cluster, findings, (*path, "nfs"), nfs)
+        check_server(cluster, findings, (*path, "nfs"), nfs)
+        _check_packages(cluster, findings, (*path, "nfs"))
     elif claim.existing_claim is None:
         _check_class(cluster, findings, path, claim)
 
 
-def _check_class(cluster: Cluster, findings: Findings, path: Path, claim: ClaimSpec) -> None:
+def is_local(cluster: Cluster, claim: ClaimSpec) -> bool:
+    """Return whether the local path provisioner makes the volume, on the disk of one node."""
     local, name = cluster.addons.local_path, claim.storage_class_name
-    ours = local.enabled and (name == CLASS_NAME or (name is None and local.default_class))
-    if ours:
+    ours = name == CLASS_NAME or (name is None and local.default_class)
+    return local.enabled and claim.existing_claim is None and ours
+
+
+def _check_class(cluster: Cluster, findings: Findings, path: Path, claim: ClaimSpec) -> None:
+    name = claim.storage_class_name
+    if is_local(cluster, claim):
         many = [mode for mode in claim.access_modes if mode != "ReadWriteOnce"]
         if many:
             what = f"the class {CLASS_NAME} makes volumes on the disk of one node, which cannot be {', '.join(many)}"
@@ -106,13 +118,14 @@ def _check_class(cluster: Cluster, findings: Findings, path: Path, claim: ClaimS
         findings.warn(path, what, f"{todo}; leave it where you make such a class yourself")
 
 
-def _check_nfs(cluster: Cluster, findings: Findings, path: Path, nfs: NfsVolume) -> None:
-    if any(nfs.server in host.addresses or nfs.server == host.name for host in cluster.nodes):
-        findings.warn(
-            (*path, "server"),
-            f"{nfs.server} is a node of this cluster",
-            "take a server that stands when the node does not",
-        )
+def check_server(cluster: Cluster, findings: Findings, path: Path, nfs: NfsVolume) -> None:
+    """Warn where the server is one of those that it is to outlive."""
+    if any(nfs.server in host.addresses or nfs.server == host.name for host in cluster.hosts):
+        what, todo = f"{nfs.server} is a host of this cluster", "take a server that stands when the host does not"
+        findings.warn((*path, "server"), what, todo)
+
+
+def _check_packages(cluster: Cluster, findings: Findings, path: Path) -> None:
     for family, package in NFS_PACKAGES.items():
         without = {
             host.pool.name

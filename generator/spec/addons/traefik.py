@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from generator.spec.addons.ways_in import IngressSection
+from generator.spec.addons.ingress_controllers import IngressSection
 
 if TYPE_CHECKING:
     from generator.spec.faults import Findings

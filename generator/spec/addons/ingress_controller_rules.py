@@ -1,10 +1,10 @@
-"""Rules about how traffic comes to ingress controllers, which hold for each of them and between them."""
+"""Rules about ingress controllers, which hold for each of them and between them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from generator.spec.addons.ways_in import IngressSection
+from generator.spec.addons.ingress_controllers import IngressSection
 from generator.spec.yaml_source import Path
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def controllers(addons: AddonsSpec) -> tuple[Controller, ...]:
     return tuple(one for one in known if one.section.enabled)
 
 
-def check_ways_in(cluster: Cluster, findings: Findings) -> None:
+def check_ingress_controllers(cluster: Cluster, findings: Findings) -> None:
     """Check each controller, and that two of them do not want the same. Ports of hosts stand in the port table."""
     found = controllers(cluster.addons)
     for one in found:
