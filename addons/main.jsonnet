@@ -47,6 +47,7 @@ function(cluster)
   + addon('ingressNginx', '51-ingress-nginx', import 'ingress-nginx.libsonnet')
   + addon('certManager', '60-cert-manager', import 'cert-manager.libsonnet')
   + addon('dashboard', '61-dashboard', import 'dashboard.libsonnet')
+  + addon('jenkins', '65-jenkins', import 'jenkins.libsonnet')
   + addon(
     'etcdBackup',
     '70-etcd-backup',

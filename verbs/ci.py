@@ -15,6 +15,7 @@ from generator.ci.project import Project, load_project_file, load_projects
 from generator.ci.values import image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
+from verbs.ci_jobs import jobs_
 from verbs.ci_machines import deploy_, unit
 from verbs.ci_new import new
 from verbs.ci_pipeline import notify, scan, stages_
@@ -188,5 +189,5 @@ def values_(
 
 
 namespace = Collection(
-    "ci", new, validate, dockerfile, values_, stages_, scan, unit, deploy_, notify, trigger, logs, shell
+    "ci", new, validate, dockerfile, values_, jobs_, stages_, scan, unit, deploy_, notify, trigger, logs, shell
 )

@@ -54,8 +54,7 @@ class Chart:
 
 def uses_charts(cluster: Cluster) -> bool:
     """Return whether anything of a cluster installs releases of our charts: the pipeline of Jenkins does."""
-    jenkins = getattr(cluster.addons, "jenkins", None)
-    return jenkins is not None and bool(jenkins.enabled)
+    return cluster.addons.jenkins.enabled
 
 
 def charts(cluster: Cluster) -> tuple[Chart, ...]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import rjsonnet
 
+from generator.ci.jobs import project_facts
+from generator.ci.project import load_projects
 from generator.components.view import Material
 from generator.errors import RenderError
 from generator.formats.kind_order import place_of_kind
@@ -80,6 +82,13 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def _projects(cluster: Cluster, root: Path) -> dict[str, Any]:
+    """Return what Jenkins is told of the cluster's projects; where there is no Jenkins, their files are not read."""
+    jenkins = cluster.addons.jenkins
+    found = load_projects(root, cluster.name) if jenkins.enabled else ()
+    return project_facts(found, cluster.name, jenkins.model_dump(mode="json", by_alias=True))
+
+
 def _node_api(cluster: Cluster) -> dict[str, Any]:
     """Return by which host and port a pod on the host's network enters the API, before Services work."""
     host, _, port = cluster.node_api_url.removeprefix("https://").rpartition(":")
@@ -92,7 +101,7 @@ def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
     `root` is the workspace; clusters/<c>/addons.jsonnet is added with `+` where it exists. Raises RenderError for
     jsonnet that does not evaluate, for what it gives that is no API object, and for a Secret with a plain value.
     """
-    argument = {**cluster_argument(cluster), **secret_facts(cluster, material)}
+    argument = {**cluster_argument(cluster), **secret_facts(cluster, material), "projects": _projects(cluster, root)}
     own = root / "clusters" / cluster.name / "addons.jsonnet"
     snippet = "function(cluster) " + _sum(own)
     try:

@@ -11,8 +11,16 @@ PRIVILEGED: frozenset[str] = frozenset(
 )
 """Containers whose program does not work without: the reason stands beside it in the addon."""
 
-MAY_ESCALATE: frozenset[str] = frozenset({"gpu-device-plugin/nvidia-device-plugin/device-plugin-mig"})
-"""Containers with CAP_SYS_ADMIN, beside which the API server refuses allowPrivilegeEscalation: false."""
+MAY_ESCALATE: frozenset[str] = frozenset(
+    {
+        # CAP_SYS_ADMIN, beside which the API server refuses allowPrivilegeEscalation: false.
+        "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
+        # newuidmap, which is set-uid, maps the users of images that are built without root.
+        "jenkins/buildkitd/buildkitd",
+        "jenkins/agent-slipway/agent (buildah)",
+    }
+)
+"""Containers whose program takes up a right that it does not begin with."""
 
 MAY_WRITE_ROOT: frozenset[str] = frozenset(
     {
@@ -89,6 +97,8 @@ WITHOUT_PROBES: frozenset[str] = frozenset(
         "gpu-device-plugin/nvidia-device-plugin/device-plugin-mig",
         # It listens on nothing.
         "local-path/local-path-provisioner/local-path-provisioner",
+        # They listen on nothing: java ends where the controller is lost for good, and Jenkins shows who is connected.
+        *(f"jenkins/agent-{name}/agent" for name in ("go", "java", "nodejs", "php", "python", "slipway")),
     }
 )
 """Containers that offer nothing by which one could see whether they work."""

@@ -2,7 +2,7 @@
 
 addons/cluster.yaml                        the cluster that the cases patch
 addons/<addon>/<variation>/case.yaml       about, patch (of the spec), jsonnet (text of an addons.jsonnet), base (a
-                                           golden cluster in place of addons/cluster.yaml)
+                                           golden cluster in place of addons/cluster.yaml), projects (files by name)
 addons/<addon>/default/rendered/           every file of the addon's set
 addons/<addon>/<variation>/rendered/       the files that are new or other than the default's
 """
@@ -98,6 +98,10 @@ def case_objects(case: AddonCase, version: str = "") -> Objects:
         own.parent.mkdir(parents=True)
         if "jsonnet" in content(case):
             own.write_text(content(case)["jsonnet"])
+        for name, project in content(case).get("projects", {}).items():
+            file = own.parent / "projects" / f"{name}.yaml"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(yaml.safe_dump(project))
         return objects(cluster, RequestMaterial(cluster), Path(root))
 
 

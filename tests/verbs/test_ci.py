@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from invoke.context import Context
 from invoke.exceptions import Exit
 
@@ -255,3 +256,15 @@ def test_what_cannot_be_is_one_clear_sentence(workspace: Path, verb: Any, option
     (projects(workspace) / "vm.yaml").write_text(MACHINES.replace("name: hello}", "name: vm}"))
     code, error = run(verb, **options)
     assert code == 1 and said in error, error
+
+
+def test_jobs_are_shown_as_jenkins_gets_them(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ci.jobs_(Context())
+    assert yaml.safe_load(capsys.readouterr().out) == {"jobs": []}
+    folder = workspace / "clusters" / "minimal" / "projects"
+    folder.mkdir()
+    (folder / "hello.yaml").write_text(PLAIN)
+    ci.jobs_(Context(), json=True)
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, schema("ci.jobs"))
+    assert [one["script"].splitlines()[0] for one in document["jobs"]] == ["pipelineJob('hello') {"]

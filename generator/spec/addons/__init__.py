@@ -16,6 +16,8 @@ from generator.spec.addons.flannel import FlannelSection, check_flannel
 from generator.spec.addons.gpu_device_plugin import GpuDevicePluginSection, check_gpu_device_plugin
 from generator.spec.addons.ingress_controller_rules import check_ingress_controllers
 from generator.spec.addons.ingress_nginx import IngressNginxSection, check_ingress_nginx
+from generator.spec.addons.jenkins import JenkinsSection
+from generator.spec.addons.jenkins_rules import check_jenkins
 from generator.spec.addons.local_path import LocalPathSection, check_local_path
 from generator.spec.addons.metrics_server import MetricsServerSection
 from generator.spec.addons.network_policy import check_network_policy
@@ -66,6 +68,7 @@ class AddonsSpec(Section):
         CertManagerSection(), description="cert-manager (docs/addons/cert-manager.md)."
     )
     dashboard: DashboardSection = Field(DashboardSection(), description="Dashboard (docs/addons/dashboard.md).")
+    jenkins: JenkinsSection = Field(JenkinsSection(), description="Jenkins, the delivery chain (docs/ci/jenkins.md).")
 
 
 CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
@@ -82,6 +85,7 @@ CHECKS: tuple[Callable[[Cluster, Findings], None], ...] = (
     check_gpu_device_plugin,
     check_cert_manager,
     check_dashboard,
+    check_jenkins,
 )
 """The rules of each addon. A new module of them gets a line here."""
 

@@ -1,0 +1,203 @@
+// Agents: for each language, and for the pipeline's own tools, the pod that it is, on demand or all the time.
+//
+// An agent is the language's official image with java and agent.jar from the image of Jenkins' inbound agent, which an
+// init container copies: so the versions of both follow from one image each, and nobody builds images for agents. The
+// image needs glibc and /bin/sh. Flags: https://github.com/jenkinsci/remoting/blob/master/docs/inbound-agent.md
+local kube = import '../lib/kubernetes.libsonnet';
+local pods = import '../lib/pods.libsonnet';
+local versions = import '../lib/versions.libsonnet';
+local names = import 'names.libsonnet';
+
+local home = '/home/jenkins';
+
+function(cluster, config, image, sources)
+  local controller = '%s.%s.svc.%s' % [names.controller, names.controller, cluster.domain];
+  local address = {
+    url: 'http://%s:%d' % [controller, config.ports.http],
+    tunnel: '%s:%d' % [controller, config.ports.agent],
+  };
+  local tools(name) = name == names.tools;
+  local builds(name) = tools(name) && config.builder == 'buildah';
+  local namespace(name) = if tools(name) then names.toolsNamespace(config) else names.agents;
+  local static(name) = config.staticAgents || builds(name);
+  local every = std.sort(names.languages + [names.tools]);
+  local labels(name) = kube.labels('jenkins', 'agent') + { 'slipway.io/agent': name };
+  // A claim belongs to one namespace: that of the languages' agents.
+  local caches(name) = config.caches != null && namespace(name) == names.agents;
+  local resources(name) = if tools(name) then config.toolsResources else config.agentResources;
+
+  // buildah maps users with newuidmap, which needs these two and is set-uid
+  // (https://github.com/containers/buildah/blob/main/docs/tutorials/05-openshift-rootless-build.md).
+  local mapping = {
+    allowPrivilegeEscalation: true,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'], add: ['SETGID', 'SETUID'] },
+  };
+
+  // Neither profile of the container runtime lets namespaces of users be made.
+  local appArmor = versions.atLeast(cluster.minor, 30);
+  local unconfined = {
+    seccompProfile: { type: 'Unconfined' },
+    [if appArmor then 'appArmorProfile']: { type: 'Unconfined' },
+  };
+
+  local pod(name, container) = {
+    serviceAccountName: if tools(name) then 'deployer' else 'agent',
+    // helm is the only one that asks the API.
+    automountServiceAccountToken: tools(name),
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: 30,
+    securityContext: pods.nonRoot(1000) + (if builds(name) then unconfined else {}),
+    nodeSelector: pods.linux + config.nodeSelector,
+    initContainers: [{
+      name: 'java',
+      image: image(config.agentImage),
+      command: ['/bin/sh', '-euc', std.join('\n', [
+        'cp -R /opt/java/openjdk /agent/java',
+        'cp /usr/share/jenkins/agent.jar /agent/agent.jar',
+        'mkdir -p %s/.composer %s/agent' % [home, home],
+        'cp %s/composer.json %s/.composer/config.json' % [sources.folder, home],
+      ])],
+      resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+      securityContext: pods.locked,
+      volumeMounts: [
+        { name: 'agent', mountPath: '/agent' },
+        { name: 'home', mountPath: home },
+        { name: 'sources', mountPath: sources.folder, readOnly: true },
+      ],
+    }],
+    containers: [container {
+      image: image(if tools(name) then config.toolsImage else config.agentImages[name]),
+      workingDir: home + '/agent',
+      env: [{ name: 'HOME', value: home }]
+           + sources.environment
+           + (if tools(name) && !builds(name) then [
+                { name: 'BUILDKIT_HOST', value: 'tcp://buildkitd.%s.svc.%s:1234' % [names.builds, cluster.domain] },
+              ] else [])
+           + (if builds(name) then [{ name: 'BUILDAH_ISOLATION', value: 'chroot' }] else []),
+      resources: resources(name),
+      securityContext: if builds(name) then mapping else pods.locked,
+      volumeMounts: [
+        { name: 'agent', mountPath: '/agent', readOnly: true },
+        { name: 'home', mountPath: home },
+        { name: 'tmp', mountPath: '/tmp' },
+        { name: 'sources', mountPath: sources.folder, readOnly: true },
+      ] + (if caches(name) then [{ name: 'caches', mountPath: '/caches' }] else []) + super.volumeMounts,
+    }],
+    volumes: [
+      { name: 'agent', emptyDir: { sizeLimit: '1Gi' } },
+      { name: 'home', emptyDir: { sizeLimit: config.workspaceSize } },
+      { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
+      { name: 'sources', configMap: { name: 'package-sources' } },
+    ] + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
+  };
+
+  local connect(agent, secret) = [
+    '/agent/java/bin/java',
+    '-jar',
+    '/agent/agent.jar',
+    '-url',
+    address.url,
+    '-tunnel',
+    address.tunnel,
+    '-name',
+    agent,
+    '-secret',
+    secret,
+    '-workDir',
+    home + '/agent',
+  ];
+
+  local onDemand(name) = {
+    name: name,
+    label: name,
+    namespace: namespace(name),
+    nodeUsageMode: 'EXCLUSIVE',
+    instanceCap: config.agentsAtOnce,
+    slaveConnectTimeout: 300,
+    showRawYaml: false,
+    yamlMergeStrategy: 'override',
+    yaml: std.manifestYamlDoc({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { labels: labels(name) },
+      spec: { restartPolicy: 'Never' } + pod(name, {
+        // The container of this name is the agent itself; the plugin gives it these two variables.
+        name: 'jnlp',
+        command: connect('$(JENKINS_AGENT_NAME)', '$(JENKINS_SECRET)'),
+        volumeMounts: [],
+      }),
+    }, quote_keys=false) + '\n',
+  };
+
+  local statefulSet(name) = kube.object('apps/v1', 'StatefulSet', 'agent-' + name, namespace(name))
+                            + { metadata+: { labels+: labels(name) } } + {
+    spec: {
+      serviceName: 'agent-' + name,
+      replicas: 1,
+      revisionHistoryLimit: 3,
+      updateStrategy: { type: 'RollingUpdate' },
+      selector: { matchLabels: kube.selector('jenkins', 'agent') + { 'slipway.io/agent': name } },
+      template: {
+        metadata: {
+          labels: labels(name),
+          annotations: pods.restartOn(sources.configMap(namespace(name)))
+                       + (if builds(name) && !appArmor
+                          then { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' } else {}),
+        },
+        spec: pod(name, {
+          name: 'agent',
+          command: connect(name, '@/etc/slipway/agent/secret'),
+          volumeMounts: [{ name: 'secret', mountPath: '/etc/slipway/agent', readOnly: true }],
+        }) + {
+          volumes+: [{ name: 'secret', secret: { secretName: 'agent-' + name, defaultMode: std.parseOctal('440') } }],
+        },
+      },
+    },
+  };
+
+  {
+    address:: address,
+    templates:: [onDemand(name) for name in every if !static(name)],
+    // Nodes of Jenkins' own, to which the StatefulSets connect.
+    nodes:: [
+      {
+        permanent: {
+          name: name,
+          labelString: name,
+          mode: 'EXCLUSIVE',
+          numExecutors: config.executors,
+          remoteFS: home + '/agent',
+          retentionStrategy: 'always',
+          launcher: { inbound: { workDirSettings: { disabled: false, failIfWorkDirIsMissing: false, internalDir: 'remoting' } } },
+        },
+      }
+      for name in every
+      if static(name)
+    ],
+    // No container names these: the controller makes the pods.
+    images:: std.set([image(config.agentImage)] + [
+      image(if tools(name) then config.toolsImage else config.agentImages[name])
+      for name in every
+    ]),
+    agentAccount: kube.serviceAccount('agent', names.agents) + kube.labelled('jenkins', 'agent'),
+    deployerAccount: kube.serviceAccount('deployer', names.toolsNamespace(config)) + kube.labelled('jenkins', 'agent'),
+  } + {
+    ['static-' + name]: statefulSet(name)
+    for name in every
+    if static(name)
+  } + {
+    // An agent offers nothing: its Service gives the pod its name.
+    ['service-' + name]: kube.service('agent-' + name, namespace(name), kube.selector('jenkins', 'agent') + {
+      'slipway.io/agent': name,
+    }, []) + { spec+: { clusterIP: 'None' } }
+    for name in every
+    if static(name)
+  } + {
+    ['secret-' + name]: kube.object('v1', 'Secret', 'agent-' + name, namespace(name)) + kube.labelled('jenkins', 'agent') + {
+      type: 'Opaque',
+      data: { secret: { secret: names.sealed('agent-' + name) } },
+    }
+    for name in every
+    if static(name)
+  }

@@ -1,0 +1,57 @@
+// The controller's configuration as code (https://github.com/jenkinsci/configuration-as-code-plugin). Keys are those of
+// the plugins' demos there and of their exports; secrets are read from files, none stands here.
+local names = import 'names.libsonnet';
+
+function(cluster, config, credentials, agents)
+  local git(repository) = {
+    remote: repository.url,
+    [if config.git.secret != null then 'credentialsId']: config.git.secret,
+  };
+  std.mergePatch({
+    jenkins: {
+      systemMessage: 'Configured by Slipway from clusters/%s: what is changed here by hand is gone after a restart.' % cluster.name,
+      // Nothing is built beside the controller's home, which holds the keys of all credentials.
+      numExecutors: 0,
+      mode: 'EXCLUSIVE',
+      slaveAgentPort: config.ports.agent,
+      markupFormatter: 'plainText',
+      crumbIssuer: { standard: { excludeClientIPFromCrumb: false } },
+      securityRealm: {
+        'local': { allowsSignup: false, users: [{ id: config.adminUser, password: credentials.password }] },
+      },
+      authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: false } },
+      [if agents.nodes != [] then 'nodes']: agents.nodes,
+      clouds: if agents.templates == [] then [] else [{
+        kubernetes: {
+          name: 'kubernetes',
+          serverUrl: 'https://kubernetes.default',
+          namespace: names.agents,
+          jenkinsUrl: agents.address.url,
+          jenkinsTunnel: agents.address.tunnel,
+          containerCapStr: '%d' % config.agentsAtOnce,
+          connectTimeout: 5,
+          readTimeout: 15,
+          retentionTimeout: 5,
+          templates: agents.templates,
+        },
+      }],
+    },
+    credentials: credentials.casc,
+    unclassified: {
+      location: {
+        url: if config.url != null then std.rstripChars(config.url, '/') + '/' else agents.address.url + '/',
+        [if config.mail.host != null then 'adminAddress']: config.mail.from,
+      },
+      globalLibraries: {
+        libraries: [{
+          name: 'slipway',
+          defaultVersion: config.library.ref,
+          // A run takes the version that was reviewed, and no other.
+          allowVersionOverride: false,
+          implicit: false,
+          retriever: { modernSCM: { scm: { git: git(config.library) }, libraryPath: config.libraryPath } },
+        }],
+      },
+    },
+    jobs: cluster.projects.jobs,
+  }, config.configurationPatch)

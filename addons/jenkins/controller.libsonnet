@@ -1,0 +1,149 @@
+// The controller: one pod with a home of its own, configured by code, with plugins of pinned versions.
+local claim = import '../lib/claim.libsonnet';
+local kube = import '../lib/kubernetes.libsonnet';
+local pods = import '../lib/pods.libsonnet';
+local names = import 'names.libsonnet';
+
+local namespace = names.controller;
+local home = '/var/jenkins_home';
+
+function(cluster, config, image, credentials, casc, agentImages)
+  local selector = names.controllerPods;
+  local homeClaim = claim(cluster, 'jenkins-home', namespace, config.storage);
+  local plugins = kube.configMap('jenkins-plugins', namespace, {
+    'plugins.txt': std.join('', ['%s:%s\n' % [name, config.plugins[name]] for name in std.objectFields(config.plugins)]),
+  }) + kube.labelled('jenkins', 'controller');
+  local configuration = kube.configMap('jenkins-configuration', namespace, {
+    'jenkins.yaml': std.manifestYamlDoc(casc, quote_keys=false) + '\n',
+  }) + kube.labelled('jenkins', 'controller') + {
+    // The images of agents, whose pods the controller makes.
+    metadata+: { annotations: { 'slipway.io/images': std.join('\n', agentImages) } },
+  };
+  local mirror = if config.updateCenter == null then null else std.rstripChars(config.updateCenter, '/');
+  local answers = { httpGet: { path: '/login', port: 'http', scheme: 'HTTP' }, periodSeconds: 10, timeoutSeconds: 5 };
+  local host = if config.url == null then null else std.split(std.split(std.split(config.url, '://')[1], '/')[0], ':')[0];
+
+  {
+    namespace: kube.namespace(namespace, 'restricted'),
+    account: kube.serviceAccount('jenkins', namespace) + kube.labelled('jenkins', 'controller'),
+    // What the plugin needs to run an agent as a pod, and only where agents run
+    // (https://github.com/jenkinsci/kubernetes-plugin#running-in-kubernetes).
+    agentsRole: kube.role('jenkins', names.agents, [
+      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'create', 'delete'] },
+      { apiGroups: [''], resources: ['pods/log'], verbs: ['get'] },
+      { apiGroups: [''], resources: ['events'], verbs: ['get', 'list', 'watch'] },
+    ]) + kube.labelled('jenkins', 'controller'),
+    agentsBinding: kube.roleBinding('jenkins', names.agents, 'jenkins', [kube.account('jenkins', namespace)])
+                   + kube.labelled('jenkins', 'controller'),
+    plugins: plugins,
+    configuration: configuration,
+    service: kube.service('jenkins', namespace, selector, [
+      { name: 'http', port: config.ports.http, targetPort: 'http' },
+      { name: 'agent', port: config.ports.agent, targetPort: 'agent' },
+    ]) + kube.labelled('jenkins', 'controller'),
+    controller: kube.object('apps/v1', 'StatefulSet', 'jenkins', namespace) + kube.labelled('jenkins', 'controller') + {
+      spec: {
+        serviceName: 'jenkins',
+        replicas: 1,
+        revisionHistoryLimit: 3,
+        updateStrategy: { type: 'RollingUpdate' },
+        selector: { matchLabels: selector },
+        template: {
+          metadata: {
+            labels: kube.labels('jenkins', 'controller'),
+            annotations: pods.restartOn({ data: [configuration.data, plugins.data, credentials.ids] }),
+          },
+          spec: {
+            serviceAccountName: 'jenkins',
+            automountServiceAccountToken: true,
+            enableServiceLinks: false,
+            // Runs are written down before it ends.
+            terminationGracePeriodSeconds: 120,
+            securityContext: pods.nonRoot(1000) + { fsGroupChangePolicy: 'OnRootMismatch' },
+            nodeSelector: pods.linux + config.nodeSelector,
+            initContainers: [{
+              name: 'plugins',
+              image: image(config.image),
+              command: [
+                'jenkins-plugin-cli',
+                '--plugin-file',
+                '/etc/slipway/plugins/plugins.txt',
+                '--plugin-download-directory',
+                home + '/plugins',
+                // Else those that others need would be the newest of the day.
+                '--latest',
+                'false',
+              ],
+              env: [{ name: 'CACHE_DIR', value: '/tmp/plugins' }] + (if mirror == null then [] else [
+                                                                       // https://github.com/jenkinsci/plugin-installation-manager-tool#advanced-configuration
+                                                                       { name: 'JENKINS_UC', value: mirror },
+                                                                       { name: 'JENKINS_UC_DOWNLOAD_URL', value: mirror + '/download/plugins' },
+                                                                       { name: 'JENKINS_PLUGIN_INFO', value: mirror + '/plugin-versions.json' },
+                                                                     ]),
+              resources: config.pluginResources,
+              securityContext: pods.locked,
+              volumeMounts: [
+                { name: 'plugin-list', mountPath: '/etc/slipway/plugins', readOnly: true },
+                { name: 'plugins', mountPath: home + '/plugins' },
+                { name: 'tmp', mountPath: '/tmp' },
+              ],
+            }],
+            containers: [{
+              name: 'jenkins',
+              image: image(config.image),
+              env: [
+                { name: 'JAVA_OPTS', value: std.join(' ', ['-Djenkins.install.runSetupWizard=false'] + config.jvmArgs) },
+                { name: 'JENKINS_OPTS', value: '--httpPort=%d' % config.ports.http },
+                { name: 'JENKINS_SLAVE_AGENT_PORT', value: '%d' % config.ports.agent },
+                { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc' },
+              ],
+              ports: [
+                { name: 'http', containerPort: config.ports.http, protocol: 'TCP' },
+                { name: 'agent', containerPort: config.ports.agent, protocol: 'TCP' },
+              ],
+              // Plugins and old runs are read before it answers: a quarter of an hour, then it is started anew.
+              startupProbe: answers { failureThreshold: 90 },
+              readinessProbe: answers { failureThreshold: 3 },
+              livenessProbe: answers { failureThreshold: 12 },
+              resources: config.resources,
+              securityContext: pods.locked,
+              volumeMounts: [
+                { name: 'home', mountPath: home },
+                { name: 'plugins', mountPath: home + '/plugins' },
+                { name: 'configuration', mountPath: '/etc/slipway/casc', readOnly: true },
+                { name: 'credentials', mountPath: credentials.folder, readOnly: true },
+                { name: 'tmp', mountPath: '/tmp' },
+              ],
+            }],
+            volumes: [
+              { name: 'home', persistentVolumeClaim: { claimName: homeClaim.name } },
+              // Filled at each start, so that nothing stays of a list of before.
+              { name: 'plugins', emptyDir: { sizeLimit: '2Gi' } },
+              { name: 'plugin-list', configMap: { name: 'jenkins-plugins' } },
+              { name: 'configuration', configMap: { name: 'jenkins-configuration' } },
+              { name: 'credentials', secret: { secretName: 'jenkins-credentials', defaultMode: std.parseOctal('440') } },
+              { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
+            ],
+          },
+        },
+      },
+    },
+    [if config.ingress != null then 'ingress']:
+      kube.object('networking.k8s.io/v1', 'Ingress', 'jenkins', namespace) + kube.labelled('jenkins', 'controller') + {
+        metadata+: { annotations: config.ingressAnnotations },
+        spec: {
+          [if config.ingress.className != null then 'ingressClassName']: config.ingress.className,
+          [if config.ingress.tlsSecret != null then 'tls']: [{ hosts: [host], secretName: config.ingress.tlsSecret }],
+          rules: [{
+            host: host,
+            http: {
+              paths: [{
+                path: '/',
+                pathType: 'Prefix',
+                backend: { service: { name: 'jenkins', port: { name: 'http' } } },
+              }],
+            },
+          }],
+        },
+      },
+  } + { ['home-' + key]: homeClaim.objects[key] for key in std.objectFields(homeClaim.objects) }

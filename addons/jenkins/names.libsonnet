@@ -1,0 +1,24 @@
+// The namespaces of the delivery chain and what is said of them in several places.
+local kube = import '../lib/kubernetes.libsonnet';
+
+{
+  controller:: 'jenkins',
+  agents:: 'jenkins-agents',
+  builds:: 'jenkins-build',
+  languages:: ['go', 'java', 'nodejs', 'php', 'python'],
+  tools:: 'slipway',
+  // Where the agent slipway runs: buildah makes images in its own pod, and what it needs for that is let there alone.
+  toolsNamespace(config):: if config.builder == 'buildah' then $.builds else $.agents,
+  // Who else's pods may be named in a policy: a namespace of ours by the label that it has from us, since Kubernetes
+  // 1.20 does not label namespaces with their names.
+  ours(namespace, selector):: {
+    namespaceSelector: { matchLabels: { 'app.kubernetes.io/name': namespace } },
+    podSelector: { matchLabels: selector },
+  },
+  controllerPods:: kube.selector('jenkins', 'controller'),
+  agentPods:: kube.selector('jenkins', 'agent'),
+  toolsPods:: kube.selector('jenkins', 'agent') + { 'slipway.io/agent': $.tools },
+  builderPods:: kube.selector('jenkins', 'builder'),
+  tcp(ports):: [{ port: port, protocol: 'TCP' } for port in ports],
+  sealed(id):: 'addons/jenkins-' + id,
+}

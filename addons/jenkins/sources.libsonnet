@@ -1,0 +1,56 @@
+// Where the languages' tools fetch packages: a ConfigMap with the file of each, and the variables that name them.
+local kube = import '../lib/kubernetes.libsonnet';
+local names = import 'names.libsonnet';
+
+local folder = '/etc/slipway/sources';
+local escaped(text) = std.strReplace(std.strReplace(text, '&', '&amp;'), '<', '&lt;');
+local settings(mirror) =
+  '<settings xmlns="http://maven.apache.org/SETTINGS/1.2.0">\n'
+  + (if mirror == null then ''
+     else '  <mirrors>\n    <mirror>\n      <id>mirror</id>\n      <mirrorOf>*</mirrorOf>\n      <url>%s</url>\n    </mirror>\n  </mirrors>\n'
+          % escaped(mirror))
+  + '</settings>\n';
+local line(format, value) = if value == null then '' else format % value + '\n';
+
+function(config)
+  local sources = config.sources;
+  local composer = if sources.composer == null then {} else {
+    repositories: [{ type: 'composer', url: sources.composer }, { packagist: false }],
+  };
+  local set(name, value) = if value == null then [] else [{ name: name, value: value }];
+  local shared = config.caches != null;
+  {
+    folder:: folder,
+    configMap(namespace):: kube.configMap('package-sources', namespace, {
+      // Maven's schema: https://maven.apache.org/settings.html
+      'settings.xml': if config.mavenSettings != null then config.mavenSettings else settings(sources.maven),
+      npmrc: line('registry=%s', sources.npm),
+      'go.env': line('GOPROXY=%s', sources.go),
+      'pip.conf': if sources.pip == null then '' else '[global]\nindex-url = %s\n' % sources.pip,
+      // https://getcomposer.org/doc/05-repositories.md#disabling-packagist-org
+      'composer.json': std.manifestJsonEx(composer, '  ') + '\n',
+    }) + kube.labelled('jenkins', 'agent'),
+    // The names of Dockerfiles' build arguments, from which the pipeline passes on what images are built with, and where
+    // tools find files and caches.
+    environment::
+      set('GOPROXY', sources.go)
+      + set('NPM_CONFIG_REGISTRY', sources.npm)
+      + set('PIP_INDEX_URL', sources.pip)
+      + set('COMPOSER_REPOSITORY', sources.composer)
+      + [
+        { name: 'GOENV', value: folder + '/go.env' },
+        { name: 'NPM_CONFIG_USERCONFIG', value: folder + '/npmrc' },
+        { name: 'PIP_CONFIG_FILE', value: folder + '/pip.conf' },
+        // From Maven 3.9 on: https://maven.apache.org/configure.html#maven_args-environment-variable
+        {
+          name: 'MAVEN_ARGS',
+          value: '--settings %s/settings.xml' % folder + (if shared then ' -Dmaven.repo.local=/caches/maven' else ''),
+        },
+      ]
+      + (if !shared then [] else [
+           { name: 'GOMODCACHE', value: '/caches/go' },
+           { name: 'NPM_CONFIG_CACHE', value: '/caches/npm' },
+           { name: 'PIP_CACHE_DIR', value: '/caches/pip' },
+           { name: 'COMPOSER_CACHE_DIR', value: '/caches/composer' },
+         ]),
+  }

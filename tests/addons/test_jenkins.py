@@ -1,0 +1,198 @@
+"""Jenkins: what its configuration says, how far each account reaches, and what is kept apart.
+
+JCasC has no schema without a running controller: Jenkins makes it from its plugins. So the keys are compared with those
+that the plugins' demos and exports have (https://github.com/jenkinsci/configuration-as-code-plugin/tree/master/demos).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from generator.render.charts import charts
+from generator.render.objects import images
+from tests.addons.cases import members, pod_specs
+from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster, case_objects
+from tests.spec.samples import loaded
+
+CASES = {case.name: case for case in ADDON_CASES if case.addon == "jenkins"}
+EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
+AGENTS = {"go", "java", "nodejs", "php", "python", "slipway"}
+
+CLOUD = {
+    "name", "serverUrl", "namespace", "jenkinsUrl", "jenkinsTunnel", "containerCapStr", "connectTimeout", "readTimeout",
+    "retentionTimeout", "templates",
+}  # fmt: skip
+TEMPLATE = {
+    "name", "label", "namespace", "nodeUsageMode", "instanceCap", "slaveConnectTimeout", "showRawYaml",
+    "yamlMergeStrategy", "yaml",
+}  # fmt: skip
+JENKINS = {
+    "systemMessage", "numExecutors", "mode", "slaveAgentPort", "markupFormatter", "crumbIssuer", "securityRealm",
+    "authorizationStrategy", "nodes", "clouds",
+}  # fmt: skip
+CREDENTIALS = {
+    "file": {"scope", "id", "description", "fileName", "secretBytes"},
+    "basicSSHUserPrivateKey": {"scope", "id", "description", "username", "privateKeySource"},
+    "usernamePassword": {"scope", "id", "description", "username", "password"},
+}
+
+
+def one(case: AddonCase, kind: str, name: str, namespace: str | None = None) -> Any:
+    """Return an object of a case."""
+    (found,) = (
+        member
+        for member in members(case)
+        if member["kind"] == kind
+        and member["metadata"]["name"] == name
+        and namespace in {None, member["metadata"].get("namespace")}
+    )
+    return found
+
+
+def casc(case: AddonCase) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(one(case, "ConfigMap", "jenkins-configuration")["data"]["jenkins.yaml"])
+    return found
+
+
+def credentials(case: AddonCase) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = casc(case)["credentials"]["system"]["domainCredentials"][0]["credentials"]
+    return found
+
+
+@EVERY_CASE
+def test_the_configuration_has_the_keys_that_the_plugins_know(case: AddonCase) -> None:
+    found = casc(case)
+    assert set(found) == {"jenkins", "credentials", "unclassified", "jobs"}
+    assert set(found["jenkins"]) <= JENKINS
+    for cloud in found["jenkins"]["clouds"]:
+        assert set(cloud["kubernetes"]) == CLOUD
+        assert all(set(template) == TEMPLATE for template in cloud["kubernetes"]["templates"])
+    for credential in credentials(case):
+        ((kind, fields),) = credential.items()
+        assert set(fields) == CREDENTIALS[kind]
+    assert found["jenkins"]["numExecutors"] == 0
+
+
+@EVERY_CASE
+def test_each_credential_is_a_file_of_a_sealed_secret(case: AddonCase) -> None:
+    secret = one(case, "Secret", "jenkins-credentials")
+    assert "data" not in secret
+    sealed = {line.split()[0] for line in secret["metadata"]["annotations"]["slipway.io/secrets"].splitlines()}
+    text = one(case, "ConfigMap", "jenkins-configuration")["data"]["jenkins.yaml"]
+    read = set(re.findall(r"\$\{(?:readFile|readFileBase64):/etc/slipway/secrets/([^}]+)\}", text))
+    assert read == sealed and text.count("$") == text.count("$(JENKINS_") + len(read)
+    assert {next(iter(entry.values()))["id"] for entry in credentials(case)} == sealed - {"admin"}
+    if case.name == "projects":
+        assert sealed == {"admin", "ops-git", "registry-push", "team-slack", "vm-known-hosts", "vm-ssh-key"}
+
+
+@EVERY_CASE
+def test_every_agent_is_there_once_and_has_its_language_as_label(case: AddonCase) -> None:
+    found = casc(case)["jenkins"]
+    templates = [template for cloud in found["clouds"] for template in cloud["kubernetes"]["templates"]]
+    nodes = [node["permanent"] for node in found.get("nodes", [])]
+    assert {entry["label"] for entry in templates} | {entry["labelString"] for entry in nodes} == AGENTS
+    assert len(templates) + len(nodes) == len(AGENTS)
+    static = {member["metadata"]["name"].removeprefix("agent-") for member, spec in pod_specs(case)
+              if member["metadata"]["name"].startswith("agent-")}  # fmt: skip
+    assert static == {entry["name"] for entry in nodes}
+    assert static == {"static-agents": AGENTS, "buildah": {"slipway"}}.get(case.name, set())
+    services = {member["metadata"]["name"] for member in members(case) if member["kind"] == "Service"}
+    assert {f"agent-{name}" for name in static} <= services
+
+
+@EVERY_CASE
+def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) -> None:
+    for cloud in casc(case)["jenkins"]["clouds"]:
+        for template in cloud["kubernetes"]["templates"]:
+            pod = yaml.safe_load(template["yaml"])
+            kubernetes_validate.validate({**pod, "metadata": {"name": "x", **pod["metadata"]}}, "1.30", strict=True)
+            spec, tools = pod["spec"], template["name"] == "slipway"
+            assert template["namespace"] == "jenkins-agents"
+            assert spec["automountServiceAccountToken"] == tools
+            assert spec["serviceAccountName"] == ("deployer" if tools else "agent")
+            assert spec["securityContext"]["runAsUser"] == 1000 and spec["securityContext"]["runAsNonRoot"]
+            assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            for container in [*spec["initContainers"], *spec["containers"]]:
+                security = container["securityContext"]
+                assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
+                assert container["image"] in images(case_objects(case))
+            caches = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
+            assert bool(caches) == (case.name == "air-gap")
+
+
+@EVERY_CASE
+def test_no_account_reaches_beyond_its_namespaces(case: AddonCase) -> None:
+    assert not [member for member in members(case) if member["kind"].startswith("ClusterRole")]
+    reach: dict[str, set[str]] = {}
+    for member in members(case):
+        if member["kind"] == "RoleBinding":
+            (subject,) = member["subjects"]
+            reach.setdefault(subject["name"], set()).add(member["metadata"]["namespace"])
+    environments = {"dev", "live", "shop-prd"} if case.name == "projects" else {
+        f"apps-{name}" for name in ("dev", "qa", "pre", "prd")
+    }  # fmt: skip
+    assert reach == {"jenkins": {"jenkins-agents"}, "deployer": environments}
+
+
+@EVERY_CASE
+def test_nothing_is_privileged_or_of_the_host_and_only_builds_are_let_more(case: AddonCase) -> None:
+    text = yaml.safe_dump([dict(member) for member in members(case)])
+    assert "privileged: true" not in text and "hostPath" not in text and "docker.sock" not in text
+    levels = {
+        member["metadata"]["name"]: member["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for member in members(case)
+        if member["kind"] == "Namespace"
+    }
+    assert {name for name, level in levels.items() if level != "restricted"} == {"jenkins-build"}
+    # Nobody's account may make pods there.
+    assert not [m for m in members(case) if m["kind"] == "Role" and m["metadata"]["namespace"] == "jenkins-build"]
+
+
+def test_only_the_agent_with_the_tools_may_have_images_built() -> None:
+    ((rule),) = one(CASES["default"], "NetworkPolicy", "allow-agents", "jenkins-build")["spec"]["ingress"]
+    (who,) = rule["from"]
+    assert who["podSelector"]["matchLabels"]["slipway.io/agent"] == "slipway"
+    assert who["namespaceSelector"]["matchLabels"] == {"app.kubernetes.io/name": "jenkins-agents"}
+
+
+def test_the_controller_is_as_large_as_asked_and_its_home_is_its_own() -> None:
+    spec = one(CASES["air-gap"], "StatefulSet", "jenkins")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["resources"]["requests"] == container["resources"]["limits"] == {"cpu": "2", "memory": "4Gi"}
+    claims = {v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v}
+    assert claims == {"jenkins-home"}
+    caches = one(CASES["air-gap"], "PersistentVolumeClaim", "caches")
+    assert caches["metadata"]["namespace"] == "jenkins-agents" and caches["spec"]["accessModes"] == ["ReadWriteMany"]
+    environment = {entry["name"]: entry["value"] for entry in spec["initContainers"][0]["env"]}
+    assert environment["JENKINS_UC"] == "https://mirror.example.net/jenkins"
+
+
+def test_plugins_are_pinned_and_show_stages() -> None:
+    lines = one(CASES["default"], "ConfigMap", "jenkins-plugins")["data"]["plugins.txt"].splitlines()
+    assert all(re.fullmatch(r"[a-z-]+:[0-9][A-Za-z0-9._]*", line) for line in lines)
+    assert "pipeline-stage-view" in {line.split(":")[0] for line in lines}
+
+
+def test_a_cluster_with_jenkins_carries_the_chart_of_releases() -> None:
+    assert [chart.name for chart in charts(case_cluster(CASES["default"]))] == ["app"]
+    assert charts(loaded()) == ()
+
+
+def test_what_is_doubtful_is_said() -> None:
+    asked = {
+        "enabled": True,
+        "toolsImage": "registry.example.net/ci/tools:1.0.0",
+        "library": {"url": "https://git.example.net/slipway.git"},
+        "configuration": {"url": "https://git.example.net/ops.git"},
+    }
+    cluster = loaded(addons={"jenkins": asked})
+    texts = [warning for warning in cluster.warnings if "jenkins" in warning]
+    for part in ("no registry to push to", "no node has the labels app=jenkins", "nothing will bind this claim"):
+        assert any(part in text for text in texts), part
+    assert any("enforces no NetworkPolicy" in text for text in texts) == (cluster.network.plugin == "bridge")
