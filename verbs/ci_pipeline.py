@@ -121,7 +121,9 @@ def scan(
 ) -> int:
     """Judge a scanner's report against the waivers of a project: exit 0 it passes, 2 findings stop the run, 1 error.
 
-    Example: trivy fs --format json . | invoke ci.scan --project hello --report -
+    A report comes from a file, or with - on standard input: `trivy fs --format json . | invoke ci.scan … --report -`.
+
+    Example: invoke ci.scan --project hello --report report.json
     """
     found, place = settled(project, cluster)
     stopping = severities_of(severity) if severity else settings_of(place).severities

@@ -82,6 +82,11 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def whole_argument(cluster: Cluster, material: Material, root: Path) -> dict[str, Any]:
+    """Return all that jsonnet gets to know: of the cluster, of certificates and secrets, and of the projects."""
+    return {**cluster_argument(cluster), **secret_facts(cluster, material), "projects": _projects(cluster, root)}
+
+
 def _projects(cluster: Cluster, root: Path) -> dict[str, Any]:
     """Return what Jenkins is told of the cluster's projects; where there is no Jenkins, their files are not read."""
     jenkins = cluster.addons.jenkins
@@ -101,7 +106,7 @@ def objects(cluster: Cluster, material: Material, root: Path) -> Objects:
     `root` is the workspace; clusters/<c>/addons.jsonnet is added with `+` where it exists. Raises RenderError for
     jsonnet that does not evaluate, for what it gives that is no API object, and for a Secret with a plain value.
     """
-    argument = {**cluster_argument(cluster), **secret_facts(cluster, material), "projects": _projects(cluster, root)}
+    argument = whole_argument(cluster, material, root)
     own = root / "clusters" / cluster.name / "addons.jsonnet"
     snippet = "function(cluster) " + _sum(own)
     try:

@@ -10,7 +10,8 @@ addons/<addon>/<variation>/rendered/       the files that are new or other than 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ import yaml
 
 from generator.formats.merge import Layer, merged
 from generator.pki.request_material import RequestMaterial
-from generator.render.objects import Objects, object_files, objects
+from generator.render.objects import Objects, object_files, objects, whole_argument
 from generator.render.tree import read_tree
 from generator.spec import load_text
 from generator.spec.model import Cluster
@@ -93,6 +94,20 @@ def case_cluster(case: AddonCase, version: str = "") -> Cluster:
 def case_objects(case: AddonCase, version: str = "") -> Objects:
     """Return all objects of the cluster of a case."""
     cluster = case_cluster(case, version)
+    with _workspace(case, cluster) as root:
+        return objects(cluster, RequestMaterial(cluster), root)
+
+
+def case_argument(case: AddonCase) -> dict[str, Any]:
+    """Return what jsonnet gets to know of the cluster of a case."""
+    cluster = case_cluster(case)
+    with _workspace(case, cluster) as root:
+        return whole_argument(cluster, RequestMaterial(cluster), root)
+
+
+@contextmanager
+def _workspace(case: AddonCase, cluster: Cluster) -> Iterator[Path]:
+    """Yield a workspace with what a case has beside its cluster.yaml."""
     with tempfile.TemporaryDirectory() as root:
         own = Path(root) / "clusters" / cluster.name / "addons.jsonnet"
         own.parent.mkdir(parents=True)
@@ -102,7 +117,7 @@ def case_objects(case: AddonCase, version: str = "") -> Objects:
             file = own.parent / "projects" / f"{name}.yaml"
             file.parent.mkdir(exist_ok=True)
             file.write_text(yaml.safe_dump(project))
-        return objects(cluster, RequestMaterial(cluster), Path(root))
+        yield Path(root)
 
 
 ADDON_CASES = [AddonCase(path.parent.parent.name, path.parent.name) for path in sorted(FOLDER.glob("*/*/case.yaml"))]
