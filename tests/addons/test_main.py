@@ -15,9 +15,8 @@ from generator.render.objects import ADDONS, cluster_argument, objects
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_argument
 from tests.render.small import small_cluster
 
-
 COMPARED = [case for case in ADDON_CASES if case.addon != "jenkins"]
-"""The reference implementation takes minutes for each case of Jenkins, whose long texts it puts together by characters."""
+"""Not Jenkins: the reference implementation takes many minutes for each of its cases."""
 
 
 @pytest.mark.parametrize("case", COMPARED, ids=lambda case: f"{case.addon}/{case.name}")
