@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -121,7 +121,7 @@ def _commented(
     lines = [f"{indent}#- {key}:"]
     inner = "  "
     if is_map(field.annotation):
-        lines.append(f"{indent}#-   {'kube-apiserver' if key == 'components' else '<name>'}:")
+        lines.append(f"{indent}#-   {_key_of(key, field)}:")
         inner = "    "
     entries = _commented_fields(below, inner, samples)
     if is_list(field.annotation):
@@ -140,6 +140,10 @@ def _commented_fields(model: type[BaseModel], indent: str, samples: Mapping[str,
             lines.append(f"{indent}{key}: {_example_of(key, field, samples)}  # {field.description}")
             continue
         lines.append(f"{indent}{key}:  # {field.description}")
+        if is_map(field.annotation):
+            lines.append(f"{indent}  {_key_of(key, field)}:")
+            lines += _commented_fields(below, f"{indent}    ", samples)
+            continue
         inner = _commented_fields(below, f"{indent}  ", samples)
         if is_list(field.annotation):
             start = f"{indent}  "
@@ -149,6 +153,12 @@ def _commented_fields(model: type[BaseModel], indent: str, samples: Mapping[str,
             ]
         lines += inner
     return lines
+
+
+def _key_of(key: str, field: FieldInfo) -> str:
+    """Return a key of a map: one of those that it takes, or a name that people choose."""
+    known = [one for one in get_args(get_args(field.annotation)[0]) if isinstance(one, str)]
+    return known[0] if known else "kube-apiserver" if key == "components" else "<name>"
 
 
 def _example_of(key: str, field: FieldInfo, samples: Mapping[str, str]) -> str:

@@ -39,7 +39,7 @@ def _keys(value: object, prefix: str = "") -> set[str]:
     found: set[str] = set()
     for key, one in value.items():
         named = re.sub(
-            r"^(pools|hosts)\.[^.]+$|(components)\.[^.]+$",
+            r"^(pools|hosts|addons\.jenkins\.environments)\.[^.]+$|(components)\.[^.]+$",
             lambda match: f"{match[1] or match[2]}.<name>",
             f"{prefix}{key}",
         )
