@@ -15,6 +15,9 @@ from generator.errors import WorkspaceError
 class Machines(SshFleet):
     """Opens connections to virtual machines; `key` is a file without a passphrase, None for those of the agent."""
 
+    no_key = "name the right one with --key, and write its public half into that user's ~/.ssh/authorized_keys there"
+    no_way = "see that it is up, and that environments.<env>.hosts and --ssh-port name it rightly"
+
     def __init__(self, project: str, known_hosts: Path, key: Path | None, port: int = 22) -> None:
         if not known_hosts.is_file():
             raise WorkspaceError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,14 +22,22 @@ def archive(artifact: Path, files: Mapping[str, str], into: Path) -> str:
     """Write the archive of a release and return its SHA-256.
 
     `artifact` is a file, or a folder whose content is meant, `files` are texts by name that stand beside it. Raises
-    RefusedError for an artifact that is not there, or holds what cannot be on another host.
+    RefusedError for an artifact that is not there, cannot be read whole, or holds what cannot be on another host.
     """
-    with tarfile.open(into, "w", format=tarfile.PAX_FORMAT) as tar:
-        _folder(tar, OURS)
-        for name, text in sorted(files.items()):
-            _text(tar, f"{OURS}/{name}", text)
-        for name, path in _entries(artifact):
-            _entry(tar, name, path)
+    try:
+        with tarfile.open(into, "w", format=tarfile.PAX_FORMAT) as tar:
+            _folder(tar, OURS)
+            for name, text in sorted(files.items()):
+                _text(tar, f"{OURS}/{name}", text)
+            for name, path in _entries(artifact):
+                _entry(tar, name, path)
+    except OSError as error:
+        # One that shrinks while it is read has no words of the system's.
+        what, why = error.filename or artifact, error.strerror or str(error)
+        raise RefusedError(f"{what}: cannot be put into the release ({why}); mend that, then release again") from None
+    except RuntimeError as error:
+        # What pathlib raises for links that lead to one another.
+        raise RefusedError(f"{artifact}: {str(error)[:1].lower()}{str(error)[1:]}; take the link out") from None
     return digest_of(into)
 
 
@@ -39,18 +48,34 @@ def digest_of(path: Path) -> str:
 
 
 def _entries(artifact: Path) -> Iterator[tuple[str, Path]]:
-    if artifact.is_file():
-        yield artifact.name, artifact
+    # A build may leave `app -> app-1.2`; what is meant is the program, by the name that the unit knows.
+    real = artifact.resolve()
+    if real.is_file():
+        _ours_alone(artifact.name, artifact)
+        yield artifact.name, real
         return
-    if not artifact.is_dir():
+    if not real.is_dir():
         raise RefusedError(f"{artifact}: no such artifact; see what the build made, and build.artifact")
-    # The history of the source is no part of what runs.
-    for path in sorted(artifact.rglob("*")):
-        relative = path.relative_to(artifact)
-        if relative.parts[0] == OURS:
-            raise RefusedError(f"{path}: the name {OURS} is Slipway's own in a release; give it another")
+    for path in sorted(_below(real)):
+        relative = path.relative_to(real)
+        _ours_alone(relative.parts[0], path)
+        # The history of the source is no part of what runs.
         if relative.parts[0] != ".git":
             yield relative.as_posix(), path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    # Not rglob, which passes over a folder that it may not read.
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent, name) for name in (*folders, *names))
+
+
+def _ours_alone(name: str, path: Path) -> None:
+    if name == OURS:
+        raise RefusedError(f"{path}: the name {OURS} is Slipway's own in a release; give it another")
 
 
 def _entry(tar: tarfile.TarFile, name: str, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Releasing to virtual machines: one host after the other, and none after one that did not get well.
 
-What a host does is in scripts/release.sh: it switches, asks whether it is well, and goes back by itself, so that a
-connection that breaks leaves no host between two releases.
+The archive is brought to every host before the first of them switches, so that one that cannot be entered, or has no
+room, is found while the old release still runs everywhere. What a host does is in scripts/release.sh: it switches, asks
+whether it is well, and goes back by itself, so that a connection that breaks leaves no host between two releases.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from fleet.host_scripts import run_script
 from fleet.release_archive import archive
 from generator.errors import HostError, RefusedError
 
-STATES = ("deployed", "unchanged", "back", "stopped", "broken", "failed", "untouched")
-"""What became of a host. back: the one before runs again; stopped: there was none; broken: nor does that run."""
+STATES = ("deployed", "unchanged", "back", "stopped", "unwell", "broken", "failed", "untouched")
+"""What became of a host. back: the one before runs again; stopped: there was none; unwell: it was this one, and stays;
+broken: nor does the one before run."""
 WITHIN = 120
 """Seconds in which a release gets well."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _COPY_SECONDS = 1800
 Enter = Callable[[str], Awaitable[Connection]]
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Outcome:
         """Return whether the release runs there."""
         return self.state in {"deployed", "unchanged"}
 
+    @property
+    def bad(self) -> bool:
+        """Return whether something was done or asked there and did not come out well."""
+        return not self.good and self.state != "untouched"
+
     def line(self, release: str) -> str:
         """Return it in words."""
         words = {
@@ -49,10 +57,12 @@ class Outcome:
             "unchanged": f"release {release} runs already and is well",
             "back": f"release {release} did not get well ({self.why}); the one before runs again",
             "stopped": f"release {release} did not get well ({self.why}); there was none before, so nothing runs",
+            "unwell": f"release {release} ran there before, was started anew and is not well ({self.why}); it was left "
+            "running",
             "broken": f"release {release} did not get well, and the one before does not either ({self.why}); "
             "look at the host now",
             "failed": self.why,
-            "untouched": "not touched",
+            "untouched": "not touched, what ran there runs",
         }
         return f"{self.host}: {words[self.state]}"
 
@@ -85,6 +95,9 @@ class Release:
     within: int = WITHIN
 
 
+Step = Callable[[Connection, Target, Release, Told], Awaitable[Outcome]]
+
+
 def release_id(said: str | None, digest: str) -> str:
     """Return the name of a release: what is said, else the beginning of its digest; raises RefusedError for no name."""
     if said is None:
@@ -101,7 +114,7 @@ async def deploy(
     *,
     release: str | None = None,
     within: int = WITHIN,
-    told: Callable[[str], None] = lambda line: None,
+    told: Told = lambda line: None,
 ) -> tuple[Release, tuple[Outcome, ...]]:
     """Release to hosts in their order; return the release, and what became of each host.
 
@@ -111,38 +124,54 @@ async def deploy(
         file = Path(folder) / "release.tar"
         digest = await asyncio.to_thread(archive, artifact, target.files, file)
         one = Release(release_id(release, digest), digest, file, within)
-        found: list[Outcome] = []
-        for host in target.hosts:
-            if found and not found[-1].good:
-                found.append(Outcome(host, "untouched"))
-                continue
-            found.append(await _on(host, target, one, enter))
-            told(found[-1].line(one.id))
-        return one, tuple(found)
+        outcomes: tuple[Outcome, ...] = ()
+        for step in (_brought, _started):
+            outcomes = await _each(target, one, enter, step, told)
+            if any(outcome.bad for outcome in outcomes):
+                break
+        return one, outcomes
 
 
-async def _on(host: str, target: Target, release: Release, enter: Enter) -> Outcome:
-    try:
-        connection = await enter(host)
-    except HostError as error:
-        return Outcome(host, "failed", str(error))
-    try:
-        return await _released(connection, target, release)
-    except HostError as error:
-        return Outcome(host, "failed", str(error))
-    finally:
-        await connection.close()
+async def _each(target: Target, release: Release, enter: Enter, step: Step, told: Told) -> tuple[Outcome, ...]:
+    """Take a step on one host after the other, and on none after one where it did not come out well."""
+    found: list[Outcome] = []
+    for host in target.hosts:
+        outcome = Outcome(host, "untouched")
+        if not any(one.bad for one in found):
+            try:
+                connection = await enter(host)
+                try:
+                    outcome = await step(connection, target, release, told)
+                finally:
+                    await connection.close()
+            except HostError as error:
+                outcome = Outcome(host, "failed", str(error))
+            if outcome.state != "untouched":
+                told(outcome.line(release.id))
+        found.append(outcome)
+    return tuple(found)
 
 
-async def _released(connection: Connection, target: Target, release: Release) -> Outcome:
+async def _brought(connection: Connection, target: Target, release: Release, told: Told) -> Outcome:
+    """Bring the archive to a host, unless it is there."""
     place = (target.directory, release.id)
     known = dict(line for line in await run_script(connection, "release", ("look", *place)) if len(line) == 2)
     if known.get("digest") != release.digest:
         stage = ("stage", *place, release.digest)
         await run_script(connection, "release", stage, chunks(release.archive), timeout=_COPY_SECONDS)
+        told(f"{connection.host}: release {release.id} is there")
+    return Outcome(connection.host, "untouched")
+
+
+async def _started(connection: Connection, target: Target, release: Release, told: Told) -> Outcome:
+    """Start a release that is there, and return how that went."""
     # Twice the wait: a release that does not get well gives its time to the one before.
     seconds = 2 * (release.within + target.delay) + 300
-    lines = await run_script(connection, "release", _start(target, release), timeout=seconds)
+    try:
+        lines = await run_script(connection, "release", start_words(target, release), timeout=seconds)
+    except asyncio.CancelledError:
+        told(f"{connection.host}: ends by itself what was begun there: release {release.id} gets well, or goes back")
+        raise
     outcome = Outcome(
         connection.host, "failed", f"{connection.where}: the host said nothing of the release; look there"
     )
@@ -160,6 +189,7 @@ async def _released(connection: Connection, target: Target, release: Release) ->
     return outcome
 
 
-def _start(target: Target, release: Release) -> Sequence[str]:
+def start_words(target: Target, release: Release) -> Sequence[str]:
+    """Return the words with which the script on a host starts a release."""
     numbers = (str(target.keep), str(release.within), str(target.delay), str(target.timeout))
     return ("start", target.directory, release.id, target.unit, *numbers, *target.health)

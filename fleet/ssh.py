@@ -37,6 +37,11 @@ class SshFleet:
     error.
     """
 
+    no_key = "load the key into the agent or name it in SLIPWAY_SSH_KEY"
+    """What to do where a host accepts none of the keys."""
+    no_way = "check address, port and jump hosts, or use --skip-unreachable"
+    """What to do where a host cannot be reached."""
+
     def __init__(self, cluster: str, known_hosts: Path | str, ask_password: AskPassword | None = None) -> None:
         self._cluster = cluster
         if isinstance(known_hosts, Path):
@@ -67,15 +72,10 @@ class SshFleet:
         except asyncssh.HostKeyNotVerifiable:
             raise HostError(self.key_message(where, name, address, port), name) from None
         except asyncssh.PermissionDenied:
-            raise HostError(
-                f"{where}: ssh: {user}@{address} accepts none of your keys; load the key into the agent or "
-                f"name it in SLIPWAY_SSH_KEY",
-                name,
-            ) from None
+            raise HostError(f"{where}: ssh: {user}@{address} accepts none of your keys; {self.no_key}", name) from None
         except SSH_ERRORS as error:
             raise HostError(
-                f"{where}: ssh: {address}:{port} cannot be reached ({error_words(error)}); check address, port "
-                f"and jump hosts, or use --skip-unreachable",
+                f"{where}: ssh: {address}:{port} cannot be reached ({error_words(error)}); {self.no_way}",
                 name,
             ) from None
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-from invoke.collection import Collection
 from invoke.context import Context
 
 from generator.ci.dockerfile import ImageFiles, image_files
@@ -15,13 +14,7 @@ from generator.ci.project import Project, load_project_file, load_projects
 from generator.ci.values import image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
-from verbs.ci_jobs import jobs_
-from verbs.ci_machines import deploy_, unit
-from verbs.ci_new import new
-from verbs.ci_pipeline import notify, scan, stages_
-from verbs.ci_pods import logs, shell
 from verbs.ci_project import PROJECT
-from verbs.ci_trigger import trigger
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import place_of
@@ -186,8 +179,3 @@ def values_(
     for name, text in texts.items():
         (folder / f"values-{name}.yaml").write_text(text, encoding="utf-8")
         console.say(f"wrote {folder / f'values-{name}.yaml'}")
-
-
-namespace = Collection(
-    "ci", new, validate, dockerfile, values_, jobs_, stages_, scan, unit, deploy_, notify, trigger, logs, shell
-)

@@ -1,4 +1,4 @@
-"""Verbs for projects on virtual machines: what a host gets, what it allows, and the release to it."""
+"""The verb that releases a project to virtual machines."""
 
 from __future__ import annotations
 
@@ -10,44 +10,13 @@ from invoke.context import Context
 
 from fleet.machines import Machines
 from fleet.releases import WITHIN, Target, deploy
-from generator.ci.machines import machine_files, sudoers
+from generator.ci.machines import machine_files
 from generator.ci.project import Project
-from generator.errors import WorkspaceError
+from generator.errors import RefusedError, WorkspaceError
 from verbs import console
-from verbs.ci_project import AS_JSON, PROJECT, loaded
+from verbs.ci_project import AS_JSON, PROJECT, settled
 from verbs.rendering import WHICH
 from verbs.verb import verb
-
-
-@verb(
-    name="unit",
-    help={
-        "project": PROJECT,
-        "env": "which environment",
-        "sudoers": "print what the project's user may do as root on a host, in place of the unit",
-        "unit-is-fixed": "with --sudoers: without the right to change the unit, which somebody else puts there",
-        "cluster": WHICH,
-    },
-)
-def unit(
-    context: Context,
-    project: str,
-    env: str,
-    sudoers: bool = False,
-    unit_is_fixed: bool = False,
-    cluster: str | None = None,
-) -> None:
-    """Print the systemd unit of a project on virtual machines, or the sudoers file that a release of it needs there.
-
-    Example: invoke ci.unit --project hello --env prd --sudoers
-    """
-    found, _ = loaded(project, cluster)
-    files = machine_files(found, env)
-    console.raw(_sudoers(found, unit_is_fixed) if sudoers else files.unit)
-
-
-def _sudoers(project: Project, unit_is_fixed: bool) -> str:
-    return sudoers(project, unit_is_fixed=unit_is_fixed)
 
 
 def target_of(project: Project, environment: str) -> Target:
@@ -102,11 +71,13 @@ def deploy_(
     cluster: str | None = None,
     json: bool = False,
 ) -> int:
-    """Release to virtual machines, one after the other; a host that does not get well goes back, and the rest stays.
+    """Release to virtual machines, one after the other; one that does not get well goes back, and none comes after it.
 
     Example: invoke ci.deploy --project hello --env prd --artifact bin/hello --key ~/.ssh/deploy
     """
-    found, place = loaded(project, cluster)
+    found, place = settled(project, cluster)
+    if within < 1:
+        raise RefusedError(f"--within {within}: give a number of seconds, 1 or more")
     if known_hosts is None and place is None:
         raise WorkspaceError("no --known-hosts, and no cluster whose file would do; name the file with the hosts' keys")
     known = Path(known_hosts).expanduser() if known_hosts else place.inputs / "known_hosts"  # type: ignore[union-attr]

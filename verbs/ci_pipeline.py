@@ -15,14 +15,14 @@ import addons
 from fleet.telling import Hook, Letter, MailServer, tell
 from generator.ci.languages import LANGUAGES
 from generator.ci.notices import Event, event_from, mail_text, refusal, webhook_body
-from generator.ci.project import Project, load_project_file
+from generator.ci.project import Project
 from generator.ci.scanning import judge, severities_of
 from generator.ci.settings import Settings, settings_from
 from generator.ci.stages import stages
 from generator.errors import WorkspaceError
 from generator.spec import load
 from verbs import ci_project, console
-from verbs.ci_project import AS_JSON, PROJECT, loaded, project_file
+from verbs.ci_project import AS_JSON, PROJECT, loaded, project_file, settled
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import Place
@@ -39,12 +39,6 @@ def settings_of(place: Place | None) -> Settings:
         chart=str(Path(next(iter(addons.__path__))) / "charts" / "app"),
         sources={name: os.environ[name] for name in sorted(sources) if os.environ.get(name)},
     )
-
-
-def settled(project: str, cluster: str | None) -> tuple[Project, Place | None]:
-    """Return the project and its cluster as `loaded` does, without judging the ends of waivers: a gate does that."""
-    path, place = project_file(project, cluster)
-    return load_project_file(path), place
 
 
 def read_input(name: str, option: str) -> bytes:

@@ -14,25 +14,19 @@ from typing import Any, TypeVar
 from invoke.context import Context
 
 from fleet.channel import Channel
-from fleet.cluster_client import open_cluster_api
 from fleet.connection import Result, printable
 from fleet.exec_stream import STDERR, exec_in_pod
 from fleet.exec_terminal import exec_at_terminal
 from fleet.kube import Api
 from fleet.kubeconfig import read_kubeconfig
-from fleet.options import Options
 from fleet.pod_logs import Follower, Line, read_logs
 from fleet.release_pods import ReleasePod, release_pods, running_container
-from fleet.session import Session
-from fleet.standing import ssh_fleet
-from fleet.tree import load as load_tree
 from generator.ci.project import Project
 from generator.ci.stages import namespace_of
 from generator.errors import ApiError, RefusedError, WorkspaceError
-from generator.sealing import identity_once
 from verbs import console
-from verbs.ci_pipeline import settings_of, settled
-from verbs.ci_project import AS_JSON, PROJECT
+from verbs.ci_pipeline import settings_of
+from verbs.ci_project import AS_JSON, PROJECT, settled
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import Place
@@ -243,13 +237,8 @@ async def on_api(
             await api.close()
     if place is None:
         raise WorkspaceError("no cluster whose API is meant; name one with --cluster, or give --kubeconfig")
-    tree = load_tree(place.rendered)
-    session = Session(tree, ssh_fleet(tree, place.inputs).connect)
-    try:
-        opened = await open_cluster_api(tree, place.inputs, session.connect, Options(), identity_once())
-        try:
-            return await work(opened.api)
-        finally:
-            await opened.close()
-    finally:
-        await session.close()
+    # Read for this way alone: SSH takes longer to read than all that a kubeconfig needs.
+    from fleet.operator_api import operator_api
+
+    async with operator_api(place.rendered, place.inputs) as api:
+        return await work(api)

@@ -57,6 +57,12 @@ def loaded(project: str, cluster: str | None) -> tuple[Project, Place | None]:
     return found, place
 
 
+def settled(project: str, cluster: str | None) -> tuple[Project, Place | None]:
+    """Return the project and its cluster as `loaded` does, without judging the ends of waivers: a gate does that."""
+    path, place = project_file(project, cluster)
+    return load_project_file(path), place
+
+
 def shown_name(path: Path) -> str:
     """Return how messages name a file: from the workspace's root on where it lies below it."""
     try:

@@ -23,11 +23,19 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "status": ("status",),
     "verify": ("verify",),
     "demo": ("demo",),
+    "ci": ("ci.validate", "ci.dockerfile", "ci.values"),
+    "ci_new": ("ci.new",),
+    "ci_jobs": ("ci.jobs",),
+    "ci_pipeline": ("ci.stages", "ci.scan", "ci.notify"),
+    "ci_unit": ("ci.unit",),
+    "ci_machines": ("ci.deploy",),
+    "ci_trigger": ("ci.trigger",),
+    "ci_pods": ("ci.logs", "ci.shell"),
 }
-"""The verbs without a dot, by the module of this package that holds them."""
+"""The verbs by the module of this package that holds them."""
 
-GROUPS = ("addons", "certs", "ci", "etcd", "hosts", "lab", "secrets")
-"""Modules whose verbs have their name and a dot before them."""
+GROUPS = ("addons", "certs", "etcd", "hosts", "lab", "secrets")
+"""Modules with a collection of their own, whose verbs have the module's name and a dot before theirs."""
 
 _PROGRAMS = frozenset({"invoke", "inv", "slipway"})
 
@@ -51,12 +59,16 @@ def collection(modules: Iterable[str] | None = None) -> Collection:
     """Return the verbs of some modules as invoke takes them; of all modules where none are named."""
     wanted = frozenset((*VERBS, *GROUPS) if modules is None else modules)
     made = Collection()
+    groups: dict[str, Collection] = {}
     for name, verbs in VERBS.items():
         if name in wanted:
             held = vars(import_module(f"verbs.{name}")).values()
             by_name = {one.name: one for one in held if isinstance(one, Task)}
             for verb in verbs:
-                made.add_task(by_name[verb])
+                group, _, own = verb.rpartition(".")
+                (groups.setdefault(group, Collection(group)) if group else made).add_task(by_name[own])
+    for of_group in groups.values():
+        made.add_collection(of_group)
     for name in GROUPS:
         if name in wanted:
             made.add_collection(import_module(f"verbs.{name}").namespace, name=name)

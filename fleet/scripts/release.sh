@@ -36,7 +36,10 @@ stage() {
     alone
     archive=$RELEASES/.$ID.tar
     partial=$RELEASES/.$ID.partial
-    rm -rf "$archive" "$partial"
+    # Whoever has the lock is alone: what a copy that broke off has left, of whatever release, is nobody's.
+    set +f
+    rm -rf "$RELEASES"/.*.tar "$RELEASES"/.*.partial
+    set -f
     cat >"$archive" || fail "$archive cannot be written"
     if [ "$(sum_of "$archive")" != "$1" ]; then
         rm -f "$archive"
@@ -59,22 +62,26 @@ stage() {
 place_unit() {
     cmp -s "$1" "$UNITS/$UNIT" && return 0
     if cp "$1" "$OURS/$UNIT" && as_root install -m 0644 -o root -g root "$OURS/$UNIT" "$UNITS/$UNIT" &&
-        as_root systemctl daemon-reload; then
+        MOVED=yes && as_root systemctl daemon-reload; then
         return 0
     fi
     WHY="$UNIT is another than this release needs and cannot be replaced (see sudoers)"
     return 1
 }
 
+first_answer() { head -n 1 "$OURS/answer" | tr -d '\t'; }
+
 ask() {
     case $KIND in
-    http) curl -fsS -o /dev/null --noproxy '*' --max-time "$TIMEOUT" "http://127.0.0.1:$PORT$WHERE" 2>"$OURS/answer" ;;
-    tcp) timeout "$TIMEOUT" bash -c ": </dev/tcp/127.0.0.1/$PORT" 2>"$OURS/answer" ;;
-    exec) (cd "$DIR/current" && timeout "$TIMEOUT" "$@") >/dev/null 2>"$OURS/answer" ;;
+    http) curl -fsSg -o /dev/null --noproxy '*' --max-time "$TIMEOUT" "http://127.0.0.1:$PORT$WHERE" 2>"$OURS/answer" ;;
+    tcp) timeout -k 5 "$TIMEOUT" bash -c ": </dev/tcp/127.0.0.1/$PORT" 2>"$OURS/answer" ;;
+    # What a command leaves running must not hold the lock.
+    exec) (cd "$DIR/current" && timeout -k 5 "$TIMEOUT" "$@" 9>&-) </dev/null >/dev/null 2>"$OURS/answer" ;;
     esac
 }
 
 healthy() {
+    : >"$OURS/answer"
     sleep "$DELAY"
     end=$(($(date +%s) + WITHIN))
     well=0
@@ -92,7 +99,7 @@ healthy() {
             well=0
             if [ "$(date +%s)" -ge "$end" ]; then
                 WHY="not well within $WITHIN s: $UNIT is $state"
-                [ ! -s "$OURS/answer" ] || WHY="$WHY, $(head -n 1 "$OURS/answer" | tr -d '\t')"
+                [ ! -s "$OURS/answer" ] || WHY="$WHY, $(first_answer)"
                 return 1
             fi
         fi
@@ -104,20 +111,22 @@ take() {
     id=$1
     shift
     place_unit "$RELEASES/$id/.slipway/$UNIT" || return 1
+    MOVED=yes
     rm -f "$DIR/.current.new"
     if ! ln -s "releases/$id" "$DIR/.current.new" || ! mv -T "$DIR/.current.new" "$DIR/current"; then
         WHY="$DIR/current cannot be switched"
         return 1
     fi
-    if [ "$(systemctl is-enabled "$UNIT" 2>/dev/null)" != enabled ] && ! as_root systemctl enable "$UNIT" 2>"$OURS/answer"; then
-        WHY="$UNIT cannot be enabled: $(head -n 1 "$OURS/answer" | tr -d '\t')"
-        return 1
-    fi
     if ! as_root systemctl restart "$UNIT" 2>"$OURS/answer"; then
-        WHY="$UNIT does not start: $(head -n 1 "$OURS/answer" | tr -d '\t')"
+        WHY="$UNIT does not start: $(first_answer)"
         return 1
     fi
-    healthy "$@"
+    healthy "$@" || return 1
+    # Last, so that what never was well is not begun again by the next boot.
+    if [ "$(systemctl is-enabled "$UNIT" 2>/dev/null)" != enabled ] && ! as_root systemctl enable "$UNIT" 2>"$OURS/answer"; then
+        WHY="$UNIT cannot be enabled: $(first_answer)"
+        return 1
+    fi
 }
 
 quoted() {
@@ -140,16 +149,30 @@ take_back() {
         KIND=$1 PORT=$2 WHERE=$3 DELAY=$4 TIMEOUT=$5
         shift 5
     fi
-    take "$back" "$@"
+    # Where nothing was moved the one before never ended, and need not be ended now.
+    { [ -z "$MOVED" ] && healthy "$@"; } || take "$back" "$@"
 }
 
+# The newest that were well stay, $KEEP of them; of those that never were only the one just tried, to look into.
 prune() {
+    kept=" $ID $(running) "
     left=$KEEP
+    set +f
     # shellcheck disable=SC2012,SC2045 # names are those of releases: letters, digits and . _ -
-    for one in $(ls -1t "$RELEASES"); do
+    for one in $(cd "$RELEASES" && ls -1t -- */.slipway/well 2>/dev/null); do
+        [ "$left" -gt 0 ] || break
         left=$((left - 1))
-        if [ "$left" -lt 0 ] && [ "$one" != "$ID" ] && [ "$one" != "$back" ]; then rm -rf "$RELEASES/${one:?}"; fi
+        kept="$kept${one%%/*} "
     done
+    for one in "$RELEASES"/*; do
+        case $kept in *" ${one##*/} "*) ;; *) rm -rf "$one" ;; esac
+    done
+    set -f
+}
+
+running() {
+    to=$(readlink "$DIR/current" 2>/dev/null) || to=''
+    printf '%s' "${to##*/}"
 }
 
 start() {
@@ -157,14 +180,17 @@ start() {
     # The end of the connection is not the end of a release: it gets well here, or goes back.
     trap '' HUP PIPE
     [ "$(digest_of "$ID")" != - ] || fail "release $ID is not there; run the same command again"
-    [ "$KIND" != http ] || command -v curl >/dev/null || fail 'the health check needs curl there; install it'
-    now=$(readlink "$DIR/current" 2>/dev/null) || now=''
-    now=${now##*/}
+    case $KIND in
+    http) command -v curl >/dev/null || fail 'the health check needs curl there; install it' ;;
+    tcp) command -v bash >/dev/null || fail 'the health check needs bash there; install it' ;;
+    esac
+    now=$(running)
     back=$now
     if [ -r "$OURS/trying" ]; then
-        # One before was cut off: what it came from is the way back, not what it left.
+        # One before was cut off: what it came from is the way back, not what it left, and nobody knows what runs.
         read -r tried before <"$OURS/trying"
         if [ "$now" = "$tried" ]; then back=$before; fi
+        MOVED=yes
     elif [ "$now" = "$ID" ] && cmp -s "$RELEASES/$ID/.slipway/$UNIT" "$UNITS/$UNIT" &&
         [ "$(systemctl is-active "$UNIT")" = active ] && ask "$@"; then
         say state unchanged "$ID"
@@ -176,7 +202,7 @@ start() {
         fail "$OURS cannot be written"
     keep_health "$@" || fail "$RELEASES/$ID cannot be written"
     if take "$ID" "$@"; then
-        touch "$RELEASES/$ID"
+        touch "$RELEASES/$ID/.slipway/well"
         prune
         rm -f "$OURS/trying"
         say state deployed "$ID"
@@ -186,15 +212,25 @@ start() {
     journalctl --no-pager --output cat --lines 10 --unit "$UNIT" 2>/dev/null | while IFS= read -r line; do
         say journal "$(printf '%s' "$line" | tr '\t' ' ')"
     done
-    if [ -z "$back" ]; then
-        as_root systemctl stop "$UNIT"
-        rm -f "$DIR/current" "$OURS/trying"
-        say state stopped -
-    elif take_back "$@"; then
+    if [ -n "$back" ]; then
+        rm -f "$RELEASES/$ID/.slipway/well"
+        if take_back "$@"; then
+            prune
+            rm -f "$OURS/trying"
+            say state back "$back"
+        else
+            say state broken "$back" "$WHY"
+        fi
+    elif [ "$now" = "$ID" ] && [ -e "$RELEASES/$ID/.slipway/well" ]; then
+        # It ran before we came. What keeps it from being well may pass, and its unit goes on trying.
         rm -f "$OURS/trying"
-        say state back "$back"
+        say state unwell "$ID"
     else
-        say state broken "$back" "$WHY"
+        as_root systemctl stop "$UNIT"
+        rm -f "$DIR/current"
+        prune
+        rm -f "$OURS/trying"
+        say state stopped -
     fi
 }
 
@@ -202,7 +238,7 @@ case $order in
 look) look ;;
 stage) stage "$@" ;;
 start)
-    UNIT=$1 KEEP=$2 WITHIN=$3 DELAY=$4 TIMEOUT=$5 KIND=$6 PORT='' WHERE='' WHY='' back=''
+    UNIT=$1 KEEP=$2 WITHIN=$3 DELAY=$4 TIMEOUT=$5 KIND=$6 PORT='' WHERE='' WHY='' MOVED=''
     shift 6
     case $KIND in
     http) PORT=$1 WHERE=$2 ;;

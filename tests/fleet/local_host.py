@@ -96,6 +96,12 @@ class LocalHost:
             (bin_ / program).chmod(0o755)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """With what programs run there."""
+        path = f"{self.fake / 'bin'}:{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "FAKE": str(self.fake), "FAKE_ROOT": str(self.root)}
+
+    @property
     def log(self) -> list[str]:
         """What was asked of systemctl and changes something, in order."""
         path = self.fake / "log"
@@ -115,19 +121,13 @@ class LocalHost:
             words[0] = "dash"
             words[5] = str(self.root)
         data = stdin if isinstance(stdin, bytes) else await _joined(stdin)
-        environment = {
-            **os.environ,
-            "PATH": f"{self.fake / 'bin'}:{os.environ['PATH']}",
-            "FAKE": str(self.fake),
-            "FAKE_ROOT": str(self.root),
-        }
         process = await asyncio.create_subprocess_exec(
             *words,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env=environment,
+            env=self.environment,
         )
         out, err = await process.communicate(data)
         assert process.returncode is not None

@@ -22,7 +22,7 @@ from generator.ci.project import load_project_file
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
-from verbs import ci, ci_project
+from verbs import ci, ci_jobs, ci_new, ci_project
 
 CLUSTER = Path(__file__).parents[1] / "golden" / "clusters" / "minimal" / "cluster.yaml"
 
@@ -85,7 +85,7 @@ def test_a_whole_way_from_nothing_to_dockerfile_and_values(workspace: Path) -> N
 def test_a_file_that_is_there_is_never_overwritten(workspace: Path) -> None:
     path = projects(workspace) / "hello.yaml"
     path.write_text("mine\n")
-    code, error = run(ci.new, name="hello", no_input=True)
+    code, error = run(ci_new.new, name="hello", no_input=True)
     assert code == 1 and "clusters/minimal/projects/hello.yaml exists already" in error
     assert path.read_text() == "mine\n"
 
@@ -106,7 +106,7 @@ def test_a_file_that_is_there_is_never_overwritten(workspace: Path) -> None:
     ],
 )
 def test_answers_that_make_no_project_write_nothing(workspace: Path, options: dict[str, Any], said: str) -> None:
-    code, error = run(ci.new, **{"name": "hello", "no_input": True, **options})
+    code, error = run(ci_new.new, **{"name": "hello", "no_input": True, **options})
     assert code == 1 and said in error, error
     assert not list(projects(workspace).iterdir())
 
@@ -116,7 +116,7 @@ def test_answers_that_make_no_project_write_nothing(workspace: Path, options: di
 def test_what_is_suggested_makes_a_project_in_every_language(workspace: Path, language: str, deploy: str) -> None:
     answers = [f"language={language}", f"deploy={deploy}", "environments=qa"]
     answers += ["environments.qa.hosts=vm-1, 10.0.0.5"] if deploy == "vm" else []
-    assert run(ci.new, name="my-app", no_input=True, set=answers) == (0, "")
+    assert run(ci_new.new, name="my-app", no_input=True, set=answers) == (0, "")
     project = load_project_file(projects(workspace) / "my-app.yaml")
     assert (project.spec.language, project.spec.deploy, project.warnings) == (language, deploy, ())
     assert project.environment("qa").hosts == (("vm-1", "10.0.0.5") if deploy == "vm" else ())
@@ -131,7 +131,7 @@ def test_a_terminal_is_asked_and_asked_again_where_an_answer_is_wrong(
         "3", "", "prd", "", "9000", "/up",
     ]  # fmt: skip
     os.write(terminal, "".join(f"{line}\n" for line in typed).encode() + b"\x04")
-    assert run(ci.new, name="web") == (0, "")
+    assert run(ci_new.new, name="web") == (0, "")
     told = capsys.readouterr()
     assert "'ruby' is no choice" in told.err and "run.port: should be less than or equal to 65535" in told.err
     spec = load_project_file(projects(workspace) / "web.yaml").spec
@@ -142,7 +142,7 @@ def test_a_terminal_is_asked_and_asked_again_where_an_answer_is_wrong(
 
 def test_a_terminal_that_ends_writes_nothing(workspace: Path, terminal: int) -> None:
     os.write(terminal, b"\n\x04")
-    assert run(ci.new, name="web") == (
+    assert run(ci_new.new, name="web") == (
         1,
         "error: web: the input ended before the last question, and nothing was written",
     )
@@ -259,12 +259,12 @@ def test_what_cannot_be_is_one_clear_sentence(workspace: Path, verb: Any, option
 
 
 def test_jobs_are_shown_as_jenkins_gets_them(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ci.jobs_(Context())
+    ci_jobs.jobs_(Context())
     assert yaml.safe_load(capsys.readouterr().out) == {"jobs": []}
     folder = workspace / "clusters" / "minimal" / "projects"
     folder.mkdir()
     (folder / "hello.yaml").write_text(PLAIN)
-    ci.jobs_(Context(), json=True)
+    ci_jobs.jobs_(Context(), json=True)
     document = json.loads(capsys.readouterr().out)
     jsonschema.validate(document, schema("ci.jobs"))
     assert [one["script"].splitlines()[0] for one in document["jobs"]] == ["pipelineJob('hello') {"]

@@ -19,7 +19,7 @@ from fleet.releases import Outcome, Release
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.ci.test_scanning import report, vulnerability
 from tests.fleet.test_json_documents import schema
-from verbs import ci_machines
+from verbs import ci_machines, ci_unit
 from verbs import ci_pipeline as verbs
 
 EVENT = {"project": "hello", "environment": "dev", "outcome": "failure", "failedStage": "Build"}
@@ -89,13 +89,13 @@ def test_the_gate_ends_with_2_where_it_stops(files: Path, capsys: pytest.Capture
 
 
 def test_unit_and_sudoers_are_printed(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(ci_machines.unit, project="./machines.yaml", env="prd") == (0, "")
+    assert run(ci_unit.unit, project="./machines.yaml", env="prd") == (0, "")
     assert "User=hello\n" in capsys.readouterr().out
-    run(ci_machines.unit, project="./machines.yaml", env="prd", sudoers=True)
+    run(ci_unit.unit, project="./machines.yaml", env="prd", sudoers=True)
     assert "hello ALL=(root) NOPASSWD: /usr/bin/install" in capsys.readouterr().out
-    run(ci_machines.unit, project="./machines.yaml", env="prd", sudoers=True, unit_is_fixed=True)
+    run(ci_unit.unit, project="./machines.yaml", env="prd", sudoers=True, unit_is_fixed=True)
     assert "install" not in capsys.readouterr().out.split("\n", 1)[1]
-    code, said = run(ci_machines.unit, project="./plain.yaml", env="prd")
+    code, said = run(ci_unit.unit, project="./plain.yaml", env="prd")
     assert code == 1 and "runs in containers" in said
 
 
@@ -124,7 +124,7 @@ def test_a_release_to_machines_is_told_host_by_host(
         "a: release r1 runs and is well",
         "b: release r1 did not get well (not well); the one before runs again",
         "b:   last words",
-        "c: not touched",
+        "c: not touched, what ran there runs",
     ]
     # Every state has its words.
     assert all(Outcome("a", state).line("r1") for state in releases.STATES)
