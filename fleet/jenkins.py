@@ -2,8 +2,10 @@
 
 A request that starts something carries a crumb that belongs to the session of its cookie
 (https://www.jenkins.io/doc/book/security/csrf-protection/); its answer names an item of the queue, and that names the
-build once it has begun (https://www.jenkins.io/doc/book/using/remote-access-api/). Whatever address an answer names,
-user and token go to the one that was given.
+build once it has begun (https://www.jenkins.io/doc/book/using/remote-access-api/). A parameter that a job does not
+define Jenkins passes over in silence, and builds something else than was meant, so the job is looked at before
+(ParametersDefinitionProperty.buildWithParameters of https://github.com/jenkinsci/jenkins). Whatever address an answer
+names, user and token go to the one that was given.
 """
 
 from __future__ import annotations
@@ -111,32 +113,69 @@ class Jenkins:
         )
 
     def start(self, job: str, parameters: Mapping[str, str]) -> int:
-        """Start a job and return its item of the queue; raises JenkinsError."""
+        """Start a job and return its item of the queue; raises JenkinsError, RefusedError where it would not do so.
+
+        One that waits in the queue with the same parameters is not started twice: its item is returned.
+        """
+        self._takes(job, parameters)
         crumb = self._crumb()
         path = f"{_job_path(job)}/buildWithParameters"
-        _, headers, _ = self._ask(path, f"job {job}", body=urlencode(parameters).encode(), headers=crumb)
+        headers, _ = self._ask(path, f"job {job}", body=urlencode(parameters).encode(), headers=crumb)
         found = re.search(r"/queue/item/(\d+)/?$", headers.get("location", ""))
         if found is None:
             raise JenkinsError(f"{self.url}: job {job}: the answer names no item of the queue; check who answers there")
         return int(found[1])
 
+    def _takes(self, job: str, parameters: Mapping[str, str]) -> None:
+        wanted = urlencode({"tree": "buildable,property[parameterDefinitions[name,choices]]"})
+        found = self._json(f"{_job_path(job)}/api/json?{wanted}", f"job {job}")
+        where = f"{self.url}: job {job}"
+        if "buildable" not in found:
+            raise RefusedError(f"{where}: it is no job that can be started, a folder perhaps; name one with --job")
+        if not found["buildable"]:
+            raise RefusedError(f"{where}: it is switched off; enable it there, or name another with --job")
+        entries = [one for some in found.get("property") or () for one in some.get("parameterDefinitions") or ()]
+        defined = {str(one.get("name")): one.get("choices") for one in entries}
+        for name, value in parameters.items():
+            if name not in defined:
+                raise RefusedError(
+                    f"{where}: it has no parameter {name}, and Jenkins would start it without; apply the jobs that "
+                    "`invoke ci.jobs` makes, or name another with --job"
+                )
+            choices = defined[name]
+            if choices and value not in choices:
+                there = printable(", ".join(str(one) for one in choices if one))
+                raise RefusedError(
+                    f"{where}: its parameter {name} has no choice {value} (there are: {there}); apply the jobs that "
+                    "`invoke ci.jobs` makes, or name another with --job"
+                )
+
     def waiting(self, queue: int) -> Build:
         """Return what has become of an item of the queue; raises RefusedError where somebody took it out."""
-        found = self._json(f"/queue/item/{queue}/api/json", f"queue item {queue}")
+        try:
+            found = self._json(f"/queue/item/{queue}/api/json", f"queue item {queue}")
+        except JenkinsError as error:
+            if error.status != 404:
+                raise
+            raise JenkinsError(
+                f"{self.url}: queue item {queue}: it has left the queue, or this user may not see it (404); it may "
+                "have been started, so look at the builds of the job before you start another",
+                404,
+            ) from None
         if found.get("cancelled"):
             raise RefusedError(f"{self.url}: queue item {queue}: somebody took it out of the queue; start it again")
         begun = found.get("executable")
         if isinstance(begun, dict) and begun.get("number"):
-            return Build(queue, int(begun["number"]), str(begun.get("url") or "") or None)
+            return Build(queue, int(begun["number"]), _url(begun))
         return Build(queue, why=printable(str(found.get("why") or "it waits in the queue")))
 
     def build(self, job: str, queue: int, number: int) -> Build:
         """Return how far a build is; `result` is None while it runs."""
         about = f"build {number} of job {job}"
         found = self._json(f"{_job_path(job)}/{number}/api/json?tree=building,result,duration,url", about)
-        result = None if found.get("building") or not found.get("result") else str(found["result"])
+        result = None if found.get("building") or not found.get("result") else printable(str(found["result"]))
         seconds = int(found.get("duration") or 0) / 1000 if result else None
-        return Build(queue, number, str(found.get("url") or "") or None, result, seconds)
+        return Build(queue, number, _url(found), result, seconds)
 
     def begun(self, queue: int, deadline: float, *, pause: float = PAUSE) -> Build:
         """Wait until an item of the queue has become a build, or until the deadline (monotonic seconds)."""
@@ -180,10 +219,13 @@ class Jenkins:
             if error.status == 404:
                 return {}
             raise
-        return {str(found["crumbRequestField"]): str(found["crumb"])} if "crumb" in found else {}
+        field, crumb = str(found.get("crumbRequestField") or ""), str(found.get("crumb") or "")
+        if not (field and crumb and (field + crumb).isascii() and (field + crumb).isprintable()):
+            raise JenkinsError(f"{self.url}: the crumb is not understood; check who answers there")
+        return {field: crumb}
 
     def _json(self, path: str, about: str) -> dict[str, Any]:
-        _, _, body = self._ask(path, about)
+        _, body = self._ask(path, about)
         try:
             found = json.loads(body)
         except ValueError:
@@ -194,20 +236,31 @@ class Jenkins:
 
     def _ask(
         self, path: str, about: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    ) -> tuple[Mapping[str, str], bytes]:
         fields = {"Authorization": self._login.header, "User-Agent": "slipway", **(headers or {})}
         request = urllib.request.Request(self.url + path, data=body, headers=fields)
         try:
             with self._opener.open(request, timeout=self._timeout) as answer:
                 lower = {name.lower(): value for name, value in answer.headers.items()}
-                return answer.status, lower, answer.read(_LONGEST_ANSWER)
+                return lower, answer.read(_LONGEST_ANSWER)
         except HTTPError as error:
             with error:
-                status = error.code
+                status, leads = error.code, urlsplit(error.headers.get("Location") or "").path
         except (URLError, OSError, http.client.HTTPException) as error:
+            # What urllib could not send it says by URLError; anything else came after Jenkins had it.
+            if body is not None and not isinstance(error, URLError):
+                raise JenkinsError(
+                    f"{self.url}: {about}: the answer was lost ({_words(error)}); it may have been started, so look at "
+                    "its builds before you start another"
+                ) from None
             raise JenkinsError(
                 f"{self.url}: Jenkins cannot be reached ({_words(error)}); see that it runs, and that its URL is right"
             ) from None
+        if body is not None and 300 <= status < 400 and leads.rstrip("/").endswith(path.rpartition("/")[0]):
+            # Back to the page of the job, where its item in the queue would be named.
+            raise JenkinsError(
+                f"{self.url}: {about}: Jenkins takes no more of it into the queue; see why there", status
+            )
         raise JenkinsError(f"{self.url}: {about}: {_refused(status)}", status)
 
 
@@ -216,16 +269,21 @@ def _refused(status: int) -> str:
     if 300 <= status < 400:
         return f"it leads elsewhere ({status}), where no token is sent; give the URL at which Jenkins itself answers"
     return {
-        400: "it takes no such parameters (400); see that the job has ENVIRONMENT and BRANCH",
+        400: "it does not take these parameters (400); apply the jobs that `invoke ci.jobs` makes",
         401: "it does not take user and token (401); make a new API token for this user and seal it",
         403: "this user may not do that (403); give him Overall/Read, Job/Read and Job/Build",
         404: "it is not there, or this user may not see it (404); see the jobs of Jenkins, or name one with --job",
+        409: "it is switched off (409); enable it there, or name another with --job",
         503: "Jenkins is starting or overloaded (503); wait, then run again",
     }.get(status, f"it answers {status}; see the log of Jenkins")
 
 
 def _job_path(job: str) -> str:
     return "".join(f"/job/{quote(part, safe='')}" for part in job.split("/") if part)
+
+
+def _url(found: Mapping[str, Any]) -> str | None:
+    return printable(str(found.get("url") or "")) or None
 
 
 def _words(error: BaseException) -> str:

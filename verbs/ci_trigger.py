@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from json import dumps
 from pathlib import Path
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 
-from fleet.jenkins import Build, Jenkins, Login, login_from
+from fleet.jenkins import Build, Jenkins, JenkinsError, Login, login_from
 from fleet.secrets import SecretStore
 from generator.ci.stages import ASKING
 from generator.errors import RefusedError, WorkspaceError
 from generator.sealing import identity_once, sealed_path
 from generator.spec import load
 from verbs import console
-from verbs.ci_pipeline import read_input, settled
-from verbs.ci_project import AS_JSON, PROJECT
+from verbs.ci_pipeline import read_input
+from verbs.ci_project import AS_JSON, PROJECT, settled
 from verbs.rendering import WHICH
 from verbs.verb import agreed, verb
 from verbs.workspace import Place
@@ -78,14 +79,28 @@ def trigger(
     deadline = time.monotonic() + (timeout or (END_SECONDS if wait else BEGIN_SECONDS))
     queue = jenkins.start(named, {"ENVIRONMENT": here, **({"BRANCH": branch} if branch else {})})
     console.tell(f"{named}: in the queue as item {queue}")
-    build = jenkins.begun(queue, deadline)
-    if build.number is not None:
-        console.tell(f"{named}: build {build.number}{f', {build.url}' if build.url else ''}")
-    if wait:
-        build = jenkins.ended(named, build, deadline)
-    if json:
-        told = {"project": found.name, "environment": here, "job": named, **asdict(build)}
+    build = Build(queue)
+
+    def document(known: Build) -> None:
+        told = {"project": found.name, "environment": here, "job": named, **asdict(known)}
         console.raw(dumps(told, indent=2) + "\n")
+
+    try:
+        build = jenkins.begun(queue, deadline)
+        if build.number is not None:
+            console.tell(f"{named}: build {build.number}{f', {build.url}' if build.url else ''}")
+        if wait:
+            build = jenkins.ended(named, build, deadline)
+    except (JenkinsError, RefusedError) as error:
+        # It was started, and whoever reads the document has to know which one it is.
+        if json:
+            document(replace(build, why=str(error)))
+        raise
+    except KeyboardInterrupt:
+        what = f"build {build.number}" if build.number else f"queue item {queue}"
+        raise Exit(f"interrupted; {what} of {named} goes on in Jenkins, the same command starts another", 130) from None
+    if json:
+        document(build)
     else:
         console.say(_build_line(named, build))
     return 0 if build.result in {None, "SUCCESS"} else 2

@@ -1,4 +1,9 @@
-"""A Jenkins of a few answers on loopback: it checks user, token, the session's cookie and its crumb as Jenkins does."""
+"""A Jenkins of a few answers on loopback: it checks user, token, the session's cookie and its crumb as Jenkins does.
+
+Answers to a start are those of jenkinsci/jenkins (ParameterizedJobMixIn, ParametersDefinitionProperty): 201 with the
+item of the queue, 302 to the job where it is not queued, 409 where it is switched off, 500 for a choice that is none,
+and no word about a parameter that the job does not define.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,12 @@ class JenkinsStandIn:
     """What it has been asked, and how it shall answer."""
 
     jobs: tuple[str, ...] = ("/job/hello",)
+    job: dict[str, Any] = field(default_factory=lambda: {"buildable": True})
+    """What a job says of itself beside its parameters."""
+    parameters: dict[str, list[str] | None] = field(
+        default_factory=lambda: {"ENVIRONMENT": ["", "dev", "prd"], "BRANCH": None}
+    )
+    """Those that the job defines, with choices where there are some."""
     queue: list[dict[str, Any]] = field(default_factory=lambda: [{"why": "In the quiet period"}])
     """What a queue item says, look by look; after the last it is build 7."""
     building: int = 1
@@ -32,7 +43,8 @@ class JenkinsStandIn:
     redirect: str = ""
     location: str = ""
     refuses: int = 0
-    """The status with which a start is refused."""
+    """The status with which a start is refused; 0 is none, -1 takes it and never answers."""
+    crumb: str = CRUMB
     started: list[dict[str, str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     url: str = ""
@@ -72,10 +84,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status)
         elif self.path == "/crumbIssuer/api/json":
             if here.crumbs:
-                field = {"crumbRequestField": "Jenkins-Crumb", "crumb": CRUMB}
+                field = {"crumbRequestField": "Jenkins-Crumb", "crumb": here.crumb}
                 self._answer(200, field, Set_Cookie=f"{SESSION}; Path=/; HttpOnly")
             else:
                 self._answer(404)
+        elif urlsplit(self.path).path in {f"{job}/api/json" for job in here.jobs}:
+            defined = [
+                {"name": name, **({"choices": choices} if choices else {})} for name, choices in here.parameters.items()
+            ]
+            self._answer(200, {**here.job, "property": [{}, {"parameterDefinitions": defined}]})
+        elif self.path == "/queue/item/3/api/json" and here.queue == [{}]:
+            self._answer(404)
         elif self.path == "/queue/item/3/api/json":
             begun = {"executable": {"number": 7, "url": "https://jenkins.example.net/job/hello/7/"}}
             self._answer(200, here.queue.pop(0) if here.queue else begun)
@@ -95,6 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
         proved = self.headers.get("Jenkins-Crumb") == CRUMB and self.headers.get("Cookie") == SESSION
         if here.crumbs and not proved:
             self._answer(403)
+        elif here.refuses == 302:
+            self._answer(302, Location=f"{here.url}{self.path.removesuffix('buildWithParameters')}")
+        elif here.refuses == -1:
+            here.started.append(dict(parse_qsl(body)))
+            self.close_connection = True
         elif here.refuses:
             self._answer(here.refuses)
         elif self.path.removesuffix("/buildWithParameters") not in here.jobs:

@@ -87,14 +87,57 @@ def test_one_that_waits_in_the_queue_says_for_what(files: Path, capsys: Any) -> 
         jsonschema.validate(found, schema("ci.trigger"))
         assert found["number"] is None and "next available executor" in found["why"]
         code, said = trigger(here.url, timeout=1, wait=True)
+        output(capsys)
     assert code == 1 and "queue item 3: Waiting for next available executor" in said and "--timeout" in said
 
 
-def test_one_that_does_not_end_in_time_is_named_and_left_running(files: Path) -> None:
+def test_one_that_does_not_end_in_time_is_named_and_left_running(files: Path, capsys: Any) -> None:
     with jenkins(building=10**6) as here:
-        code, said = trigger(here.url, wait=True, timeout=1)
+        code, said = trigger(here.url, wait=True, timeout=1, json=True)
     assert code == 1 and "build 7 of job hello runs still, https://jenkins.example.net/job/hello/7/" in said
     assert not any("stop" in one for one in here.asked)
+    # Whoever started it by a program has to know which one it was.
+    found = json.loads(output(capsys)[0])
+    jsonschema.validate(found, schema("ci.trigger"))
+    assert (found["queue"], found["number"], found["result"]) == (3, 7, None) and found["why"] == said[len("error: ") :]
+
+
+def test_who_stops_waiting_is_told_that_it_goes_on(files: Path, monkeypatch: Any) -> None:
+    def interrupted(*words: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with jenkins() as here:
+        monkeypatch.setattr(client.Jenkins, "ended", interrupted)
+        code, said = trigger(here.url, wait=True)
+        assert code == 130 and "build 7 of hello goes on in Jenkins, the same command starts another" in said
+        monkeypatch.setattr(client.Jenkins, "begun", interrupted)
+        assert "queue item 3 of hello goes on" in trigger(here.url)[1]
+
+
+def test_a_start_whose_answer_is_lost_is_not_taken_for_none(files: Path) -> None:
+    with jenkins(refuses=-1) as here:
+        code, said = trigger(here.url)
+    assert code == 1 and "it may have been started, so look at its builds before you start another" in said
+    assert len(here.started) == 1
+
+
+def test_nothing_is_started_that_would_not_do_as_told(files: Path) -> None:
+    """Jenkins passes over a parameter that the job does not define: the wrong branch, or every environment."""
+    ways: list[tuple[dict[str, Any], str]] = [
+        ({"parameters": {"ENVIRONMENT": ["dev"]}}, "it has no parameter BRANCH, and Jenkins would start it without"),
+        ({"parameters": {"BRANCH": None}}, "it has no parameter ENVIRONMENT"),
+        ({"parameters": {}}, "it has no parameter ENVIRONMENT"),
+        ({"parameters": {"ENVIRONMENT": ["", "qa", "prd"]}}, "ENVIRONMENT has no choice dev (there are: qa, prd)"),
+        ({"job": {"buildable": False}}, "job hello: it is switched off; enable it there"),
+        ({"job": {}}, "it is no job that can be started, a folder perhaps"),
+    ]
+    for how, says in ways:
+        with jenkins(**how) as here:
+            code, said = trigger(here.url, branch="release/1")
+        assert code == 1 and says in said, said
+        assert here.started == [] and not any(one.startswith("POST") for one in here.asked)
+    with jenkins(parameters={"ENVIRONMENT": None}) as here:
+        assert trigger(here.url) == (0, ""), "without --branch none is needed"
 
 
 def test_prd_wants_a_yes(files: Path) -> None:
@@ -111,7 +154,12 @@ def test_prd_wants_a_yes(files: Path) -> None:
     [
         ({"jobs": ()}, {}, "job hello: it is not there, or this user may not see it (404)"),
         ({"refuses": 403}, {}, "job hello: this user may not do that (403); give him Overall/Read"),
-        ({"refuses": 400}, {}, "it takes no such parameters (400)"),
+        ({"refuses": 400}, {}, "it does not take these parameters (400)"),
+        ({"refuses": 409}, {}, "job hello: it is switched off (409)"),
+        ({"refuses": 500}, {}, "job hello: it answers 500; see the log of Jenkins"),
+        ({"refuses": 302}, {}, "job hello: Jenkins takes no more of it into the queue"),
+        ({"crumb": "a\r\nX: b"}, {}, "the crumb is not understood"),
+        ({"queue": [{}]}, {}, "queue item 3: it has left the queue, or this user may not see it"),
         ({"statuses": [503]}, {}, "Jenkins is starting or overloaded (503)"),
         ({"location": "/job/hello/"}, {}, "the answer names no item of the queue"),
         ({"queue": [{"cancelled": True}]}, {}, "queue item 3: somebody took it out of the queue"),
@@ -145,7 +193,7 @@ def test_the_token_goes_to_no_other_address(files: Path) -> None:
 
 
 def test_without_crumbs_none_is_sent_and_a_short_outage_is_sat_out(files: Path) -> None:
-    with jenkins(crumbs=False, statuses=[0, 503, 502]) as here:
+    with jenkins(crumbs=False, statuses=[0, 0, 503, 502]) as here:
         assert trigger(here.url, wait=True) == (0, "")
     assert len(here.started) == 1
 
