@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from typing import Any, Protocol
 from fleet.tls import ByteReader, ByteWriter
 
 Stream = tuple[ByteReader, ByteWriter]
+SILENT_SECONDS = 60
+"""How long the host of an API server that is spoken to by plain TCP may be silent until it is given up."""
 
 
 class TcpOpener(Protocol):
@@ -54,10 +57,22 @@ def direct_endpoint(address: str, port: int, server_name: str = "") -> Endpoint:
     """Return the way by plain TCP from this machine; `server_name` where the certificate carries another name."""
 
     async def dial() -> Stream:
-        return await asyncio.open_connection(address, port)
+        reader, writer = await asyncio.open_connection(address, port)
+        _kept_alive(writer.get_extra_info("socket"))
+        return reader, writer
 
     shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     return Endpoint(shown, server_name or address, port, dial)
+
+
+def _kept_alive(line: socket.socket) -> None:
+    """Let a connection end whose other side is gone without a word, as one of a log or a terminal would never learn."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_SECONDS // 4)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, SILENT_SECONDS // 4)
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    # What was sent and is not acknowledged counts too; without this it is sent again for a quarter of an hour.
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_SECONDS * 1000)
 
 
 def control_plane_endpoints(connect: Connect, control_plane: Iterable[Mapping[str, Any]]) -> tuple[Endpoint, ...]:

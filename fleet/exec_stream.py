@@ -33,7 +33,7 @@ from generator.errors import ApiError
 SUBPROTOCOL = "v4.channel.k8s.io"
 STDIN, STDOUT, STDERR, STATUS, RESIZE = range(5)
 LONGEST = 1 << 20
-"""How much output is kept, in bytes over both streams; a program that says more is cut off there."""
+"""How much output is kept of each stream, in bytes; a program that says more is cut off there."""
 Say = Callable[[int, bytes], Awaitable[None]]
 """Sends a message on a stream to the program."""
 

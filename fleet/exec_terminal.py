@@ -44,10 +44,10 @@ async def exec_at_terminal(
     return result.exit
 
 
-def size_of(file: int) -> bytes:
-    """Return the size of a terminal as the stream for it takes it."""
+def size_of(file: int) -> bytes | None:
+    """Return the size of a terminal as the stream for it takes it, None for one that does not know its own."""
     rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(file, termios.TIOCGWINSZ, bytes(8)))
-    return json.dumps({"Width": columns, "Height": rows}).encode()
+    return json.dumps({"Width": columns, "Height": rows}).encode() if rows and columns else None
 
 
 class _Terminal:
@@ -90,7 +90,9 @@ class _Terminal:
         self._waiting.put_nowait((STDIN, data))
 
     def _resized(self) -> None:
-        self._waiting.put_nowait((RESIZE, size_of(self._stdout)))
+        size = size_of(self._stdout)
+        if size is not None:
+            self._waiting.put_nowait((RESIZE, size))
 
     async def _send(self, say: Say) -> None:
         # A connection that breaks is told by whoever reads from it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -17,7 +17,7 @@ import h11
 from fleet.channel import Channel
 from fleet.connection import printable
 from fleet.kube import Api
-from fleet.release_pods import Container, ReleasePod, release_pods
+from fleet.release_pods import Container, ReleasePod, narrowed, release_pods
 from generator.errors import ApiError, HostError, RefusedError
 
 LOOK_SECONDS = 2.0
@@ -25,6 +25,10 @@ LOOK_SECONDS = 2.0
 LONGEST = 16 << 20
 """How much of one container's log is read at once, in bytes."""
 _LONGEST_LINE = 1 << 20
+_AT_ONCE = 8
+"""How many logs are read beside each other."""
+_NOBODY = frozenset({401, 403})
+"""Statuses that no second try changes: the credentials may not read."""
 Moment = tuple[int, int]
 """Seconds since 1970 and nanoseconds."""
 
@@ -85,21 +89,47 @@ def _refusal(cluster: str, pod: str, container: str, status: int, body: bytes) -
     return ApiError(f"{cluster}: kube-apiserver: log of {pod}/{container}: {words}; {todo}", status)
 
 
-async def read_log(
-    api: Api, namespace: str, pod: str, container: str, *, tail: int, previous: bool = False
-) -> tuple[Line, ...]:
-    """Return the last lines of a container, with `previous` those of its run before; raises ApiError."""
-    options = {"tailLines": str(tail), "limitBytes": str(LONGEST)} | ({"previous": "true"} if previous else {})
-    target = _path(namespace, pod, container, **options)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines are asked for: so many last ones, those of so many last seconds, those of the run before."""
+
+    tail: int | None = None
+    since: int | None = None
+    previous: bool = False
+
+    @property
+    def options(self) -> dict[str, str]:
+        """How the API is asked for them."""
+        found = {"tailLines": self.tail, "sinceSeconds": self.since}
+        asked = {key: str(value) for key, value in found.items() if value is not None}
+        return {**asked, "previous": "true"} if self.previous else asked
+
+
+async def read_log(api: Api, namespace: str, pod: str, container: str, wanted: Wanted) -> tuple[Line, ...]:
+    """Return lines of a container; raises ApiError."""
+    target = _path(namespace, pod, container, limitBytes=str(LONGEST), **wanted.options)
     # A log is text, and the API refuses who takes nothing but JSON.
     answer = await api.channel.request("GET", target, {"accept": "*/*"}, b"", seconds=30)
     if answer.status != 200:
         raise _refusal(api.cluster, pod, container, answer.status, answer.body)
-    return tuple(line_from(pod, container, one) for one in answer.body.splitlines())
+    # By the end of a line alone: what overwrites itself on a terminal has carriage returns in one line.
+    *whole, last = answer.body.split(b"\n")
+    return tuple(line_from(pod, container, one) for one in (*whole, *([last] if last else ())))
+
+
+def in_order(logs: Iterable[Sequence[Line]]) -> list[Line]:
+    """Return the lines of several containers in the order of time; one without a time stays behind the one before."""
+    timed: list[tuple[Moment, Line]] = []
+    for lines in logs:
+        last: Moment = (0, 0)
+        for one in lines:
+            last = one.moment if one.time else last
+            timed.append((last, one))
+    return [one for _, one in sorted(timed, key=lambda pair: pair[0])]
 
 
 async def read_logs(
-    api: Api, namespace: str, pods: Sequence[ReleasePod], *, tail: int, previous: bool = False
+    api: Api, namespace: str, pods: Sequence[ReleasePod], wanted: Wanted
 ) -> tuple[dict[tuple[str, str], tuple[Line, ...]], dict[tuple[str, str], str]]:
     """Return lines by pod and container, and why a container has none to read.
 
@@ -107,20 +137,28 @@ async def read_logs(
     """
     lines: dict[tuple[str, str], tuple[Line, ...]] = {}
     whys: dict[tuple[str, str], str] = {}
-    for pod in pods:
-        for one in pod.containers:
-            key = (pod.name, one.name)
-            if previous and one.restarts == 0:
-                whys[key] = "it never ran before"
-            elif not previous and not one.has_log:
-                whys[key] = one.reason or "it has not begun"
-            else:
-                try:
-                    lines[key] = await read_log(api, namespace, *key, tail=tail, previous=previous)
-                except ApiError as error:
-                    if error.status not in {400, 404, 500}:
-                        raise
-                    whys[key] = str(error).partition(f": log of {pod.name}/{one.name}: ")[2] or str(error)
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(pod: str, one: Container) -> None:
+        key = (pod, one.name)
+        if wanted.previous and one.restarts == 0:
+            whys[key] = "it never ran before"
+        elif not wanted.previous and not one.has_log:
+            whys[key] = one.reason or "it has not begun"
+        else:
+            try:
+                async with slots:
+                    lines[key] = await read_log(api, namespace, *key, wanted)
+            except ApiError as error:
+                # One node that does not answer hides nothing of the others; an API that does not answer does.
+                if not error.status or error.status in _NOBODY:
+                    raise
+                whys[key] = str(error).partition(f": log of {pod}/{one.name}: ")[2] or str(error)
+
+    reading = (read(pod.name, one) for pod in pods for one in pod.containers)
+    for error in await asyncio.gather(*reading, return_exceptions=True):
+        if error is not None:
+            raise error
     return lines, whys
 
 
@@ -144,7 +182,10 @@ async def stream_log(
                 status = event.status_code
             elif isinstance(event, h11.Data) and status == 200:
                 *whole, last = (bytes(rest) + bytes(event.data)).split(b"\n")
-                rest = bytearray(last[:_LONGEST_LINE])
+                rest = bytearray(last)
+                if len(rest) > _LONGEST_LINE:
+                    # It comes in pieces.
+                    whole, rest = [*whole, bytes(rest)], bytearray()
                 for one in whole:
                     told(line_from(pod, container, one))
             elif isinstance(event, h11.Data):
@@ -171,21 +212,29 @@ class Follower:
         namespace: str,
         release: str,
         *,
-        tail: int,
+        wanted: Wanted,
+        pod: str | None = None,
+        container: str | None = None,
         told: Callable[[Line], None],
         noted: Callable[[str], None],
         look: float = LOOK_SECONDS,
     ) -> None:
         self._api, self._namespace, self._release = api, namespace, release
-        self._tail, self._told, self._noted, self._look = tail, told, noted, look
+        self._wanted, self._told, self._noted, self._look = wanted, told, noted, look
+        self._pod, self._container = pod, container
+        self._first = True
+        self._away = False
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._last: dict[tuple[str, str], str] = {}
         self._read: set[tuple[str, str, str]] = set()
+        self._known: set[tuple[str, str]] = set()
+        """Those that had spoken before: of what begins later nothing is left out."""
         self._said: dict[str, str] = {}
 
     async def run(self) -> None:
         """Follow; raises RefusedError where there is no pod, and ApiError where the API does not let it."""
-        pods = await release_pods(self._api, self._namespace, self._release)
+        pods: Sequence[ReleasePod] = await release_pods(self._api, self._namespace, self._release)
+        narrowed(pods, self._container, self._pod)
         try:
             while True:
                 self._take(pods)
@@ -193,7 +242,7 @@ class Follower:
                 for task in [task for task in self._tasks.values() if task.done()]:
                     task.result()
                 try:
-                    pods = await release_pods(self._api, self._namespace, self._release)
+                    pods = await self._looked(pods)
                 except RefusedError as error:
                     await asyncio.gather(*self._tasks.values())
                     self._noted(str(error))
@@ -203,15 +252,41 @@ class Follower:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
+    async def _looked(self, before: Sequence[ReleasePod]) -> Sequence[ReleasePod]:
+        """Return the pods as they are now, those of before while nobody can be asked; raises RefusedError for none."""
+        try:
+            pods = await release_pods(self._api, self._namespace, self._release)
+        except (ApiError, HostError) as error:
+            if isinstance(error, ApiError) and error.status in _NOBODY:
+                raise
+            if not self._away:
+                self._noted(f"{error}; what comes is waited for")
+            self._away = True
+            return before
+        self._away = False
+        if self._pod is not None and all(one.name != self._pod for one in pods):
+            raise RefusedError(f"pod {self._pod} is gone")
+        return pods
+
     def _take(self, pods: Sequence[ReleasePod]) -> None:
+        begun, self._first = self._first, False
         for pod in pods:
+            if self._pod not in (None, pod.name):
+                continue
             if not pod.ready and pod.reason and self._said.get(pod.name) != pod.line:
                 self._said[pod.name] = pod.line
                 self._noted(pod.line)
             for one in pod.containers:
                 key = (pod.name, one.name)
+                if begun and one.has_log:
+                    self._known.add(key)
                 task = self._tasks.get(key)
-                if not one.has_log or (task is not None and not task.done()) or (*key, one.id) in self._read:
+                if (
+                    self._container not in (None, one.name)
+                    or not one.has_log
+                    or (task is not None and not task.done())
+                    or (*key, one.id) in self._read
+                ):
                     continue
                 self._tasks[key] = asyncio.ensure_future(self._one(*key, one))
 
@@ -226,12 +301,14 @@ class Follower:
             self._last[pod, container] = line.time or self._last.get((pod, container), "")
             self._told(line)
 
-        options = {"sinceTime": _whole(last)} if last else {"tailLines": str(self._tail)}
+        options = (
+            {"sinceTime": _whole(last)} if last else self._wanted.options if (pod, container) in self._known else {}
+        )
         try:
             await stream_log(self._api.channel, self._namespace, pod, container, told, **options)
         except ApiError as error:
-            # It has not begun yet, or it is gone; the next look tells.
-            if error.status not in {0, 400, 404, 500, 503}:
+            # It has not begun yet, it is gone, or nobody answers; the next look tells.
+            if error.status in _NOBODY:
                 raise
         except HostError:
             return

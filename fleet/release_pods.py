@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fleet.api_refusals import lacks_right
@@ -143,22 +143,33 @@ def _pod_reason(status: Mapping[str, Any], containers: Sequence[Container]) -> s
     return ""
 
 
+def narrowed(pods: Sequence[ReleasePod], container: str | None, pod: str | None) -> tuple[ReleasePod, ...]:
+    """Return pods with the one pod and the one container that are named; raises RefusedError where there is none."""
+    if pod is not None and all(one.name != pod for one in pods):
+        there = ", ".join(one.name for one in pods)
+        raise RefusedError(f"no pod {pod} is of this release (there are: {there}); name one of these")
+    chosen = tuple(one for one in pods if pod in (None, one.name))
+    names = sorted({each.name for one in chosen for each in one.containers})
+    if container is not None and container not in names:
+        raise RefusedError(
+            f"no pod of the release has a container {container} (there are: {', '.join(names)}); name one of these"
+        )
+    return tuple(
+        replace(one, containers=tuple(each for each in one.containers if container in (None, each.name)))
+        for one in chosen
+    )
+
+
 def running_container(pods: Sequence[ReleasePod], container: str | None, pod: str | None = None) -> tuple[str, str]:
     """Return pod and container in which a program can run; raises RefusedError that says what is there instead.
 
     Without a name it is the first container that runs, those that only prepare a pod last; a ready pod is preferred,
     and one that is told to end comes last.
     """
-    if pod is not None and all(one.name != pod for one in pods):
-        there = ", ".join(one.name for one in pods)
-        raise RefusedError(f"no pod {pod} is of this release (there are: {there}); name one of these")
-    chosen = [one for one in pods if pod in (None, one.name)]
-    names = sorted({each.name for one in chosen for each in one.containers})
-    if container is not None and container not in names:
-        raise RefusedError(f"no pod of the release has a container {container} (there are: {', '.join(names)})")
+    chosen = narrowed(pods, container, pod)
     for one in sorted(chosen, key=lambda one: (one.phase == "Terminating", not one.ready, one.name)):
         for each in one.containers:
-            if each.state == "running" and container in (None, each.name):
+            if each.state == "running":
                 return one.name, each.name
     what = "no container" if container is None else f"no container {container}"
     lines = "; ".join(one.line for one in chosen)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +17,12 @@ from invoke.context import Context
 
 from fleet.channel import Channel
 from fleet.connection import Result, printable
-from fleet.exec_stream import STDERR, exec_in_pod
+from fleet.exec_stream import LONGEST, STDERR, exec_in_pod
 from fleet.exec_terminal import exec_at_terminal
 from fleet.kube import Api
 from fleet.kubeconfig import read_kubeconfig
-from fleet.pod_logs import Follower, Line, read_logs
-from fleet.release_pods import ReleasePod, release_pods, running_container
+from fleet.pod_logs import Follower, Line, Wanted, in_order, read_logs
+from fleet.release_pods import ReleasePod, narrowed, release_pods, running_container
 from generator.ci.project import Project
 from generator.ci.stages import namespace_of
 from generator.errors import ApiError, RefusedError, WorkspaceError
@@ -32,6 +34,8 @@ from verbs.verb import verb
 from verbs.workspace import Place
 
 TAIL = 100
+_TIME = re.compile(r"([1-9][0-9]{0,8})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 KUBECONFIG = "ask the API with this kubeconfig instead of a certificate signed for the run"
 ENV = "which environment"
 T = TypeVar("T")
@@ -44,8 +48,12 @@ Logs = Mapping[tuple[str, str], Sequence[Line]]
         "project": PROJECT,
         "env": ENV,
         "follow": "go on with what is said from now on, in new pods too; with --json an object a line",
-        "tail": f"so many last lines of each container, {TAIL} by default",
+        "tail": f"so many last lines of each container; {TAIL} by default, with --since all of that time",
+        "since": "what was said in the last seconds, minutes, hours or days: 90s, 15m, 2h, 1d",
         "previous": "what containers said before they were started anew",
+        "timestamps": "print when a line was said, in UTC",
+        "container": "of this container alone",
+        "pod": "of this pod alone",
         "kubeconfig": KUBECONFIG,
         "cluster": WHICH,
         "json": AS_JSON,
@@ -56,8 +64,12 @@ def logs(
     project: str,
     env: str,
     follow: bool = False,
-    tail: int = TAIL,
+    tail: int = 0,
+    since: str | None = None,
     previous: bool = False,
+    timestamps: bool = False,
+    container: str | None = None,
+    pod: str | None = None,
     kubeconfig: str | None = None,
     cluster: str | None = None,
     json: bool = False,
@@ -66,34 +78,38 @@ def logs(
 
     Example: invoke ci.logs --project hello --env dev --follow
     """
-    if tail < 1:
+    if tail < 0:
         raise RefusedError(f"--tail {tail}: give a number of lines, 1 or more")
     if follow and previous:
         raise RefusedError("--follow and --previous: what was said before does not go on; give one of them")
+    seconds = seconds_of(since) if since is not None else None
+    wanted = Wanted(tail or (TAIL if since is None else None), seconds, previous)
     found, place, namespace = released(project, env, cluster)
+    told = _follow_json if json else partial(_print_line, timestamps)
 
     async def read(api: Api) -> None:
         if follow:
-            told = _follow_json if json else _print_line
-            await Follower(api, namespace, found.name, tail=tail, told=told, noted=console.tell).run()
+            await Follower(
+                api, namespace, found.name, wanted=wanted, pod=pod, container=container, told=told, noted=console.tell
+            ).run()
             return
-        pods = await release_pods(api, namespace, found.name)
-        lines, whys = await read_logs(api, namespace, pods, tail=tail, previous=previous)
+        pods = narrowed(await release_pods(api, namespace, found.name), container, pod)
+        lines, whys = await read_logs(api, namespace, pods, wanted)
         if json:
             head = {"project": found.name, "environment": env, "namespace": namespace, "previous": previous}
-            console.raw(dumps({**head, "pods": [_pod_row(pod, lines, whys) for pod in pods]}, indent=2) + "\n")
+            console.raw(dumps({**head, "pods": [_pod_row(each, lines, whys) for each in pods]}, indent=2) + "\n")
             return
-        for pod in pods:
-            if not pod.ready:
-                console.tell(pod.line)
-        for pod in pods:
-            for one in pod.containers:
-                why = whys.get((pod.name, one.name), "")
+        for each in pods:
+            if not each.ready:
+                console.tell(each.line)
+        for each in pods:
+            for one in each.containers:
+                why = whys.get((each.name, one.name), "")
                 # What keeps a container from running was said of its pod.
-                if why and (pod.ready or why != one.reason):
-                    console.tell(f"{pod.name}/{one.name}: no log: {why}")
-        for line in sorted((each for some in lines.values() for each in some), key=lambda each: each.moment):
-            _print_line(line)
+                if why and (each.ready or why != one.reason):
+                    console.tell(f"{each.name}/{one.name}: no log: {why}")
+        for line in in_order(lines.values()):
+            told(line)
 
     asyncio.run(on_api(found, place, kubeconfig, read))
 
@@ -114,8 +130,17 @@ def _pod_row(pod: ReleasePod, lines: Logs, whys: Mapping[tuple[str, str], str]) 
     return {**row, "containers": containers}
 
 
-def _print_line(line: Line) -> None:
-    console.raw(f"{line.pod}/{line.container}: {printable(line.text)}\n")
+def seconds_of(time: str) -> int:
+    """Return the seconds of a time like 15m; raises RefusedError for what is none."""
+    found = _TIME.fullmatch(time)
+    if found is None:
+        raise RefusedError(f"--since {time!r}: write a number and s, m, h or d, like 15m")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _print_line(timestamps: bool, line: Line) -> None:
+    when = f"{line.time} " if timestamps and line.time else ""
+    console.raw(f"{when}{line.pod}/{line.container}: {printable(line.text)}\n")
     sys.stdout.flush()
 
 
@@ -196,6 +221,7 @@ def _output(result: Result) -> dict[str, Any]:
     return {
         "stdout": result.text,
         "stderr": result.stderr.decode("utf-8", "backslashreplace"),
+        "cut": max(len(result.stdout), len(result.stderr)) >= LONGEST,
         "code": result.exit,
     }
 

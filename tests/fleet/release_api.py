@@ -95,6 +95,8 @@ class ReleaseApi:
         self.deployments: list[dict[str, Any]] = []
         self.logs: dict[tuple[str, str], list[bytes | int]] = {}
         self.forbidden: set[str] = set()
+        self.away: list[int] = []
+        """Statuses of the next lists of pods, in place of the real ones; 0 is a real one."""
         self.program: Callable[[Socket], Awaitable[None]] | None = None
         self.seen: list[str] = []
         self.accepts: list[str] = []
@@ -111,6 +113,8 @@ class ReleaseApi:
             kinds = {"pods": "Pod"} if path == "/api/v1" else {"deployments": "Deployment"}
             found = [{"name": name, "kind": kind, "namespaced": True} for name, kind in kinds.items()]
             return 200, json.dumps({"resources": found}).encode()
+        if last == "pods" and self.away and (status := self.away.pop(0)):
+            return status, self._status("etcdserver: leader changed")
         if last in {"pods", "deployments"}:
             assert path.startswith((f"/api/v1/namespaces/{NAMESPACE}/", f"/apis/apps/v1/namespaces/{NAMESPACE}/"))
             assert query["labelSelector"] == ["app.kubernetes.io/instance=hello"]

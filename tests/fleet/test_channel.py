@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleet.channel import Channel
-from fleet.endpoints import Endpoint
+from fleet.endpoints import Endpoint, direct_endpoint
 from fleet.kube import Api, Ref
 from fleet.tls import Credential, client_context
 from generator.errors import ApiError, HostError, PkiError
@@ -43,6 +44,24 @@ class Clock:
 
 def endpoint(name: str, port: int, server_name: str = "127.0.0.1") -> Endpoint:
     return Endpoint(name, server_name, port, lambda: plain_stream(port))
+
+
+def test_a_connection_whose_other_side_is_gone_without_a_word_ends() -> None:
+    async def main() -> list[int]:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            _, writer = await direct_endpoint("127.0.0.1", port).dial()
+            line = writer.get_extra_info("socket")  # type: ignore[attr-defined]
+            keep = line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            found = [keep, *(line.getsockopt(socket.IPPROTO_TCP, name) for name in names)]
+            writer.close()
+            await writer.wait_closed()  # type: ignore[attr-defined]
+            return found
+
+    keep, idle, interval, count, unacknowledged = asyncio.run(main())
+    assert keep and idle + count * interval == 60 and unacknowledged == 60_000
 
 
 def gone(name: str, error: Exception) -> Endpoint:

@@ -145,6 +145,12 @@ def test_one_that_never_was_well_takes_no_place_of_one_that_was(hosts: Hosts, tm
     assert states(released(hosts, project(), tmp_path / "artifact-three", "three")[1]) == ["deployed"]
     assert states(released(hosts, project(), artifact(tmp_path, "five"), "five")[1]) == ["deployed"]
     assert kept(host) == {"five", "three"}
+    # One that was well and then was not has lost its place.
+    (home(host) / "releases/three/well").unlink()
+    assert states(released(hosts, project(), tmp_path / "artifact-three", "three", within=0)[1]) == ["back"]
+    assert kept(host) == {"five", "three"}
+    assert states(released(hosts, project(), tmp_path / "artifact-bad", "bad", within=0)[1]) == ["back"]
+    assert kept(host) == {"five", "bad"}
 
 
 def test_the_one_that_runs_stays_though_the_clock_went_back(hosts: Hosts, tmp_path: Path) -> None:
@@ -215,6 +221,16 @@ def test_the_one_that_runs_is_not_ended_because_it_is_not_well_just_now(hosts: H
     (home(host) / "current/well").touch()
     assert states(released(hosts, project(), made, "one")[1]) == ["unchanged"]
     assert states(released(hosts, project(), artifact(tmp_path, "two", well=False), "two", within=0)[1]) == ["back"]
+
+
+def test_what_is_gone_back_to_is_started_and_asked_by_its_own_check(hosts: Hosts, tmp_path: Path) -> None:
+    released(hosts, project(), artifact(tmp_path, "one"), "one")
+    # By the check of the first the second would be well; it is not by its own.
+    stricter = project(health={"command": ["false"], "initialDelaySeconds": 0})
+    _, outcomes = released(hosts, stricter, artifact(tmp_path, "two"), "two", within=0)
+    host = hosts["vm-1"]
+    assert states(outcomes) == ["back"] and runs(host) == "one"
+    assert host.log[-1] == f"restart {UNIT}" and host.log.count(f"restart {UNIT}") == 3
 
 
 def test_a_unit_that_may_not_be_changed_costs_no_restart(hosts: Hosts, tmp_path: Path) -> None:

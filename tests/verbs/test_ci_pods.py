@@ -20,7 +20,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from wsproto.events import BytesMessage
 
-from fleet import pod_logs
+from fleet import exec_stream, pod_logs
 from fleet.pod_logs import line_from, moment
 from fleet.release_pods import pod_from
 from tests.ci.samples import MACHINES, PLAIN
@@ -55,17 +55,55 @@ def run(verb: Any, remainder: str = "", **options: Any) -> tuple[int, str]:
 
 def test_logs_of_all_pods_come_in_the_order_of_time(api: ReleaseApi, capsys: Any) -> None:
     api.logs = {
-        ("hello-a", "app"): [f"{T}1Z one\n{T}3.5Z three\n".encode()],
-        ("hello-b", "app"): [f"{T}2.123456789+00:00 two \x1b[31m\n{T}3.49Z almost\nno time\n".encode()],
+        ("hello-a", "app"): [f"{T}1Z one\n{T}3.5Z 10%\r90%\rthree\r\n".encode()],
+        ("hello-b", "app"): [f"{T}2.123456789+00:00 two \x1b[31m\nno time\n{T}3.49Z almost".encode()],
     }
     assert run(ci_pods.logs, tail=7) == (0, "")
     assert capsys.readouterr().out.splitlines() == [
-        "hello-b/app: no time", "hello-a/app: one", "hello-b/app: two \N{REPLACEMENT CHARACTER}[31m",
-        "hello-b/app: almost", "hello-a/app: three",
+        "hello-a/app: one", "hello-b/app: two \N{REPLACEMENT CHARACTER}[31m", "hello-b/app: no time",
+        "hello-b/app: almost", "hello-a/app: 10%\N{REPLACEMENT CHARACTER}90%\N{REPLACEMENT CHARACTER}three",
     ]  # fmt: skip
     asked = [parse_qs(urlsplit(one).query) for one in api.seen if "/log?" in one]
     assert [one["tailLines"] for one in asked] == [["7"], ["7"]] and "previous" not in asked[0]
     assert set(api.accepts) == {"*/*"}
+
+
+def test_logs_of_some_time_one_pod_and_one_container(api: ReleaseApi, capsys: Any) -> None:
+    api.pods = [pod("hello-a", container(), container("side")), pod("hello-b", container())]
+    api.logs = {("hello-a", "side"): [f"{T}1Z one\n".encode()], ("hello-b", "app"): [f"{T}2Z two\n".encode()]}
+
+    def asked(**options: Any) -> list[dict[str, list[str]]]:
+        api.seen.clear()
+        assert run(ci_pods.logs, **options) == (0, "")
+        return [parse_qs(urlsplit(one).query) for one in api.seen if "/log?" in one]
+
+    (found,) = asked(since="15m", pod="hello-a", container="side", timestamps=True)
+    assert capsys.readouterr().out == f"{T}1Z hello-a/side: one\n"
+    # All of that time, unless it is said how much of it.
+    assert found["sinceSeconds"] == ["900"] and "tailLines" not in found
+    (found,) = asked(since="2h", tail=7, pod="hello-b", json=True)
+    assert (found["sinceSeconds"], found["tailLines"]) == (["7200"], ["7"])
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["pods"]] == ["hello-b"]
+    assert [one["tailLines"] for one in asked()] == [["100"]] * 3
+    for options, says in (
+        ({"since": "5"}, "--since '5': write a number and s, m, h or d, like 15m"),
+        ({"since": "0s"}, "--since '0s'"),
+        ({"pod": "hello-x"}, "no pod hello-x is of this release (there are: hello-a, hello-b)"),
+        ({"container": "web"}, "no pod of the release has a container web (there are: app, side)"),
+        ({"container": "web", "follow": True}, "no pod of the release has a container web"),
+    ):
+        code, said = run(ci_pods.logs, **options)
+        assert code == 1 and says in said
+
+
+def test_one_node_that_does_not_answer_hides_nothing_of_the_others(api: ReleaseApi, capsys: Any) -> None:
+    api.logs = {("hello-a", "app"): [502], ("hello-b", "app"): [f"{T}1Z here\n".encode()]}
+    assert run(ci_pods.logs) == (0, "")
+    out, err = capsys.readouterr()
+    assert out == "hello-b/app: here\n" and "hello-a/app: no log: container is waiting to start; see" in err
+    api.logs = {("hello-a", "app"): [403], ("hello-b", "app"): [f"{T}1Z here\n".encode()]}
+    code, said = run(ci_pods.logs)
+    assert code == 1 and "use credentials that may get pods/log" in said
 
 
 def test_pods_that_do_not_run_are_named_with_reason(api: ReleaseApi, capsys: Any) -> None:
@@ -111,7 +149,7 @@ def test_the_run_before_is_read_where_there_was_one(api: ReleaseApi, capsys: Any
 def test_a_release_is_followed_through_restarts_breaks_and_new_pods(
     api: ReleaseApi, capsys: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.15})
+    monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.15, "pod": None, "container": None})
     again = container(restarts=1, last=ENDED)
     api.later = [
         [pod("hello-a", container())],
@@ -144,8 +182,42 @@ def test_a_release_is_followed_through_restarts_breaks_and_new_pods(
     assert sum("/hello-b/log" in one for one in api.seen) == 1, "what ended is read once"
 
 
+def test_what_is_followed_goes_on_while_nobody_can_be_asked(api: ReleaseApi, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.1, "pod": None, "container": None})
+    both = [pod("hello-a", container()), pod("hello-b", container())]
+    api.later = [[pod("hello-a", container())], both, both, []]
+    api.away = [0, 500, 502, 500]
+    api.logs = {
+        ("hello-a", "app"): [f"{T}1Z one\n".encode(), b""],
+        ("hello-b", "app"): [f"{T}2Z two\n".encode(), b""],
+    }
+    assert run(ci_pods.logs, follow=True, tail=5) == (0, "")
+    out, err = capsys.readouterr()
+    assert out == "hello-a/app: one\nhello-b/app: two\n"
+    # Said once, not at every look.
+    assert err.count("etcdserver: leader changed") == 1 and "what comes is waited for" in err
+    first = {
+        urlsplit(one).path.split("/")[-2]: parse_qs(urlsplit(one).query) for one in api.seen[::-1] if "/log?" in one
+    }
+    # What begins later is read from its beginning.
+    assert first["hello-a"]["tailLines"] == ["5"] and "tailLines" not in first["hello-b"]
+
+
+def test_one_pod_is_followed_until_it_is_gone(api: ReleaseApi, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.1, "pod": None, "container": None})
+    api.later = [
+        [pod("hello-a", container()), pod("hello-b", container(), container("side"))],
+        [pod("hello-a", container())],
+    ]
+    api.logs = {("hello-b", "side"): [f"{T}2Z two\n".encode()]}
+    assert run(ci_pods.logs, follow=True, pod="hello-b", container="side") == (0, "")
+    out, err = capsys.readouterr()
+    assert out == "hello-b/side: two\n" and err.splitlines()[-1] == "pod hello-b is gone"
+    assert {urlsplit(one).path.split("/")[-2] for one in api.seen if "/log?" in one} == {"hello-b"}
+
+
 def test_a_refusal_while_a_release_is_followed_ends_it(api: ReleaseApi, monkeypatch: Any) -> None:
-    monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.1})
+    monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.1, "pod": None, "container": None})
     api.forbidden = {"log"}
     code, said = run(ci_pods.logs, follow=True)
     assert code == 1 and "use credentials that may get pods/log in that namespace" in said
@@ -177,7 +249,7 @@ def test_what_stands_in_the_way_is_said(api: ReleaseApi, tmp_path: Path, verb: A
 
 
 def test_options_that_mean_nothing_are_refused(api: ReleaseApi) -> None:
-    assert "--tail 0" in run(ci_pods.logs, tail=0)[1]
+    assert "--tail -1" in run(ci_pods.logs, tail=-1)[1]
     assert "--follow and --previous" in run(ci_pods.logs, follow=True, previous=True)[1]
     assert "there is no terminal for a shell" in run(ci_pods.shell)[1]
     assert api.seen == []
@@ -212,8 +284,21 @@ def test_a_program_answers_a_platform_as_a_document(api: ReleaseApi, capsys: Any
     assert run(ci_pods.shell, "cat 'a b'", json=True, pod="hello-b") == (4, "")
     found = json.loads(capsys.readouterr().out)
     jsonschema.validate(found, schema("ci.shell"))
-    assert (found["stdout"], found["stderr"], found["code"]) == ("one\n", "two\n", 4)
+    assert (found["stdout"], found["stderr"], found["cut"], found["code"]) == ("one\n", "two\n", False, 4)
     assert (found["pod"], found["container"], found["command"]) == ("hello-b", "app", ["cat", "a b"])
+
+
+def test_a_program_that_says_too_much_is_told_to_be_cut(api: ReleaseApi, capsys: Any, monkeypatch: Any) -> None:
+    async def program(socket: Socket) -> None:
+        await socket.say(1, b"x" * 300)
+        await socket.end()
+
+    api.program = program
+    for module in (exec_stream, ci_pods):
+        monkeypatch.setattr(module, "LONGEST", 200)
+    assert run(ci_pods.shell, "yes", json=True) == (0, "")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["stdout"], found["cut"]) == ("x" * 200, True)
 
 
 def test_a_container_that_runs_is_chosen(api: ReleaseApi, capsys: Any) -> None:
