@@ -32,6 +32,12 @@ look() {
     say digest "$(digest_of "$ID")"
 }
 
+# A disk that is full is not left so.
+give_up() {
+    rm -rf "$archive" "$partial"
+    fail "$1"
+}
+
 stage() {
     alone
     archive=$RELEASES/.$ID.tar
@@ -40,20 +46,19 @@ stage() {
     set +f
     rm -rf "$RELEASES"/.*.tar "$RELEASES"/.*.partial
     set -f
-    cat >"$archive" || fail "$archive cannot be written"
+    cat >"$archive" || give_up "$archive cannot be written"
     if [ "$(sum_of "$archive")" != "$1" ]; then
-        rm -f "$archive"
-        fail 'what arrived is not what was sent; run the same command again'
+        give_up 'what arrived is not what was sent; run the same command again'
     fi
     case $(digest_of "$ID") in
     "$1") rm -f "$archive"; return ;;
     -) ;;
-    *) rm -f "$archive"; fail "release $ID is there already and holds something else; give this one another --release" ;;
+    *) give_up "release $ID is there already and holds something else; give this one another --release" ;;
     esac
-    mkdir "$partial" || fail "$partial cannot be made"
-    tar -x -f "$archive" -C "$partial" --no-same-owner || fail "$archive cannot be unpacked"
+    mkdir "$partial" || give_up "$partial cannot be made"
+    tar -x -f "$archive" -C "$partial" --no-same-owner || give_up "$archive cannot be unpacked"
     rm -f "$archive"
-    printf '%s\n' "$1" >"$partial/.slipway/digest" || fail "$partial cannot be written"
+    printf '%s\n' "$1" >"$partial/.slipway/digest" || give_up "$partial cannot be written"
     # Of one without a digest nothing was ever started.
     rm -rf "$RELEASES/${ID:?}"
     mv -T "$partial" "$RELEASES/$ID" || fail "$RELEASES/$ID cannot be made"

@@ -397,6 +397,17 @@ def test_an_archive_that_arrives_otherwise_is_not_unpacked(hosts: Hosts, tmp_pat
     assert list((home(hosts["vm-1"]) / "releases").iterdir()) == []
 
 
+def test_a_disk_that_is_full_is_not_left_so(hosts: Hosts, tmp_path: Path) -> None:
+    host = hosts["vm-1"]
+    tar = host.fake / "bin/tar"
+    tar.write_text('#!/bin/sh\ntouch "$5/half"\necho "tar: half: No space left on device" >&2\nexit 2\n')
+    tar.chmod(0o755)
+    _, outcomes = released(hosts, project(), artifact(tmp_path, "one"), "one")
+    assert states(outcomes) == ["failed"]
+    assert ".one.tar cannot be unpacked (No space left on device)" in outcomes[0].why
+    assert list((home(host) / "releases").iterdir()) == []
+
+
 class _Answer(http.server.BaseHTTPRequestHandler):
     """Answers with the status that the release says which runs."""
 
