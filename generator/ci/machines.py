@@ -136,4 +136,4 @@ def sudoers(project: Project, *, unit_is_fixed: bool = False) -> str:
 
 def _sudo(command: str) -> str:
     # These mean something else to sudoers; paths and names of ours hold no other of its signs.
-    return "".join(f"\\{char}" if char in ",:=\\*?[]!" else char for char in command)
+    return "".join(f"\\{char}" if char in ",:=\\*?[]!#" else char for char in command)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from generator.ci.machines import machine_files, sudoers
+from generator.ci.machines import commands_as_root, machine_files, sudoers
 from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
 
 pytestmark = pytest.mark.tools
@@ -39,6 +40,12 @@ def test_sudo_reads_every_sudoers_file(case: PipelineCase, fixed: bool, tmp_path
     file.chmod(0o440)
     done = subprocess.run(["visudo", "-cf", str(file)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    if shutil.which("cvtsudoers"):
+        # As sudo has read it, each command with all its arguments: a sign of its own would have cut it short.
+        read = subprocess.run(["cvtsudoers", "-f", "sudoers", str(file)], capture_output=True, text=True, check=True)
+        joined = re.sub(r"\\\n\s*", " ", read.stdout).replace("\\", "")
+        plain = [line.partition("NOPASSWD: ")[2] for line in joined.splitlines()]
+        assert set(commands_as_root(case.project(), unit_is_fixed=fixed)) <= set(plain)
 
 
 def test_a_user_who_may_not_change_the_unit_may_not_install_one() -> None:
