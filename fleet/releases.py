@@ -61,10 +61,10 @@ class Outcome:
             "running",
             "broken": f"release {release} did not get well, and the one before does not either ({self.why}); "
             "look at the host now",
-            "failed": self.why,
             "untouched": "not touched, what ran there runs",
         }
-        return f"{self.host}: {words[self.state]}"
+        # What could not be asked at all names its host itself.
+        return self.why if self.state == "failed" else f"{self.host}: {words[self.state]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,9 @@ place_unit() {
     if cp "$1" "$OURS/$UNIT" && as_root install -m 0644 -o root -g root "$OURS/$UNIT" "$UNITS/$UNIT" &&
         MOVED=yes && as_root systemctl daemon-reload; then
         return 0
-    fi
+    fi 2>"$OURS/answer"
     WHY="$UNIT is another than this release needs and cannot be replaced (see sudoers)"
+    [ ! -s "$OURS/answer" ] || WHY="$WHY: $(first_answer)"
     return 1
 }
 

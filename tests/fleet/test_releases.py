@@ -237,13 +237,13 @@ def test_a_unit_that_may_not_be_changed_costs_no_restart(hosts: Hosts, tmp_path:
     released(hosts, project(), artifact(tmp_path, "one"), "one")
     host = hosts["vm-1"]
     no = host.fake / "bin/install"
-    no.write_text("#!/bin/sh\nexit 1\n")
+    no.write_text("#!/bin/sh\necho sudo: a password is required >&2\nexit 1\n")
     no.chmod(0o755)
     host.forget_log()
     other = project(run={"command": ["/app/bin/hello", "--new"]})
     _, outcomes = released(hosts, other, artifact(tmp_path, "two"), "two")
     assert states(outcomes) == ["back"]
-    assert "cannot be replaced (see sudoers)" in outcomes[0].why
+    assert outcomes[0].why.endswith("cannot be replaced (see sudoers): sudo: a password is required")
     assert host.log == [] and runs(host) == "one"
     # After a run that was cut off nobody knows which program the unit has, so it is started anew.
     (home(host) / ".slipway/trying").write_text("two one\n")

@@ -127,7 +127,7 @@ def test_a_release_to_machines_is_told_host_by_host(
         "c: not touched, what ran there runs",
     ]
     # Every state has its words.
-    assert all(Outcome("a", state).line("r1") for state in releases.STATES)
+    assert all(Outcome("a", state, "why").line("r1") for state in releases.STATES)
     code, text = run(ci_machines.deploy_, project="./machines.yaml", env="prd", artifact="x")
     assert code == 1 and "no --known-hosts" in text
 
