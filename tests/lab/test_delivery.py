@@ -1,33 +1,32 @@
-"""A hello-world on a real cluster: released by the pipeline's own commands, scaled, upgraded, failed and rolled back.
+"""Projects on a real cluster, by the commands that Slipway gives to the pipeline.
+
+A hello-world is released, scaled, upgraded, failed and rolled back: its pods run the lab's busybox, whose httpd serves
+the page that is a file of the release's `config`. Then a Go program goes all the way from its source: built without
+root, pushed to a real registry, pulled by its digest, asked through its Service.
 
 Helm works with the token of the account `deployer`, in the namespace of the environment as Jenkins' set makes it, so
-what the Role leaves out would fail here. Pods run the lab's busybox, whose httpd serves the page that is a file of the
-release's `config`.
+what the Role leaves out would fail here.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
+import secrets
 from collections.abc import Iterator, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from generator.render.charts import CHARTS, chart
-from tests.ci.helm import program, surroundings
-from tests.golden.addon_cases import AddonCase
+from generator.ci.dockerfile import base_images
+from generator.ci.languages import SCRATCH
+from generator.ci.project import load_project_file
+from lab import registry
 from tests.lab.cluster_under_test import Completed, LabCluster, until
+from tests.lab.delivery import AGENTS, DEPLOYER, NAMESPACE, Agent, Builder, Helm, builder, environment, login
 
 pytestmark = pytest.mark.lab
 
-NAMESPACE = "apps-dev"
-AGENTS = "jenkins-agents"
-DEPLOYER = f"system:serviceaccount:{AGENTS}:deployer"
 RELEASE = "hello"
 NODES = ("cp1", "cp2", "cp3", "w1", "w2")
 IMAGE = "slipway.lab/busybox:1"
@@ -55,51 +54,12 @@ EVERYTHING: dict[str, Any] = {
 """What makes an object of every kind that the chart has."""
 
 
-class Helm:
-    """helm on the cluster, with the package of the chart."""
-
-    def __init__(self, lab: LabCluster, folder: Path) -> None:
-        found = program()
-        if found is None:
-            pytest.skip("helm is not installed, and the one of `make setup` is for Linux on x86-64")
-        self.lab = lab
-        self.program = found
-        self.folder = folder
-        made = chart(CHARTS / "app")
-        self.package = folder / Path(made.path).name
-        self.package.write_bytes(made.package)
-        self.kubeconfig = folder / "kubeconfig"
-        self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(json.dumps(self._of_the_account()))
-
-    def _of_the_account(self) -> dict[str, Any]:
-        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-        path = f"/api/v1/namespaces/{AGENTS}/serviceaccounts/deployer/token"
-        token = json.loads(self.lab.kubectl("create", "--raw", path, stdin=json.dumps(asked)))["status"]["token"]
-        found: dict[str, Any] = yaml.safe_load(self.lab.admin_kubeconfig().read_text())
-        found["users"] = [{"name": one["name"], "user": {"token": token}} for one in found["users"]]
-        return found
-
-    def run(self, *words: str, values: dict[str, Any] | None = None) -> Completed:
-        command = [str(self.program), f"--kubeconfig={self.kubeconfig}", f"--namespace={NAMESPACE}", *words]
-        if values is not None:
-            file = self.folder / "values.json"
-            file.write_text(json.dumps(values))
-            command.append(f"--values={file}")
-        return self.lab.in_lab(command, {key: text for key, text in surroundings().items() if key.startswith("HELM_")})
-
-    def done(self, *words: str, values: dict[str, Any] | None = None) -> str:
-        ran = self.run(*words, values=values)
-        assert ran.returncode == 0, f"helm {' '.join(words)}: {ran.stdout}{ran.stderr}"
-        return ran.stdout
-
-
 class Release:
     """The project's source and file, and its release by the commands that Slipway gives to the pipeline."""
 
     def __init__(self, lab: LabCluster, helm: Helm, folder: Path) -> None:
         self.lab = lab
-        self.helm = helm
+        self.agent = Agent(lab, helm)
         self.source, self.out = folder / "source", folder / "out"
         self.file = folder / f"{RELEASE}.yaml"
         self.overlay = self.source / PROJECT["chart"]["values"]
@@ -123,20 +83,8 @@ class Release:
         assert made.returncode == 0, made.stderr
         release = json.loads(made.stdout)["release"]
         assert (release["name"], release["namespace"]) == (RELEASE, NAMESPACE)
-        known = {"@IMAGE@": IMAGE, "@WORK@": str(self.source), "@OUT@": str(self.out)}
-        for words in release["commands"]:
-            filled = [reduce(lambda word, name: word.replace(name, known[name]), known, word) for word in words]
-            match filled:
-                case ["slipway", verb, *rest]:
-                    done = self.lab.invoke(verb, *rest)
-                case ["helm", *rest]:
-                    rest[rest.index("--timeout") + 1] = timeout
-                    done = self.helm.run(*rest)
-                case _:
-                    raise AssertionError(f"the agent has no {filled[0]} for a release")
-            if done.returncode != 0:
-                return done
-        return done
+        known = {"IMAGE": IMAGE, "WORK": str(self.source), "OUT": str(self.out)}
+        return self.agent.run(release["commands"], known, timeout)
 
     def done(self) -> None:
         ran = self.run()
@@ -156,26 +104,15 @@ def release(lab: LabCluster, helm: Helm, tmp_path_factory: pytest.TempPathFactor
     return Release(lab, helm, tmp_path_factory.mktemp("release"))
 
 
-def environment() -> Iterator[str]:
-    """The objects of the environment and of its account, out of Jenkins' set."""
-    files = AddonCase("jenkins", "default").files()
-    own = re.compile(rf"Namespace-({NAMESPACE}|{AGENTS})|\w+-{NAMESPACE}-.*|ServiceAccount-{AGENTS}-deployer")
-    found = [text.decode() for path, text in sorted(files.items()) if own.fullmatch(Path(path).stem)]
-    kinds = Counter(yaml.safe_load(text)["kind"] for text in found)
-    assert kinds == {"Namespace": 2, "NetworkPolicy": 3, "Role": 1, "RoleBinding": 1, "ServiceAccount": 1}
-    # Namespaces come first in it, as they must.
-    yield from found
-
-
-def pods(lab: LabCluster) -> dict[str, dict[str, Any]]:
+def pods(lab: LabCluster, release: str = RELEASE) -> dict[str, dict[str, Any]]:
     """The pods of the release that nobody has told to end, by name."""
-    listed = lab.kubectl_json("get", "pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
+    listed = lab.kubectl_json("get", "pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={release}")["items"]
     return {pod["metadata"]["name"]: pod for pod in listed if "deletionTimestamp" not in pod["metadata"]}
 
 
-def pages(lab: LabCluster) -> set[str]:
+def pages(lab: LabCluster, release: str = RELEASE) -> set[str]:
     """What the Service answers, asked from every node."""
-    address = lab.kubectl_json("get", "service", "-n", NAMESPACE, RELEASE)["spec"]["clusterIP"]
+    address = lab.kubectl_json("get", "service", "-n", NAMESPACE, release)["spec"]["clusterIP"]
     return {lab.try_sh(host, f"curl -sS --max-time 5 http://{address}/").stdout.strip() for host in NODES}
 
 
@@ -301,3 +238,119 @@ def test_it_leaves_nothing(lab: LabCluster, helm: Helm) -> None:
     kinds = "deployment,replicaset,service,serviceaccount,networkpolicy,poddisruptionbudget,configmap"
     ours = ("-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}")
     until(lambda: lab.kubectl_json("get", kinds, *ours)["items"] == [], 60)
+
+
+GREETER: dict[str, Any] = {
+    "apiVersion": "slipway.io/v1", "kind": "Project", "metadata": {"name": "greeter"},
+    "git": {"url": "https://git.example.net/team/greeter.git"}, "language": "go",
+    "run": {"port": 8080, "env": {"GREETING": "good evening"}},
+    "health": {"path": "/healthz", "initialDelaySeconds": 0, "periodSeconds": 1},
+    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+    "environments": {"dev": {"domain": "greeter.dev.example.net"}},
+}  # fmt: skip
+PROGRAM = """package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+)
+
+func main() {
+	http.HandleFunc("/healthz", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprintln(answer, "well") })
+	http.HandleFunc("/", func(answer http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(answer, "%s, from %d\\n", os.Getenv("GREETING"), os.Getuid())
+	})
+	panic(http.ListenAndServe(":8080", nil))
+}
+"""
+COMMIT = "3f2a9c1b7d40" + "0" * 28
+TAG = f"{COMMIT[:12]}-1"
+
+
+class Line:
+    """The way of a Go program from its source to a pod, and what is known on it so far."""
+
+    def __init__(self, lab: LabCluster, agent: Agent, made: Builder, password: str) -> None:
+        self.lab = lab
+        self.agent = agent
+        self.builder = made
+        self.file = made.folder / "greeter.yaml"
+        self.file.write_text(json.dumps(GREETER))
+        source = made.folder / "source"
+        (source / "main.go").write_text(PROGRAM)
+        (source / "go.mod").write_text("module example.net/greeter\n\ngo 1.19\n")
+        planned = lab.invoke("ci.stages", "--project", str(self.file), "--env", "dev", "--json")
+        assert planned.returncode == 0, planned.stderr
+        self.plan = json.loads(planned.stdout)
+        # What only root may read the agent gets from Jenkins as a file of its own.
+        self.auth = login(made.folder, password)
+        made.own(self.auth)
+        self.known = {
+            "WORK": str(source), "OUT": str(made.folder / "out"), "TAG": TAG, "COMMIT": COMMIT, "AUTH": str(self.auth),
+        }  # fmt: skip
+        (base,) = set(base_images(load_project_file(self.file))) - {SCRATCH}
+        made.base(base)
+
+
+@pytest.fixture(scope="module")
+def line(lab: LabCluster, helm: Helm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """The line, with a registry that all nodes trust after one apply."""
+    password = secrets.token_urlsafe(16)
+    with registry.serving(tmp_path_factory.mktemp("registry"), "ci", password) as authority:
+        (lab.inputs / "registry-ca.crt").write_bytes(authority.read_bytes())
+        before = lab.unit_starts(NODES)
+        lab.edit_spec(trusting)
+        lab.commit("a registry")
+        for words in (("render",), ("apply", "--yes")):
+            done = lab.invoke(*words)
+            assert done.returncode == 0, done.stdout + done.stderr
+        lab.commit("render the registry")
+        assert lab.unit_starts(NODES) == before, "a registry more restarts nothing"
+        with builder(lab, authority) as made:
+            yield Line(lab, Agent(lab, helm, made), made, password)
+
+
+def trusting(spec: dict[str, Any]) -> None:
+    registries = [{"host": registry.HOST, "caFile": "registry-ca.crt"}]
+    spec.setdefault("runtime", {})["registries"] = registries
+    push = {"registry": f"{registry.HOST}/apps", "pullSecret": "registry-pull"}
+    # Off: the settings of the pipeline are all that is asked for here.
+    spec.setdefault("addons", {})["jenkins"] = {"enabled": False, "builder": "buildah", "push": push}
+
+
+def test_source_becomes_an_image_without_root(line: Line) -> None:
+    image = line.plan["image"]
+    line.agent.done([*image["dockerfile"], *image["build"]], line.known)
+    archive = line.builder.folder / "out" / "image.tar"
+    assert archive.owner() != "root" and archive.stat().st_size > 1_000_000
+    seen = line.builder.run("skopeo", "inspect", "--config", f"docker-archive:{archive}")
+    assert seen.returncode == 0, seen.stderr
+    config = json.loads(seen.stdout)["config"]
+    assert (config["User"], config["Entrypoint"]) == ("10001:10001", ["/app/greeter"])
+    assert config["Labels"]["org.opencontainers.image.revision"] == COMMIT
+
+
+def test_it_is_pushed_by_its_login_and_by_no_other(line: Line) -> None:
+    right = line.auth.read_text()
+    login(line.builder.folder, "wrong")
+    refused = line.agent.run(line.plan["image"]["push"], line.known)
+    assert refused.returncode != 0 and "unauthorized" in refused.stderr, refused.stderr
+    line.auth.write_text(right)
+    line.agent.done(line.plan["image"]["push"], line.known)
+    digest = (line.builder.folder / "out" / "digest").read_text().strip()
+    line.known["IMAGE"] = f"{line.plan['image']['repository']}:{TAG}@{digest}"
+    assert digest.startswith("sha256:")
+
+
+def test_it_is_pulled_by_its_digest_and_answers(lab: LabCluster, line: Line) -> None:
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "registry-pull", "namespace": NAMESPACE},
+        "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": line.auth.read_text()},
+    }  # fmt: skip
+    lab.kubectl("create", stdin=json.dumps(secret))
+    line.agent.done(line.plan["release"]["commands"], line.known)
+    until(lambda: pages(lab, "greeter") == {"good evening, from 10001"}, 60)
+    (image,) = {one["spec"]["containers"][0]["image"] for one in pods(lab, "greeter").values()}
+    assert image == line.known["IMAGE"]
+    line.agent.helm.done("uninstall", "greeter", "--wait", "--timeout=120s")
