@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,11 +131,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def jenkins(**how: Any) -> Iterator[JenkinsStandIn]:
-    """Run one; `url` says where."""
+def jenkins(tls: ssl.SSLContext | None = None, **how: Any) -> Iterator[JenkinsStandIn]:
+    """Run one, with `tls` over https; `url` says where."""
     made = JenkinsStandIn(**how)
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"jenkins": made})) as server:
-        made.url = f"http://127.0.0.1:{server.server_address[1]}"
+        made.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

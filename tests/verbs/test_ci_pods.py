@@ -205,15 +205,13 @@ def test_what_is_followed_goes_on_while_nobody_can_be_asked(api: ReleaseApi, cap
 
 def test_one_pod_is_followed_until_it_is_gone(api: ReleaseApi, capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(pod_logs.Follower.__init__, "__kwdefaults__", {"look": 0.1, "pod": None, "container": None})
-    api.later = [
-        [pod("hello-a", container()), pod("hello-b", container(), container("side"))],
-        [pod("hello-a", container())],
-    ]
-    api.logs = {("hello-b", "side"): [f"{T}2Z two\n".encode()]}
+    one, two = (pod(name, container(), container("side")) for name in ("hello-a", "hello-b"))
+    api.later = [[one, two], [one]]
+    every = [(name, which) for name in ("hello-a", "hello-b") for which in ("app", "side")]
+    api.logs = {key: [f"{T}2Z {'/'.join(key)}\n".encode()] for key in every}
     assert run(ci_pods.logs, follow=True, pod="hello-b", container="side") == (0, "")
     out, err = capsys.readouterr()
-    assert out == "hello-b/side: two\n" and err.splitlines()[-1] == "pod hello-b is gone"
-    assert {urlsplit(one).path.split("/")[-2] for one in api.seen if "/log?" in one} == {"hello-b"}
+    assert out == "hello-b/side: hello-b/side\n" and err.splitlines()[-1] == "pod hello-b is gone"
 
 
 def test_a_refusal_while_a_release_is_followed_ends_it(api: ReleaseApi, monkeypatch: Any) -> None:

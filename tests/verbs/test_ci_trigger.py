@@ -17,6 +17,7 @@ from generator.errors import RefusedError
 from generator.sealing import create_identity, parse_recipient, seal, sealed_path
 from tests.ci.jenkins_stand_in import CRUMB, TOKEN, USER, jenkins
 from tests.ci.samples import MACHINES, PLAIN
+from tests.fleet.api_stand_in import Pki
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_ci import projects, workspace
 from tests.verbs.test_ci_pipeline import run
@@ -190,6 +191,18 @@ def test_the_token_goes_to_no_other_address(files: Path) -> None:
     for url in ("jenkins.example.net", "ftp://x", f"https://{USER}:{TOKEN}@jenkins.example.net"):
         code, said = trigger(url)
         assert code == 1 and "the URL of Jenkins is no http(s) URL" in said
+
+
+def test_over_https_only_to_who_can_prove_his_name(files: Path) -> None:
+    pki = Pki()
+    (files / "ca.pem").write_bytes(pki.pem)
+    with jenkins(tls=pki.server_context(files)) as here:
+        assert trigger(here.url, ca="ca.pem") == (0, "")
+        assert len(here.started) == 1
+        here.asked.clear()
+        code, said = trigger(here.url)
+        assert code == 1 and "Jenkins cannot be reached (its certificate: " in said
+        assert here.asked == [], "nobody unknown is told the token"
 
 
 def test_without_crumbs_none_is_sent_and_a_short_outage_is_sat_out(files: Path) -> None:
