@@ -143,6 +143,11 @@ def test_a_release_to_machines_is_told_host_by_host(
     ]
     # Every state has its words.
     assert all(Outcome("a", state, "why").line("r1") for state in releases.STATES)
+    # The end of a waiver stops a scan; what was let through is released, at night too.
+    waiver = '{id: CVE-2026-0001, until: "2026-01-01", reason: none}'
+    (files / "ended.yaml").write_text(f"{MACHINES}waivers: [{waiver}]\n")
+    assert run(ci_machines.deploy_, **{**options, "project": "./ended.yaml"}) == (1, "")
+    assert "--within 0" in run(ci_machines.deploy_, **options, within=0)[1]
     code, text = run(ci_machines.deploy_, project="./machines.yaml", env="prd", artifact="x")
     assert code == 1 and "no --known-hosts" in text
 
