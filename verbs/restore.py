@@ -10,7 +10,9 @@ from pathlib import Path
 from invoke.context import Context
 
 from fleet.options import Options
-from fleet.restore import Restore, restore_lines, restore_plan, restore_run
+from fleet.restore import restore_plan, restore_run
+from fleet.restore_choice import Restore
+from fleet.restore_text import restore_lines
 from fleet.snapshot import read_snapshot
 from generator.sealing import IDENTITY_VARIABLE, identity_once
 from verbs import console

@@ -16,7 +16,10 @@ import pytest
 
 import fleet.host_gates as host_gates
 from fleet.connection import Input, Result
-from fleet.restore import Restore, members_of, restore_lines, restore_plan, restore_run
+from fleet.restore import restore_plan, restore_run
+from fleet.restore_choice import Restore
+from fleet.restore_members import members_of
+from fleet.restore_text import restore_lines
 from fleet.runs import apply_run, plan_run
 from fleet.snapshot import Snapshot, read_snapshot
 from generator.errors import HostError, RefusedError, SealingError, SlipwayError
