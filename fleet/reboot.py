@@ -77,15 +77,13 @@ async def reboot_run(fleet: Fleet, agree: Agree, *, named: bool, seconds: float 
             if not await agree(choice):
                 raise RefusedError(f"{tree.cluster}: nothing was changed: nobody agreed to a reboot; add --yes")
             commit = commit_of(fleet.cluster_dir, tree.path)
-            began = fleet.clock().isoformat(timespec="milliseconds")
+            began = fleet.moment()
             entry = Entry(
                 began, lock.run, operator(), fleet.options.command, tree.digest,
                 commit.id, commit.clean, fleet.options.stale_ok, "begun",
             )  # fmt: skip
             run = RebootRun(fleet, session, api, lock.ensure, choice, seconds)
-            async with journalled(
-                voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds")
-            ):
+            async with journalled(voters, session.connect, entry, fleet.moment):
                 await run.run()
             return choice
     finally:

@@ -52,14 +52,12 @@ async def restore_run(fleet: Fleet, snapshot: Snapshot, agree: Agree) -> dict[st
             if not await agree(found):
                 raise RefusedError(f"{fleet.tree.cluster}: nothing was changed: nobody agreed; add --yes")
             await lock.ensure()
-            began = fleet.clock().isoformat(timespec="milliseconds")
+            began = fleet.moment()
             entry = Entry(
                 began, lock.run, operator(), fleet.options.command, fleet.tree.digest, "", False,
                 fleet.options.stale_ok, "begun",
             )  # fmt: skip
-            async with journalled(
-                voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds")
-            ):
+            async with journalled(voters, session.connect, entry, fleet.moment):
                 return await RestoreSteps(fleet, session, api, lock, found).whole()
     finally:
         await api.close()

@@ -164,7 +164,7 @@ async def _locked(
         )
     await _push(fleet, session, plan, Shared(lock.ensure, fresh=LOOK_SECONDS))
     commit = commit_of(fleet.cluster_dir, fleet.tree.path)
-    began = fleet.clock().isoformat(timespec="milliseconds")
+    began = fleet.moment()
     run = ApplyRun(
         fleet.tree,
         plan,
@@ -183,9 +183,8 @@ async def _locked(
         commit.id, commit.clean, fleet.options.stale_ok, "begun",
     )  # fmt: skip
     async with journalled(
-        voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds"),
-        begun=bool(needed), changed=lambda: bool(run.objects),
-    ):  # fmt: skip
+        voters, session.connect, entry, fleet.moment, begun=bool(needed), changed=lambda: bool(run.objects)
+    ):
         await run.run()
     return plan
 
