@@ -73,6 +73,16 @@ def words(text: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
+def gate_seconds(timeout: int) -> float | None:
+    """Return the longest wait for each gate that an option names, in seconds; None for 0, which it is by default."""
+    return float(timeout) if timeout else None
+
+
+def typed_command() -> str:
+    """Return the command as the operator typed it, for the lock and the journal."""
+    return " ".join(["invoke", *sys.argv[1:]])
+
+
 def folder(text: str | None) -> Path | None:
     """Return a directory that an option names; raises WorkspaceError where it is none."""
     if text is None:
@@ -233,11 +243,11 @@ def apply(
         skip_unreachable=skip_unreachable,
         break_lock=break_lock,
         wait=60.0 * wait,
-        gate_seconds=float(gate_timeout) if gate_timeout else None,
+        gate_seconds=gate_seconds(gate_timeout),
         stale_ok=stale_ok,
         dry_run=dry_run,
         skip_checks=words(skip),
-        command=" ".join(["invoke", *sys.argv[1:]]),
+        command=typed_command(),
     )
     fleet = fleet_of(place, options, as_json=json)
     done = asyncio.run(apply_run(fleet, agree_to_all if yes else agree_to_removals))
