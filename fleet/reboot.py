@@ -12,7 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from fleet.compare import HostPlan
 from fleet.failures import enlarged
 from fleet.folding import folded
 from fleet.gates import kind_of
@@ -31,6 +30,7 @@ from fleet.session import Session
 from fleet.standing import ApiOnce, Fleet, operator, run_lock
 from fleet.together import all_ended
 from fleet.tree import Host, Phase, commit_of
+from fleet.work import HostPlan
 from generator.errors import GateError, HostError, LostHostError, RefusedError, SlipwayError
 
 PHASE = "reboot"

@@ -57,6 +57,11 @@ class UnitFacts:
     fragment: str = ""
     drop_ins: tuple[str, ...] = ()
 
+    @property
+    def runs(self) -> bool:
+        """Whether it runs, or is on its way up or to a new configuration."""
+        return self.active in {"active", "reloading", "activating"}
+
 
 @dataclass(frozen=True, slots=True)
 class Owned:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 
-from fleet.compare import HostPlan
 from fleet.host_gates import preflight_faults, unit_fault
 from fleet.kernels import due
 from fleet.state import HostState, UnitFacts
@@ -18,6 +17,7 @@ from fleet.status.listening import PODS, foreign, missing, scope_words
 from fleet.status.moments import duration
 from fleet.strangers import strangers
 from fleet.tree import Host, RenderedTree
+from fleet.work import HostPlan
 
 FRESH_SECONDS = 600.0
 """A unit that restarted by itself and has been up for less than this may do so again."""
