@@ -1,4 +1,4 @@
-"""The first formation of etcd: whether it is due, and the steps around it (DESIGN §7).
+"""The first formation of etcd: whether it is due, and the steps around it.
 
 Members are started with state `new` only while the cluster has not formed. After that no run starts a member without
 data: such a member would come back with an empty log.

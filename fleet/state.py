@@ -24,7 +24,7 @@ PROGRAMS = (
     "tar",
     "gzip",
 )
-"""What every host must have (DESIGN §4: systemd, a POSIX shell, coreutils, tar, gzip)."""
+"""What every host must have: programs of systemd, a POSIX shell, coreutils, tar, gzip."""
 
 
 @dataclass(frozen=True, slots=True)

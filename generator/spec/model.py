@@ -36,7 +36,6 @@ from generator.spec.sections_system import System
 
 ROLES = ("etcd", "control-plane", "worker", "load-balancer")
 Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
-Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)

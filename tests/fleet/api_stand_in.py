@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -165,6 +165,3 @@ async def _one(
 async def plain_stream(port: int) -> tuple[ByteReader, ByteWriter]:
     """Return a stream to a port of this machine."""
     return await asyncio.open_connection("127.0.0.1", port)
-
-
-Dial = Callable[[], Awaitable[tuple[ByteReader, ByteWriter]]]

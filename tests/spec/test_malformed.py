@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +38,6 @@ VALUES: tuple[Any, ...] = (
     "10.0.0.[1:3]", "/", "../../etc/passwd", "/etc/passwd", "ünïcode", "{{secret:encryption/1}}", "$(reboot)", "a\nb",
     "a" * 300, "\t", "%s", "100%", "0s", "-1h", "1.20.2", "1.99.0", "none", "etcd", ["etcd", "etcd"], [None], {"": ""},
 )  # fmt: skip
-Damage = Callable[[Any, random.Random], None]
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
