@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from fleet import formation
 from fleet.folding import folded
-from fleet.host_gates import preflight_faults
+from fleet.host_faults import preflight_faults
 from fleet.host_run import ApiOpener
 from fleet.lock import holder_elsewhere
 from fleet.plan import Plan, formed
