@@ -14,7 +14,8 @@ from fleet.connection import Connection
 from fleet.host_gates import etcd_health_of, etcdctl
 from fleet.host_scripts import run_script
 from fleet.plan import formed
-from fleet.state import HostState, formation_paths
+from fleet.question import formation_paths
+from fleet.state import HostState
 from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import HostError, RefusedError
 

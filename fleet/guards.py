@@ -11,9 +11,9 @@ from fleet.host_faults import preflight_faults
 from fleet.host_run import ApiOpener
 from fleet.lock import holder_elsewhere
 from fleet.plan import Plan, formed
+from fleet.question import formation_paths
 from fleet.session import Session
 from fleet.standing import Fleet
-from fleet.state import formation_paths
 from generator.errors import ApiError, HostError, RefusedError
 
 API_SECONDS = 10

@@ -11,9 +11,10 @@ from fleet.connection import Connection, printable
 from fleet.gates import GateContext, gate
 from fleet.host_faults import preflight_faults, unit_fault
 from fleet.http11 import ConnectionLostError, HttpConnection
-from fleet.state import SHOW, UnitFacts, unit_blocks
+from fleet.state import UnitFacts
 from fleet.tls import client_context, open_tls
 from fleet.tree import Host
+from fleet.unit_show import SHOW, unit_blocks
 from generator.errors import FleetError, HostError
 
 CLUSTER_CA = "/etc/kubernetes/pki/ca.crt"

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from fleet.state import PROGRAMS
+from fleet.question import PROGRAMS
 from fleet.tree import Host, RenderedTree
 
 MODULES = ("overlay", "br_netfilter", "nf_conntrack")

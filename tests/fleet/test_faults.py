@@ -19,11 +19,11 @@ from fleet.failures import one_error
 from fleet.gates import GateContext, GateKind, shut_because, wait_open
 from fleet.host_scripts import run_script, script_argv, script_text
 from fleet.options import Options
+from fleet.question import state_from
 from fleet.reporter import SilentReporter
 from fleet.runs import apply_run, plan_run, push_run
 from fleet.session import Session
 from fleet.ssh_options import connection_options, silent_seconds
-from fleet.state import state_from
 from fleet.tree import Phase
 from generator.errors import GateError, HostError, LostHostError, WorkspaceError
 from tests.fleet.local_host import LocalHost, as_root
