@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from fleet.commit import commit_of
 from fleet.failures import enlarged
 from fleet.folding import folded
 from fleet.gates import kind_of
@@ -29,7 +30,7 @@ from fleet.reboot_room import no_room_because
 from fleet.session import Session
 from fleet.standing import ApiOnce, Fleet, operator, run_lock
 from fleet.together import all_ended
-from fleet.tree import Host, Phase, commit_of
+from fleet.tree import Host, Phase
 from fleet.work import HostPlan
 from generator.errors import GateError, HostError, LostHostError, RefusedError, SlipwayError
 

@@ -128,7 +128,7 @@ def test_what_is_refused_once_is_refused_to_all_in_the_same_words() -> None:
 
 def pushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Return a place where another run takes the lock, and has staged its own, while n2 gets its binaries."""
-    monkeypatch.setattr("fleet.runs.PUSHES_AT_ONCE", 1)
+    monkeypatch.setattr("fleet.pushing.PUSHES_AT_ONCE", 1)
     monkeypatch.setattr("fleet.runs.LOOK_SECONDS", 0.0)
     place = Place(tmp_path)
     whole = place.hosts["n2"].run

@@ -164,7 +164,7 @@ def with_pair(place: Place, number: int, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     place.contents[CERT] = f"certificate {number}\n"
     monkeypatch.setattr("fleet.secrets.SecretStore.content", lambda *_: f"KEYBYTES {number}\n".encode())
-    monkeypatch.setattr("fleet.runs.open_identity", _nothing)
+    monkeypatch.setattr("fleet.pushing.open_identity", _nothing)
 
 
 async def _nothing(_: object) -> None:
