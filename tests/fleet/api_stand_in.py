@@ -19,11 +19,10 @@ from generator.pki.issuing import (
     certificate_pem,
     issue_ca,
     issue_leaf,
-    key_pem,
     load_certificates,
-    new_key,
     sign_client,
 )
+from generator.pki.keys import key_pem, new_key
 from generator.pki.request import CERT_SIGN, DIGITAL_SIGNATURE, SERVER_AUTH, Request
 
 ALGORITHM = "ecdsa-p256"

@@ -15,7 +15,7 @@ from fleet.object_secrets import ANNOTATION, masked, slots
 from fleet.object_sets import SET_LABEL, ObjectSet
 from fleet.secrets import SecretStore
 from generator.errors import ApiError, PkiError, SealingError, StaleTreeError
-from generator.pki.issuing import key_pem, new_key, private_key_id
+from generator.pki.keys import key_pem, new_key, private_key_id
 from generator.render import object_secrets
 from generator.sealing import Identity, create_identity, load_identity, parse_recipient, seal, sealed_path
 from tests.fleet.object_store import ObjectStore, Run, refusal

@@ -24,7 +24,7 @@ from fleet.runs import apply_run, plan_run, push_run
 from fleet.secrets import SecretStore
 from fleet.standing import Fleet
 from generator.errors import HostError, PkiError, SealingError
-from generator.pki.issuing import key_id, key_pem, new_key
+from generator.pki.keys import key_id, key_pem, new_key
 from generator.sealing import cluster_recipients, create_identity, load_identity, seal, sealed_path
 from tests.fleet.local_host import as_root
 from tests.fleet.place import HOSTS, Place

@@ -17,17 +17,8 @@ from pathlib import Path
 from fleet.admin import Signer
 from fleet.tls import ByteReader, ByteWriter
 from generator.formats.yaml_text import yaml_text
-from generator.pki.issuing import (
-    Authority,
-    authority,
-    certificate_pem,
-    issue_ca,
-    issue_leaf,
-    key_pem,
-    load_certificates,
-    new_key,
-    public_pem,
-)
+from generator.pki.issuing import Authority, authority, certificate_pem, issue_ca, issue_leaf, load_certificates
+from generator.pki.keys import key_pem, new_key, public_pem
 from generator.pki.request import CERT_SIGN, CLIENT_AUTH, CRL_SIGN, DIGITAL_SIGNATURE, SERVER_AUTH, Request
 from generator.sealing import create_identity, load_identity, parse_recipient, seal
 from lab import artifacts

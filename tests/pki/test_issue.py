@@ -17,7 +17,8 @@ from generator.pki import writing
 from generator.pki.certificates import certificates
 from generator.pki.checking import check_keys
 from generator.pki.issue import issue
-from generator.pki.issuing import is_ca, private_key_id
+from generator.pki.issuing import is_ca
+from generator.pki.keys import private_key_id
 from generator.pki.listing import certificate_list
 from generator.sealing import Identity, create_identity, unseal_file
 from tests.pki.conftest import NOW, Workspace

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from generator.pki.issuing import certificate_pem, key_pem
+from generator.pki.issuing import certificate_pem
+from generator.pki.keys import key_pem
 from tests.fleet.certificate_maker import CLIENT, SERVER, TestCa
 
 START_SECONDS = 30
