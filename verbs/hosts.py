@@ -22,8 +22,7 @@ from fleet.standing import ssh_fleet
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError
 from verbs import console
-from verbs.rendering import WHICH, require_current
-from verbs.running import (
+from verbs.host_options import (
     AS_JSON,
     BREAK_LOCK,
     GATE_TIMEOUT,
@@ -36,6 +35,7 @@ from verbs.running import (
     typed_command,
     words,
 )
+from verbs.rendering import WHICH, require_current
 from verbs.verb import agreed, agreed_meanwhile, verb
 from verbs.workspace import place_of
 

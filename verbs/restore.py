@@ -15,8 +15,8 @@ from fleet.restore_text import restore_lines
 from fleet.snapshot import read_snapshot
 from generator.sealing import IDENTITY_VARIABLE, identity_once
 from verbs import console
+from verbs.host_options import BREAK_LOCK, GATE_TIMEOUT, STALE_OK, WAIT, fleet_of, gate_seconds, typed_command
 from verbs.rendering import WHICH, require_current
-from verbs.running import BREAK_LOCK, GATE_TIMEOUT, STALE_OK, WAIT, fleet_of, gate_seconds, typed_command
 from verbs.verb import agreed_meanwhile, verb
 from verbs.workspace import place_of
 

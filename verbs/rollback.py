@@ -13,8 +13,8 @@ from fleet.options import Options
 from fleet.rollback import Rollback, rollback_plan, rollback_run
 from fleet.rollback_text import next_steps, rollback_json, rollback_lines
 from verbs import console
+from verbs.host_options import BREAK_LOCK, DEEP, LIMIT, PLAN_STYLES, SKIP, WAIT, fleet_of, typed_command, words
 from verbs.rendering import WHICH
-from verbs.running import BREAK_LOCK, DEEP, LIMIT, PLAN_STYLES, SKIP, WAIT, fleet_of, typed_command, words
 from verbs.verb import agreed_meanwhile, verb
 from verbs.workspace import place_of
 

@@ -14,9 +14,9 @@ from generator.pki.rotation import Place as Inputs
 from generator.pki.rotation_state import Kind, Rotation
 from generator.spec import load
 from verbs import console
+from verbs.host_options import BREAK_LOCK, WAIT, fleet_of, typed_command
 from verbs.rendering import WHICH, require_current
 from verbs.rotation_steps import Step, make, rewrite, words_of
-from verbs.running import BREAK_LOCK, WAIT, fleet_of, typed_command
 from verbs.verb import agreed, verb
 from verbs.workspace import Place, place_of
 
