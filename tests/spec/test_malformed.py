@@ -103,7 +103,7 @@ def test_a_damaged_spec_is_a_clean_error_or_renders(part: int) -> None:
 
     @seed(part)
     @given(st.randoms(use_true_random=True))
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     def each(rng: random.Random) -> None:
         text = damaged(rng)
         try:
