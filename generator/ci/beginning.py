@@ -22,6 +22,10 @@ _SAMPLES = {
 }
 
 
+_NOT_FOR = {"container": ("vm",), "vm": ("resources", "scaling", "docker", "chart")}
+"""Sections that are faults where a project runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question: the path of its answer in the file, what it asks, the answer that it suggests, its choices.
@@ -77,6 +81,7 @@ def questions(name: str, answers: Mapping[str, str]) -> list[Question]:
             )
         else:
             domain = f"{name}.example.net" if environment == "prd" else f"{name}.{environment}.example.net"
+            domain = "" if php_fpm else domain
             asked.append(
                 Question(
                     f"environments.{environment}.domain", f"by which name is {environment} reached (empty: none)",
@@ -139,7 +144,9 @@ def project_text(name: str, answers: Mapping[str, str]) -> str:
         "# docs/project-reference.md says more of each; `invoke ci.validate` says what is wrong.",
         "apiVersion: slipway.io/v1",
         "kind: Project",
-        *section_lines(ProjectSpec, "", given, _SAMPLES, skip=("apiVersion", "kind")),
+        *section_lines(
+            ProjectSpec, "", given, _SAMPLES, skip=("apiVersion", "kind", *_NOT_FOR.get(given["deploy"], ()))
+        ),
     ]
     return "\n".join(lines) + "\n"
 

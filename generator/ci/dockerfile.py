@@ -19,7 +19,7 @@ from generator.errors import RefusedError
 _SOURCE, _RESULT, _APP = "/src", "/out", "/app"
 _ALWAYS_IGNORED = (
     ".git/", ".gitignore", ".gitattributes", ".github/", ".gitlab-ci.yml", "Jenkinsfile", "Dockerfile*",
-    ".dockerignore", "docker-compose*.yml", "compose*.yaml", "README*", ".idea/", ".vscode/", ".DS_Store",
+    ".dockerignore", "docker-compose*.yml", "compose*.yaml", ".idea/", ".vscode/", ".DS_Store",
 )  # fmt: skip
 _SECRETS = (
     "**/.env", "**/.env.*", "**/*.pem", "**/*.key", "**/*.p12", "**/*.jks", "**/id_rsa*", "**/id_ed25519*",

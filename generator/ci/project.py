@@ -128,12 +128,15 @@ def load_projects(root: FilePath, cluster: str, *, today: date | None = None) ->
     folder = root / "clusters" / cluster / FOLDER
     projects: list[Project] = []
     faults: list[Fault] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in _project_files(folder):
         shown = f"clusters/{cluster}/{FOLDER}/{path.name}"
         try:
             project = load_project_file(path, shown=shown, today=today)
         except SpecError as error:
             faults += error.faults
+            continue
+        if path.suffix != ".yaml":
+            faults.append(Fault(shown, 0, "", "is not read: names of project files end with .yaml", "rename it"))
             continue
         projects.append(project)
         if project.name != path.stem:
@@ -143,6 +146,12 @@ def load_projects(root: FilePath, cluster: str, *, today: date | None = None) ->
     if faults:
         raise SpecError(faults)
     return tuple(projects)
+
+
+def _project_files(folder: FilePath) -> list[FilePath]:
+    """Return what looks like a project file, in order; names that begin with a dot are what editors leave."""
+    found = (path for path in folder.glob("*") if path.suffix.lower() in {".yaml", ".yml"})
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def _domains_taken_twice(folder: FilePath, projects: list[Project]) -> list[Fault]:

@@ -129,6 +129,25 @@ def test_projects_come_by_name(tmp_path: Path) -> None:
     assert load_projects(tmp_path / "nowhere", "prod") == ()
 
 
+def test_a_file_whose_name_ends_otherwise_is_not_passed_over(tmp_path: Path) -> None:
+    folder = _workspace(tmp_path, hello=PLAIN) / "clusters" / "prod" / "projects"
+    (folder / "other.yml").write_text(MACHINES)
+    (folder / "Third.YAML").write_text("nonsense")
+    with pytest.raises(SpecError) as caught:
+        load_projects(tmp_path, "prod")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("clusters/prod/projects/Third.YAML:1: ")
+    assert second == ("clusters/prod/projects/other.yml: is not read: names of project files end with .yaml; rename it")
+
+
+def test_what_editors_leave_is_no_project(tmp_path: Path) -> None:
+    folder = _workspace(tmp_path, hello=PLAIN) / "clusters" / "prod" / "projects"
+    (folder / ".#hello.yaml").symlink_to("somebody@somewhere.1")
+    for name in ("._hello.yaml", ".hello.yaml.swp", "hello.yaml~", "README.md"):
+        (folder / name).write_text("\0")
+    assert [project.name for project in load_projects(tmp_path, "prod")] == ["hello"]
+
+
 def test_a_file_that_is_not_there_is_one_clean_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.yaml: cannot be read: No such file or directory; name another file"):
         load_project_file(tmp_path / "none.yaml")

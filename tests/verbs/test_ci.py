@@ -202,13 +202,50 @@ def test_a_dockerfile_that_is_not_ours_stays(workspace: Path) -> None:
     (projects(workspace) / "hello.yaml").write_text(PLAIN)
     source = workspace / "source"
     source.mkdir()
-    (source / ".dockerignore").write_text("mine\n")
+    (source / "Dockerfile").write_text("FROM mine\n")
     code, error = run(ci.dockerfile, project="hello", out=str(source))
-    assert code == 1 and "is not of our making and stays" in error
-    assert not (source / "Dockerfile").exists()
-    (source / ".dockerignore").unlink()
+    assert code == 1 and "is not of our making and stays; name it in docker.file" in error
+    assert not (source / ".dockerignore").exists()
+    (source / "Dockerfile").unlink()
     for _ in range(2):
         assert run(ci.dockerfile, project="hello", out=str(source)) == (0, "")
+    assert {path.name for path in source.iterdir()} == {"Dockerfile", ".dockerignore"}
+
+
+def test_a_dockerignore_of_the_project_stays_beside_our_dockerfile(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (workspace / ".dockerignore").write_text("mine\n")
+    assert run(ci.dockerfile, project="hello", out=str(workspace)) == (0, "")
+    told = capsys.readouterr()
+    assert told.out == f"wrote Dockerfile into {workspace}\n" and "is the project's own and stays" in told.err
+    assert (workspace / ".dockerignore").read_text() == "mine\n"
+    assert (workspace / "Dockerfile").read_text().startswith("# Made from the project file of hello")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore"])
+def test_nothing_is_written_through_a_link(workspace: Path, name: str) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (workspace / name).symlink_to(workspace / "elsewhere")
+    code, error = run(ci.dockerfile, project="hello", out=str(workspace))
+    assert (code, "is not of our making and stays" in error) == ((1, True) if name == "Dockerfile" else (0, False))
+    assert not (workspace / "elsewhere").exists()
+    (workspace / "values-dev.yaml").symlink_to(workspace / "elsewhere")
+    assert run(ci.values_, project="hello", env="dev", out=str(workspace)) == (0, "")
+    assert not (workspace / "elsewhere").exists() and not (workspace / "values-dev.yaml").is_symlink()
+
+
+def test_what_cannot_be_written_is_one_clear_sentence(workspace: Path) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (workspace / "values-dev.yaml").mkdir()
+    code, error = run(ci.values_, project="hello", env="dev", out=str(workspace))
+    assert code == 1 and "values-dev.yaml: cannot be written (Is a directory); " in error
+    assert not list(workspace.glob(".values*"))
+    shutil.rmtree(projects(workspace))
+    (workspace / "clusters" / "minimal" / "projects").write_text("a file")
+    code, error = run(ci.new, name="hello", no_input=True)
+    assert code == 1 and "clusters/minimal/projects/hello.yaml: cannot be written (" in error
 
 
 def test_an_image_is_told_as_described(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +281,16 @@ def test_values_of_all_environments_go_into_a_folder(workspace: Path, capsys: py
         (ci.values_, {"project": "hello", "env": "prod"}, "has no environment 'prod'; did you mean prd?"),
         (ci.values_, {"project": "hello", "env": "dev", "image": "hello"}, "'hello' is no image"),
         (ci.values_, {"project": "hello", "out": "/nowhere"}, "--out /nowhere: no such directory"),
+        (
+            ci.values_,
+            {"project": "hello", "env": "dev", "pull_secret": ["A b"]},
+            "--pull-secret: 'A b' is not the name",
+        ),
+        (
+            ci.dockerfile,
+            {"project": "hello", "registry": "https://r.example.net"},
+            "--registry: 'https://r.example.net' is",
+        ),
         (ci.values_, {"project": "vm", "env": "prd"}, "runs on virtual machines"),
         (ci.dockerfile, {"project": "vm"}, "runs on virtual machines and has no image"),
         (ci.dockerfile, {"project": "hello", "out": "/nowhere"}, "--out /nowhere: no such directory"),
