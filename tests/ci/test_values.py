@@ -18,7 +18,7 @@ from generator.ci.values import image_of, values, values_text
 from generator.errors import RefusedError, WorkspaceError
 from tests.ci.helm import template
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN, sample
-from tests.golden.ci_cases import PROJECT_CASES
+from tests.golden.ci_cases import CONTAINER_CASES
 
 KEYS = {
     "": {
@@ -34,7 +34,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", PROJECT_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CONTAINER_CASES, ids=lambda case: case.name)
 def test_every_environment_has_the_same_keys(case: Any) -> None:
     project = case.project()
     for name in project.environment_names:
