@@ -49,7 +49,7 @@ def questions(name: str, answers: Mapping[str, str]) -> list[Question]:
         Question("git.url", "where is its source", f"https://git.example.net/{name}.git"),
         Question("language", "in which language is it", "go", tuple(LANGUAGES)),
         Question("deploy", "does it run in the cluster or on virtual machines", "container", ("container", "vm")),
-        Question("build.command", "how is it built", (ours.build or "").format(name=name), needed=False),
+        Question("build.command", "how is it built", _build(name, ours, is_vm), needed=False),
     ]
     if ours.artifact is not None or is_vm:
         suggested = (ours.artifact or "").format(name=name)
@@ -91,11 +91,15 @@ def questions(name: str, answers: Mapping[str, str]) -> list[Question]:
     return asked
 
 
+def _build(name: str, ours: Defaults, is_vm: bool) -> str:
+    return ((ours.machine_build if is_vm else None) or ours.build or "").format(name=name)
+
+
 def _start(name: str, ours: Defaults, answers: Mapping[str, str], is_vm: bool) -> str:
     if ours is LANGUAGES["nodejs"]:
         return "node server.js"
     if ours is LANGUAGES["python"]:
-        return f"python -m {name.replace('-', '_')}"
+        return f"{'python3' if is_vm else 'python'} -m {name.replace('-', '_')}"
     if is_vm or ours.artifact is None:
         # What suits the language knows where a release lies, and that php-fpm waits for FastCGI.
         return ""

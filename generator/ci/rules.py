@@ -184,6 +184,13 @@ def _virtual_machines(spec: ProjectSpec, found: Found) -> None:
         if found.stands(path):
             instead = "use vm.user, or take it out" if path == ("run", "user") else "take it out"
             found.fault(path, "is for containers, but deploy is vm", instead)
+    brings = LANGUAGES[spec.language].machine_build
+    if brings is not None and spec.build.command is None:
+        found.warn(
+            ("build", "command"),
+            "is missing, so nothing brings the packages of the program to the machines",
+            f"write what fetches them into the source, like {brings}",
+        )
     for section_name, keys in spec.vm.unit.items():
         _unit_section(section_name, keys, found)
 

@@ -44,7 +44,7 @@ def test_what_an_environment_says_goes_before_the_top() -> None:
 def test_what_nothing_is_said_of_has_a_default() -> None:
     project = load_project(PLAIN)
     assert (project.build_command, project.artifact) == (
-        "go build -trimpath -tags timetzdata -o bin/hello .", "bin/hello",
+        "CGO_ENABLED=0 go build -trimpath -tags timetzdata -o bin/hello .", "bin/hello",
     )  # fmt: skip
     assert project.run_command() == ("/app/hello",)
     assert project.run_command("/srv/hello/current") == ("/srv/hello/current/hello",)

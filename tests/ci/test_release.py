@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -47,16 +48,17 @@ class Run:
         file.write_text(text)
         settings = replace(settings_from(SECTION), chart=str(APP))
         document = stages(load_project(text), environment, settings, str(file))
-        first, second = (self._words(words) for words in document["release"]["commands"])
-        assert first[0] == "slipway"
-        program = [sys.executable, "-c", "from verbs.program import run; run()", *first[1:]]
+        commands = [self._words(words) for words in document["release"]["commands"]]
+        (made,) = (words for words in commands if words[:2] == ["slipway", "ci.values"])
+        (upgrade,) = (words for words in commands if words[:3] == ["helm", "upgrade", "--install"])
+        assert commands.index(made) < commands.index(upgrade)
+        program = [sys.executable, "-c", "from verbs.program import run; run()", *made[1:]]
         # From another folder: all that a command needs stands in it.
         subprocess.run(
             program, cwd=self.folder / "elsewhere", env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True,
             capture_output=True, timeout=120,
         )  # fmt: skip
-        assert second[:3] == ["helm", "upgrade", "--install"]
-        return helm("template", *without(second[3:], {"--atomic": 0, "--wait": 0, "--timeout": 1, "--history-max": 1}))
+        return helm("template", *what_is_installed(upgrade[3:]))
 
     def _words(self, words: list[str]) -> list[str]:
         known = {"@WORK@": str(self.folder / "source"), "@OUT@": str(self.folder / "out"), "@IMAGE@": IMAGE}
@@ -66,12 +68,11 @@ class Run:
         return words
 
 
-def without(words: list[str], options: dict[str, int]) -> list[str]:
-    """Return words without options that `helm template` has no use for, each with so many values."""
-    for option, values in options.items():
-        at = words.index(option)
-        words = [*words[:at], *words[at + 1 + values :]]
-    return words
+def what_is_installed(words: list[str]) -> list[str]:
+    """Return the words of an upgrade that say what is installed: release, chart, namespace and values, in order."""
+    name, chart, *options = words
+    pairs = itertools.pairwise(options)
+    return [name, chart, *(word for pair in pairs if pair[0] in {"--namespace", "--values"} for word in pair)]
 
 
 def objects(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
