@@ -97,7 +97,8 @@ def stand_in(builder: Builder, language: Any) -> None:
     archive = shutil.make_archive(str(builder.folder / f"{language}-root"), "tar", root)
     container = builder.run("from", SCRATCH)
     builder.run("add", container, archive, "/")
-    builder.run("config", "--env", "PATH=/usr/local/bin:/bin", container)
+    # The official images start something by themselves; what we make of them may not.
+    builder.run("config", "--env", "PATH=/usr/local/bin:/bin", "--cmd", '["php-fpm"]', container)
     policy = str(builder.folder / "policy.json")
     images = {
         name for case in CASES if case.project().spec.language == language for name in base_images(case.project())
