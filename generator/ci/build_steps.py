@@ -66,7 +66,7 @@ def steps_on_agent(project: Project) -> Steps:
     if project.spec.language != "python":
         return Steps(found.dependencies, found.own)
     path = f'PATH="$PWD/{_VENV_ON_AGENT}/bin:$PATH"; '
-    return Steps((f"python -m venv {_VENV_ON_AGENT} && {path}{_PIP}",), (f"{path}{project.build_command}",))
+    return Steps((f"python -m venv {_VENV_ON_AGENT}; {path}{_PIP}",), (f"{path}{project.build_command}",))
 
 
 def _npm(npm: str, yarn: str) -> str:
