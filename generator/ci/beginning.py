@@ -22,8 +22,14 @@ _SAMPLES = {
 }
 
 
-_NOT_FOR = {"container": ("vm",), "vm": ("resources", "scaling", "docker", "chart")}
-"""Sections that are faults where a project runs."""
+_NOT_FOR = {
+    "container": ("vm", "environments.*.hosts"),
+    "vm": (
+        "namespace", "build.image", "run.secrets", "run.image", "run.user", "resources", "scaling", "docker", "chart",
+        *(f"environments.*.{key}" for key in ("tls", "ingressClass", "scaling", "resources", "secrets")),
+    ),
+}  # fmt: skip
+"""What is of no use where a project runs, most of it a fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ import yaml
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from generator.ci.project import load_project_file
+from generator.ci.beginning import project_text
+from generator.ci.project import load_project, load_project_file
+from generator.errors import SpecError
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
@@ -120,6 +123,21 @@ def test_what_is_suggested_makes_a_project_in_every_language(workspace: Path, la
     project = load_project_file(projects(workspace) / "my-app.yaml")
     assert (project.spec.language, project.spec.deploy, project.warnings) == (language, deploy, ())
     assert project.environment("qa").hosts == (("vm-1", "10.0.0.5") if deploy == "vm" else ())
+
+
+@pytest.mark.parametrize("language", ["go", "java", "php", "nodejs", "python"])
+@pytest.mark.parametrize("deploy", ["container", "vm"])
+def test_every_option_of_a_new_file_may_be_taken_up(language: str, deploy: str) -> None:
+    answers = {"language": language, "deploy": deploy, "environments": "dev"}
+    text = project_text("hello", answers | ({"environments.dev.hosts": "vm-1"} if deploy == "vm" else {}))
+    every = re.sub(r"^( *)#- ?", r"\1", text, flags=re.MULTILINE)
+    assert every.count("\n") == text.count("\n") and "#-" not in every.split("\n", 1)[1]
+    with pytest.raises(SpecError) as caught:
+        load_project(every)
+    # The one thing that has no default: which webhook.
+    (fault,) = caught.value.faults
+    assert fault.path == "notify[0].secret"
+    assert load_project(every.replace("secret: null", "secret: hello-webhook")).spec.deploy == deploy
 
 
 def test_a_terminal_is_asked_and_asked_again_where_an_answer_is_wrong(
