@@ -47,13 +47,15 @@ def validate(context: Context, project: str | None = None, cluster: str | None =
     """
     faults: tuple[Fault, ...] = ()
     projects: tuple[Project, ...] = ()
+    warnings: list[str] = []
     try:
         if project is not None:
-            path, _ = ci_project.project_file(project, cluster)
+            path, place = ci_project.project_file(project, cluster)
             projects = (load_project_file(path, shown=ci_project.shown_name(path), today=ci_project.today()),)
         else:
             place = place_of(cluster)
             projects = load_projects(place.root, place.cluster, today=ci_project.today())
+        warnings = ci_project.warnings_of(projects, place)
     except SpecError as error:
         if not json:
             raise
@@ -61,7 +63,7 @@ def validate(context: Context, project: str | None = None, cluster: str | None =
     if json:
         document = {
             "faults": [asdict(fault) for fault in faults],
-            "warnings": [warning for one in projects for warning in one.warnings],
+            "warnings": warnings,
             "projects": [
                 {
                     "name": one.name,
@@ -75,9 +77,9 @@ def validate(context: Context, project: str | None = None, cluster: str | None =
         }
         console.raw(dumps(document, indent=2) + "\n")
         return 1 if faults else 0
+    for warning in warnings:
+        console.warn(warning)
     for one in projects:
-        for warning in one.warnings:
-            console.warn(warning)
         facts = f"{one.spec.language}, {one.spec.deploy}, {', '.join(one.environment_names)}"
         console.say(f"{one.name}: the project file holds ({facts})")
     if not projects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from generator.ci.project import FOLDER, Project, load_project_file
-from generator.errors import WorkspaceError
+from generator.ci.rules_cluster import cluster_warnings
+from generator.errors import SpecError, WorkspaceError
 from generator.spec import load
 from generator.spec.scalars_network import RegistryPrefix
 from verbs import console
@@ -68,6 +70,18 @@ def checked(option: str, text: str, kind: Any) -> str:
     except ValidationError as error:
         raise WorkspaceError(f"{option}: {error.errors()[0]['msg']}") from None
     return found
+
+
+def warnings_of(projects: Sequence[Project], place: Place | None) -> list[str]:
+    """Return the warnings of projects, with what their cluster does not have; faults of that are for its own verb."""
+    found = [warning for one in projects for warning in one.warnings]
+    if place is None or not projects:
+        return found
+    try:
+        cluster = load(place.root, place.cluster)
+    except SpecError:
+        return found
+    return found + [warning for one in projects for warning in cluster_warnings(one, cluster)]
 
 
 def shown_name(path: Path) -> str:

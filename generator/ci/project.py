@@ -26,6 +26,7 @@ class Project:
 
     spec: ProjectSpec
     file: str
+    document: Document = field(compare=False, repr=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -107,7 +108,7 @@ def load_project(content: str | bytes, file: str = "project.yaml", *, today: dat
     broken, warnings = check_project(found.model, document, tuple(path for path, _ in found.cuts), today)
     if faults or found.faults or broken:
         raise SpecError([*faults, *found.faults, *broken])
-    return Project(found.model, file, warnings)
+    return Project(found.model, file, document, warnings)
 
 
 def load_project_file(path: FilePath, *, shown: str | None = None, today: date | None = None) -> Project:
@@ -141,8 +142,8 @@ def load_projects(root: FilePath, cluster: str, *, today: date | None = None) ->
         projects.append(project)
         if project.name != path.stem:
             what = f"the project is called {project.name}, but its file {path.name}"
-            faults.append(_fault_at(path, shown, ("metadata", "name"), what, "give both the same name"))
-    faults += _domains_taken_twice(folder, projects)
+            faults.append(project.document.fault(("metadata", "name"), what, "give both the same name"))
+    faults += _domains_taken_twice(projects)
     if faults:
         raise SpecError(faults)
     return tuple(projects)
@@ -154,7 +155,7 @@ def _project_files(folder: FilePath) -> list[FilePath]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-def _domains_taken_twice(folder: FilePath, projects: list[Project]) -> list[Fault]:
+def _domains_taken_twice(projects: list[Project]) -> list[Fault]:
     faults: list[Fault] = []
     owners: dict[str, str] = {}
     for project in projects:
@@ -165,12 +166,6 @@ def _domains_taken_twice(folder: FilePath, projects: list[Project]) -> list[Faul
             owner = owners.setdefault(domain, project.name)
             if owner != project.name:
                 at = ("environments", name, "domain")
-                path = folder / FilePath(project.file).name
                 what = f"{domain} is also a domain of the project {owner}"
-                faults.append(_fault_at(path, project.file, at, what, "give each its own"))
+                faults.append(project.document.fault(at, what, "give each its own"))
     return faults
-
-
-def _fault_at(path: FilePath, shown: str, at: tuple[str, ...], what: str, todo: str) -> Fault:
-    document: Document = read_document(path.read_bytes(), shown, _SUBJECT)[0]
-    return document.fault(at, what, todo)

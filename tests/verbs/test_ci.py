@@ -22,6 +22,7 @@ from invoke.exceptions import Exit
 from generator.ci.beginning import project_text
 from generator.ci.project import load_project, load_project_file
 from generator.errors import SpecError
+from generator.spec import load
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
@@ -192,6 +193,37 @@ def test_warnings_are_told_and_stop_nothing(workspace: Path, capsys: pytest.Capt
     assert "ends in 5 days" in document["warnings"][0]
     path.write_text(path.read_text().replace("2026-11-25", "2026-11-19"))
     assert "ended on 2026-11-19, and today is 2026-11-20" in run(ci.dockerfile, project=str(path))[1]
+
+
+def test_what_the_cluster_does_not_have_is_warned_of(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mail = "notify: [{kind: slack, secret: hook}, {kind: mail, to: [team@example.net]}]\n"
+    (projects(workspace) / "hello.yaml").write_text(f"{PLAIN}run: {{port: 443}}\n{mail}")
+    spec = workspace / "clusters" / "minimal" / "cluster.yaml"
+    plain = spec.read_text()
+
+    def told() -> list[str]:
+        assert run(ci.validate) == (0, "")
+        return capsys.readouterr().err.splitlines()
+
+    assert told() == [
+        "warning: clusters/minimal/projects/hello.yaml:10: run.port: 443 is for root alone in Kubernetes 1.20, and the "
+        "chart refuses it; listen on one from 1024 on; the Service has port 80 all the same"
+    ]
+    plain = plain.replace('kubernetes: "1.20.2"', 'kubernetes: "1.22.17"')
+    spec.write_text(plain)
+    assert load(workspace, "minimal").versions.minor == (1, 22) and told() == []
+    needed = "toolsImage: r.example.net/t:1, library: {url: 'https://a.b/c'}, configuration: {url: 'https://a.b/c'}"
+    spec.write_text(f"{plain}addons: {{jenkins: {{enabled: true, {needed}, mail: {{host: null}}}}}}\n")
+    assert load(workspace, "minimal").addons.jenkins.enabled
+    assert told() == [
+        "warning: clusters/minimal/projects/hello.yaml:11: notify[1]: minimal has no server for mail; set "
+        "addons.jenkins.mail.host"
+    ]
+    spec.write_text(spec.read_text().replace("host: null", "host: mail.example.net, from: ci@example.net"))
+    assert told() == []
+    # A cluster with faults has a verb of its own that tells them.
+    spec.write_text("nonsense")
+    assert told() == []
 
 
 def test_the_registry_is_that_of_the_cluster_unless_another_is_said(
