@@ -60,4 +60,5 @@ def _files(minor: str) -> Mapping[str, dict[str, Any]]:
                 content = archive.extractfile(entry)
                 assert content is not None
                 found[entry.name.rpartition("/")[2]] = json.load(content)
+    assert found, f"{archives[-1].name} has no schemas of {minor}; run `make setup`"
     return found
