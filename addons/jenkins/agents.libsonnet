@@ -6,6 +6,7 @@
 local kube = import '../lib/kubernetes.libsonnet';
 local pods = import '../lib/pods.libsonnet';
 local versions = import '../lib/versions.libsonnet';
+local yaml = import '../lib/yaml.libsonnet';
 local names = import 'names.libsonnet';
 
 local home = '/home/jenkins';
@@ -108,16 +109,8 @@ function(cluster, config, image, sources)
     home + '/agent',
   ];
 
-  local onDemand(name) = {
-    name: name,
-    label: name,
-    namespace: namespace(name),
-    nodeUsageMode: 'EXCLUSIVE',
-    instanceCap: config.agentsAtOnce,
-    slaveConnectTimeout: 300,
-    showRawYaml: false,
-    yamlMergeStrategy: 'override',
-    yaml: std.manifestYamlDoc({
+  local onDemand(name) =
+    local text = yaml({
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { labels: labels(name) },
@@ -127,8 +120,18 @@ function(cluster, config, image, sources)
         command: connect('$(JENKINS_AGENT_NAME)', '$(JENKINS_SECRET)'),
         volumeMounts: [],
       }),
-    }, quote_keys=false) + '\n',
-  };
+    });
+    {
+      name: name,
+      label: name,
+      namespace: namespace(name),
+      nodeUsageMode: 'EXCLUSIVE',
+      instanceCap: config.agentsAtOnce,
+      slaveConnectTimeout: 300,
+      showRawYaml: false,
+      yamlMergeStrategy: 'override',
+      yaml: text,
+    };
 
   local statefulSet(name) = kube.object('apps/v1', 'StatefulSet', 'agent-' + name, namespace(name))
                             + { metadata+: { labels+: labels(name) } } + {
@@ -156,9 +159,10 @@ function(cluster, config, image, sources)
     },
   };
 
+  local templates = [onDemand(name) for name in every if !static(name)];
   {
     address:: address,
-    templates:: [onDemand(name) for name in every if !static(name)],
+    templates:: templates,
     // Nodes of Jenkins' own, to which the StatefulSets connect.
     nodes:: [
       {

@@ -2,6 +2,7 @@
 local claim = import '../lib/claim.libsonnet';
 local kube = import '../lib/kubernetes.libsonnet';
 local pods = import '../lib/pods.libsonnet';
+local yaml = import '../lib/yaml.libsonnet';
 local names = import 'names.libsonnet';
 
 local namespace = names.controller;
@@ -13,8 +14,9 @@ function(cluster, config, image, credentials, casc, agentImages)
   local plugins = kube.configMap('jenkins-plugins', namespace, {
     'plugins.txt': std.join('', ['%s:%s\n' % [name, config.plugins[name]] for name in std.objectFields(config.plugins)]),
   }) + kube.labelled('jenkins', 'controller');
+  local text = yaml(casc);
   local configuration = kube.configMap('jenkins-configuration', namespace, {
-    'jenkins.yaml': std.manifestYamlDoc(casc, quote_keys=false) + '\n',
+    'jenkins.yaml': text,
   }) + kube.labelled('jenkins', 'controller') + {
     // The images of agents, whose pods the controller makes.
     metadata+: { annotations: { 'slipway.io/images': std.join('\n', agentImages) } },
@@ -51,7 +53,7 @@ function(cluster, config, image, credentials, casc, agentImages)
         template: {
           metadata: {
             labels: kube.labels('jenkins', 'controller'),
-            annotations: pods.restartOn({ data: [configuration.data, plugins.data, credentials.ids] }),
+            annotations: pods.restartOn({ data: [std.md5(text), plugins.data, credentials.ids] }),
           },
           spec: {
             serviceAccountName: 'jenkins',
