@@ -72,7 +72,7 @@ local objects(cluster, given) =
   local agents = agentsOf(cluster, config, image, sources);
   local casc = cascOf(cluster, config, credentials, agents);
 
-  controllerOf(cluster, config, image, credentials, casc, agents.images)
+  controllerOf(cluster, config, image, credentials, casc, agents)
   + agents
   + buildsOf(cluster, config, image)
   + environmentsOf(cluster, config)

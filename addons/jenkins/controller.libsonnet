@@ -8,7 +8,7 @@ local names = import 'names.libsonnet';
 local namespace = names.controller;
 local home = '/var/jenkins_home';
 
-function(cluster, config, image, credentials, casc, agentImages)
+function(cluster, config, image, credentials, casc, agents)
   local selector = names.controllerPods;
   local homeClaim = claim(cluster, 'jenkins-home', namespace, config.storage);
   local plugins = kube.configMap('jenkins-plugins', namespace, {
@@ -19,8 +19,12 @@ function(cluster, config, image, credentials, casc, agentImages)
     'jenkins.yaml': text,
   }) + kube.labelled('jenkins', 'controller') + {
     // The images of agents, whose pods the controller makes.
-    metadata+: { annotations: { 'slipway.io/images': std.join('\n', agentImages) } },
+    metadata+: { annotations: { 'slipway.io/images': std.join('\n', agents.images) } },
   };
+  local static = agents.nodes != [];
+  local init = kube.configMap('jenkins-init', namespace, {
+    'agentSecrets.groovy': importstr 'init/agentSecrets.groovy',
+  }) + kube.labelled('jenkins', 'controller');
   local mirror = if config.updateCenter == null then null else std.rstripChars(config.updateCenter, '/');
   local answers = { httpGet: { path: '/login', port: 'http', scheme: 'HTTP' }, periodSeconds: 10, timeoutSeconds: 5 };
   local host = if config.url == null then null else std.split(std.split(std.split(config.url, '://')[1], '/')[0], ':')[0];
@@ -39,6 +43,7 @@ function(cluster, config, image, credentials, casc, agentImages)
                    + kube.labelled('jenkins', 'controller'),
     plugins: plugins,
     configuration: configuration,
+    [if static then 'init']: init,
     service: kube.service('jenkins', namespace, selector, [
       { name: 'http', port: config.ports.http, targetPort: 'http' },
       { name: 'agent', port: config.ports.agent, targetPort: 'agent' },
@@ -53,7 +58,9 @@ function(cluster, config, image, credentials, casc, agentImages)
         template: {
           metadata: {
             labels: kube.labels('jenkins', 'controller'),
-            annotations: pods.restartOn({ data: [std.md5(text), plugins.data, credentials.ids] }),
+            annotations: pods.restartOn({
+              data: [std.md5(text), plugins.data, credentials.ids] + (if static then [init.data] else []),
+            }),
           },
           spec: {
             serviceAccountName: 'jenkins',
@@ -98,7 +105,7 @@ function(cluster, config, image, credentials, casc, agentImages)
                 { name: 'JENKINS_OPTS', value: '--httpPort=%d' % config.ports.http },
                 { name: 'JENKINS_SLAVE_AGENT_PORT', value: '%d' % config.ports.agent },
                 { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc' },
-              ],
+              ] + (if static then [{ name: 'SLIPWAY_AGENTS', value: agents.secrets }] else []),
               ports: [
                 { name: 'http', containerPort: config.ports.http, protocol: 'TCP' },
                 { name: 'agent', containerPort: config.ports.agent, protocol: 'TCP' },
@@ -115,7 +122,7 @@ function(cluster, config, image, credentials, casc, agentImages)
                 { name: 'configuration', mountPath: '/etc/slipway/casc', readOnly: true },
                 { name: 'credentials', mountPath: credentials.folder, readOnly: true },
                 { name: 'tmp', mountPath: '/tmp' },
-              ],
+              ] + (if static then [{ name: 'init', mountPath: home + '/init.groovy.d', readOnly: true }] else []),
             }],
             volumes: [
               { name: 'home', persistentVolumeClaim: { claimName: homeClaim.name } },
@@ -125,7 +132,7 @@ function(cluster, config, image, credentials, casc, agentImages)
               { name: 'configuration', configMap: { name: 'jenkins-configuration' } },
               { name: 'credentials', secret: { secretName: 'jenkins-credentials', defaultMode: std.parseOctal('440') } },
               { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
-            ],
+            ] + (if static then [{ name: 'init', configMap: { name: 'jenkins-init' } }] else []),
           },
         },
       },

@@ -28,7 +28,7 @@ CLOUD = {
     "retentionTimeout", "templates",
 }  # fmt: skip
 TEMPLATE = {
-    "name", "label", "namespace", "nodeUsageMode", "instanceCap", "slaveConnectTimeout", "showRawYaml",
+    "id", "name", "label", "namespace", "nodeUsageMode", "instanceCap", "slaveConnectTimeout", "showRawYaml",
     "yamlMergeStrategy", "yaml",
 }  # fmt: skip
 JENKINS = {
@@ -107,6 +107,36 @@ def test_every_agent_is_there_once_and_has_its_language_as_label(case: AddonCase
 
 
 @EVERY_CASE
+def test_an_agent_that_runs_all_the_time_waits_for_its_secret_and_the_controller_fills_no_other(
+    case: AddonCase,
+) -> None:
+    stateful = {m["metadata"]["name"]: (m, spec) for m, spec in pod_specs(case) if m["metadata"]["name"] != "jenkins"}
+    static = {name.removeprefix("agent-"): found for name, found in stateful.items() if name.startswith("agent-")}
+    controller = one(case, "StatefulSet", "jenkins")["spec"]["template"]["spec"]
+    (container,) = controller["containers"]
+    said = {entry["name"]: entry["value"] for entry in container["env"]}.get("SLIPWAY_AGENTS", "")
+    places = dict(entry.split("=") for entry in said.split())
+    assert places == {name: f"{m['metadata']['namespace']}/agent-{name}" for name, (m, _) in static.items()}
+    mounted = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "init"]
+    assert mounted == (["/var/jenkins_home/init.groovy.d"] if static else [])
+    for name, (member, spec) in static.items():
+        secret = one(case, "Secret", f"agent-{name}")
+        assert "data" not in secret and "annotations" not in secret["metadata"]
+        assert secret["metadata"]["namespace"] == member["metadata"]["namespace"]
+        # A key that is not there yet keeps the pod from starting, and so from failing.
+        (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "secret"]
+        assert volume["secret"]["items"] == [{"key": "secret", "path": "secret"}]
+    allowed = {
+        f"{m['metadata']['namespace']}/{name}"
+        for m in members(case)
+        if m["kind"] == "Role" and m["metadata"]["name"] == "jenkins-agent-secrets"
+        for rule in m["rules"]
+        for name in rule["resourceNames"]
+    }
+    assert allowed == set(places.values())
+
+
+@EVERY_CASE
 def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) -> None:
     for cloud in casc(case)["jenkins"]["clouds"]:
         for template in cloud["kubernetes"]["templates"]:
@@ -122,6 +152,11 @@ def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) 
                 security = container["securityContext"]
                 assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
                 assert container["image"] in images(case_objects(case))
+            # Where the plugin would mount a volume of its own, which has no limit.
+            (container,) = spec["containers"]
+            limits = {volume["name"]: volume.get("emptyDir", {}).get("sizeLimit") for volume in spec["volumes"]}
+            here = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == container["workingDir"]]
+            assert [limits[name] for name in here] == ["20Gi"]
             caches = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
             assert bool(caches) == (case.name == "air-gap")
 
@@ -137,7 +172,9 @@ def test_no_account_reaches_beyond_its_namespaces(case: AddonCase) -> None:
     environments = {"dev", "live", "shop-prd"} if case.name == "projects" else {
         f"apps-{name}" for name in ("dev", "qa", "pre", "prd")
     }  # fmt: skip
-    assert reach == {"jenkins": {"jenkins-agents"}, "deployer": environments}
+    # What fills the Secret of an agent that runs all the time, and nothing else there.
+    builds = {"jenkins-build"} if case.name == "buildah" else set()
+    assert reach == {"jenkins": {"jenkins-agents"} | builds, "deployer": environments}
 
 
 @EVERY_CASE
@@ -151,7 +188,10 @@ def test_nothing_is_privileged_or_of_the_host_and_only_builds_are_let_more(case:
     }
     assert {name for name, level in levels.items() if level != "restricted"} == {"jenkins-build"}
     # Nobody's account may make pods there.
-    assert not [m for m in members(case) if m["kind"] == "Role" and m["metadata"]["namespace"] == "jenkins-build"]
+    roles = [m for m in members(case) if m["kind"] == "Role" and m["metadata"]["namespace"] == "jenkins-build"]
+    rules = [rule for role in roles for rule in role["rules"]]
+    own = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["agent-slipway"], "verbs": ["patch"]}
+    assert rules == ([own] if case.name == "buildah" else [])
 
 
 def test_only_the_agent_with_the_tools_may_have_images_built() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from generator.render.objects import ADDONS
 
 # No NUL: it stops the reference implementation, and no file in YAML holds one.
-TEXTS = st.text(st.characters(min_codepoint=1, exclude_categories=("Cs",)), max_size=12) | st.sampled_from(
+TEXTS = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["true", "No", "null", "1.5", "0x1f", "1e3", "~", "-", "- a", "a: b", "#a", "/srv", "a b", "a\n", " a\n", "a\n\n",
      "a\n\n b\n", "\n", "\ta\n", "{", "'", '"', "$(A)", "2026-11-22", "1:30", "<<", "=", "é\n", "a\x07\n", "."]
 )  # fmt: skip
