@@ -67,7 +67,8 @@ def credentials(case: AddonCase) -> list[dict[str, Any]]:
 @EVERY_CASE
 def test_the_configuration_has_the_keys_that_the_plugins_know(case: AddonCase) -> None:
     found = casc(case)
-    assert set(found) == {"jenkins", "credentials", "unclassified", "jobs"}
+    by_ssh = case.name == "static-agents"
+    assert set(found) == {"jenkins", "credentials", "unclassified", "jobs", *(("security",) if by_ssh else ())}
     assert set(found["jenkins"]) <= JENKINS
     for cloud in found["jenkins"]["clouds"]:
         assert set(cloud["kubernetes"]) == CLOUD
@@ -76,6 +77,16 @@ def test_the_configuration_has_the_keys_that_the_plugins_know(case: AddonCase) -
         ((kind, fields),) = credential.items()
         assert set(fields) == CREDENTIALS[kind]
     assert found["jenkins"]["numExecutors"] == 0
+
+
+def test_git_by_ssh_knows_its_servers_and_no_others() -> None:
+    security = casc(CASES["static-agents"])["security"]["gitHostKeyVerificationConfiguration"]
+    keys = security["sshHostKeyVerificationStrategy"]["manuallyProvidedKeyVerificationStrategy"]["approvedHostKeys"]
+    assert [line.split()[0] for line in keys.splitlines()] == ["git.example.net", "[git.example.net]:2222,10.0.0.9"]
+    asked = {"secret": "ops-git", "user": "git"}
+    (entry,) = [one for one in credentials(CASES["static-agents"]) if "basicSSHUserPrivateKey" in one]
+    fields = entry["basicSSHUserPrivateKey"]
+    assert {"secret": fields["id"], "user": fields["username"]} == asked
 
 
 @EVERY_CASE
@@ -233,6 +244,9 @@ def test_what_is_doubtful_is_said() -> None:
     }
     cluster = loaded(addons={"jenkins": asked})
     texts = [warning for warning in cluster.warnings if "jenkins" in warning]
+    assert not any("by SSH" in text for text in texts)
+    asked["library"] = {"url": "ssh://git@git.example.net/slipway.git"}
+    assert any("no host key of its server is known" in text for text in loaded(addons={"jenkins": asked}).warnings)
     for part in ("no registry to push to", "no node has the labels app=jenkins", "nothing will bind this claim"):
         assert any(part in text for text in texts), part
     assert any("enforces no NetworkPolicy" in text for text in texts) == (cluster.network.plugin == "bridge")
