@@ -57,6 +57,8 @@ local defaults = {
   controllerPorts: [22, 443],
   agentPorts: [22, 25, 80, 443, 465, 587, 5000],
   buildPorts: [80, 443, 5000],
+  // What else helm may do in the environments' namespaces, for charts of one's own: rules of a Role.
+  deployerRules: knobs.oneOf([], ['list of maps'], [{ apiGroups: ['batch'], resources: ['cronjobs'], verbs: ['get'] }]),
   // Egress rules of the environments' namespaces.
   environmentEgress: [{}],
   ingressAnnotations: knobs.labels(),

@@ -7,14 +7,16 @@ that the plugins' demos and exports have (https://github.com/jenkinsci/configura
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from generator.pki.request_material import RequestMaterial
 from generator.render.charts import charts
-from generator.render.objects import images
+from generator.render.objects import ADDONS, images, object_files, objects
 from tests.addons.cases import members, pod_specs
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster, case_objects
 from tests.spec.samples import loaded
@@ -235,13 +237,91 @@ def test_a_cluster_with_jenkins_carries_the_chart_of_releases() -> None:
     assert charts(loaded()) == ()
 
 
+LEAST = {
+    "enabled": True,
+    "toolsImage": "registry.example.net/ci/tools:1.0.0",
+    "library": {"url": "https://git.example.net/slipway.git"},
+    "configuration": {"url": "https://git.example.net/ops.git"},
+}
+KNOBS: dict[str, tuple[str, Any]] = {
+    # Each knob: what is said of it in jsonnet, and what is then found somewhere in the objects.
+    "image": ("'r.example.net/jenkins:1'", "r.example.net/jenkins:1"),
+    "agentImage": ("'r.example.net/agent:1'", "r.example.net/agent:1"),
+    "buildkitImage": ("'r.example.net/buildkit:1'", "r.example.net/buildkit:1"),
+    "agentImages": ("{ php: 'r.example.net/php:1' }", "r.example.net/php:1"),
+    "plugins": ("{ git: '99.1' }", "git:99.1"),
+    "resources": ("{ limits+: { memory: '5003Mi' } }", "5003Mi"),
+    "agentResources": ("{ limits+: { memory: '5004Mi' } }", "5004Mi"),
+    "toolsResources": ("{ limits+: { memory: '5005Mi' } }", "5005Mi"),
+    "buildResources": ("{ limits+: { memory: '5006Mi' } }", "5006Mi"),
+    "pluginResources": ("{ limits+: { memory: '5007Mi' } }", "5007Mi"),
+    "workspaceSize": ("'31Gi'", "31Gi"),
+    "layersSize": ("'32Gi'", "32Gi"),
+    "agentsAtOnce": ("33", "instanceCap: 33"),
+    "executors": ("34", "numExecutors: 34"),
+    "libraryPath": ("'vendor/library/'", "vendor/library/"),
+    "mavenSettings": ("'<settings><offline/></settings>'", "<offline/>"),
+    "configurationPatch": ("{ jenkins: { labelString: 'patched' } }", "labelString: patched"),
+    "controllerPorts": ("[35]", "port: 35\n"),
+    "agentPorts": ("[36]", "port: 36\n"),
+    "buildPorts": ("[37]", "port: 37\n"),
+    "deployerRules": ("[{ apiGroups: ['batch'], resources: ['cronjobs'], verbs: ['get'] }]", "cronjobs"),
+    "environmentEgress": ("[{ to: [{ ipBlock: { cidr: '10.9.0.0/16' } }] }]", "10.9.0.0/16"),
+    "ingressAnnotations": ("{ 'example.net/owner': 'ci' }", "example.net/owner: ci"),
+}
+
+
+def texts_of(tmp_path: Path, knobs: str, **asked: Any) -> str:
+    """Return all objects as one text, with what is said of Jenkins in an addons.jsonnet and in cluster.yaml."""
+    cluster = loaded(addons={"jenkins": {**LEAST, **asked}})
+    own = tmp_path / "clusters" / cluster.name / "addons.jsonnet"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(f"{{ values+:: {{ jenkins+: {{ {knobs} }} }} }}")
+    return "".join(value.decode() for _, value in object_files(objects(cluster, RequestMaterial(cluster), tmp_path)))
+
+
+def test_every_knob_reaches_the_objects(tmp_path: Path) -> None:
+    text = (ADDONS / "jenkins.libsonnet").read_text()
+    defaults = text.partition("local defaults = {\n")[2].partition("\n};")[0]
+    assert set(re.findall(r"^  ([a-zA-Z]+):", defaults, re.MULTILINE)) == set(KNOBS)
+    ingress = {"url": "https://ci.example.net", "ingress": {"namespace": "traefik"}}
+    static = {"staticAgents": True}
+    for more in (ingress, static):
+        plain = texts_of(tmp_path, "", **more)
+        assert not [name for name, (_, found) in KNOBS.items() if found in plain]
+    said = ", ".join(
+        f"{name}+: {value}" if value[0] == "{" else f"{name}: {value}" for name, (value, _) in KNOBS.items()
+    )
+    both = texts_of(tmp_path, said, **ingress) + texts_of(tmp_path, said, **static)
+    assert not [name for name, (_, found) in KNOBS.items() if found not in both]
+
+
+def test_placement_ports_arguments_and_address_are_those_of_the_spec() -> None:
+    case = CASES["static-agents"]
+    specs = [spec for _, spec in pod_specs(case)]
+    assert len(specs) == len(AGENTS) + 2
+    assert all(spec["nodeSelector"] == {"kubernetes.io/os": "linux", "role": "ci"} for spec in specs)
+    (container,) = one(case, "StatefulSet", "jenkins")["spec"]["template"]["spec"]["containers"]
+    said = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert said["JAVA_OPTS"] == "-Djenkins.install.runSetupWizard=false -Xmx2g -XX:+UseG1GC"
+    assert (said["JENKINS_OPTS"], said["JENKINS_SLAVE_AGENT_PORT"]) == ("--httpPort=8081", "50001")
+    ports = {port["name"]: port["port"] for port in one(case, "Service", "jenkins")["spec"]["ports"]}
+    assert ports == {"http": 8081, "agent": 50001}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == ports
+    found = casc(case)
+    assert found["jenkins"]["slaveAgentPort"] == 50001
+    assert found["unclassified"]["location"]["url"] == "https://ci.example.net/"
+    (agent,) = one(case, "StatefulSet", "agent-go")["spec"]["template"]["spec"]["containers"]
+    service = "jenkins.jenkins.svc.cluster.local"
+    assert {f"http://{service}:8081", f"{service}:50001"} <= set(agent["command"])
+    for cloud in casc(CASES["default"])["jenkins"]["clouds"]:
+        for template in cloud["kubernetes"]["templates"]:
+            spec = yaml.safe_load(template["yaml"])["spec"]
+            assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "app": "jenkins"}
+
+
 def test_what_is_doubtful_is_said() -> None:
-    asked = {
-        "enabled": True,
-        "toolsImage": "registry.example.net/ci/tools:1.0.0",
-        "library": {"url": "https://git.example.net/slipway.git"},
-        "configuration": {"url": "https://git.example.net/ops.git"},
-    }
+    asked: dict[str, Any] = dict(LEAST)
     cluster = loaded(addons={"jenkins": asked})
     texts = [warning for warning in cluster.warnings if "jenkins" in warning]
     assert not any("by SSH" in text for text in texts)
