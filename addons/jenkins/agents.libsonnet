@@ -186,7 +186,7 @@ function(cluster, config, image, sources)
           numExecutors: config.executors,
           remoteFS: home + '/agent',
           retentionStrategy: 'always',
-          launcher: { inbound: { workDirSettings: { disabled: false, failIfWorkDirIsMissing: false, internalDir: 'remoting' } } },
+          launcher: 'inbound',
         },
       }
       for name in every

@@ -15,8 +15,6 @@ function(cluster, config, credentials, agents)
       mode: 'EXCLUSIVE',
       slaveAgentPort: config.ports.agent,
       markupFormatter: 'plainText',
-      // Behind an Ingress one person comes from several addresses; the session is part of it all the same.
-      crumbIssuer: { standard: { excludeClientIPFromCrumb: true } },
       securityRealm: {
         'local': { allowsSignup: false, users: [{ id: config.adminUser, password: credentials.password }] },
       },
