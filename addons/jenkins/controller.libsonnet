@@ -8,13 +8,6 @@ local names = import 'names.libsonnet';
 local namespace = names.controller;
 local home = '/var/jenkins_home';
 
-local switches = [
-  '-Djenkins.install.runSetupWizard=false',
-  // A crumb belongs to a session, and not to an address: behind an Ingress these change. From 2.543 on it is always so, and
-  // JCasC fails where its configuration says it (https://github.com/jenkinsci/jenkins/pull/25918).
-  '-Djenkins.model.Jenkins.crumbIssuerProxyCompatibility=true',
-];
-
 function(cluster, config, image, credentials, casc, agents)
   local selector = names.controllerPods;
   local homeClaim = claim(cluster, 'jenkins-home', namespace, config.storage);
@@ -108,10 +101,11 @@ function(cluster, config, image, credentials, casc, agents)
               name: 'jenkins',
               image: image(config.image),
               env: [
-                { name: 'JAVA_OPTS', value: std.join(' ', switches + config.jvmArgs) },
+                { name: 'JAVA_OPTS', value: std.join(' ', ['-Djenkins.install.runSetupWizard=false'] + config.jvmArgs) },
                 { name: 'JENKINS_OPTS', value: '--httpPort=%d' % config.ports.http },
                 { name: 'JENKINS_SLAVE_AGENT_PORT', value: '%d' % config.ports.agent },
-                { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc' },
+                // The file, and not its folder, in which a ConfigMap has links to itself.
+                { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc/jenkins.yaml' },
               ] + (if static then [{ name: 'SLIPWAY_AGENTS', value: agents.secrets }] else []),
               ports: [
                 { name: 'http', containerPort: config.ports.http, protocol: 'TCP' },
