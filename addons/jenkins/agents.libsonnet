@@ -25,7 +25,8 @@ function(cluster, config, image, sources)
   local labels(name) = kube.labels('jenkins', 'agent') + { 'slipway.io/agent': name };
   // A claim belongs to one namespace: that of the languages' agents.
   local caches(name) = config.caches != null && namespace(name) == names.agents;
-  local resources(name) = if tools(name) then config.toolsResources else config.agentResources;
+  local resources(name) =
+    if builds(name) then config.buildResources else if tools(name) then config.toolsResources else config.agentResources;
 
   // buildah maps users with newuidmap, which needs these two and is set-uid
   // (https://github.com/containers/buildah/blob/main/docs/tutorials/05-openshift-rootless-build.md).
@@ -89,7 +90,8 @@ function(cluster, config, image, sources)
     }],
     volumes: [
       { name: 'agent', emptyDir: { sizeLimit: '1Gi' } },
-      { name: 'home', emptyDir: { sizeLimit: config.workspaceSize } },
+      // buildah keeps its layers here.
+      { name: 'home', emptyDir: { sizeLimit: if builds(name) then config.layersSize else config.workspaceSize } },
       { name: 'workspace', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'sources', configMap: { name: 'package-sources' } },

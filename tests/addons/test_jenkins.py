@@ -211,6 +211,16 @@ def test_the_controller_is_as_large_as_asked_and_its_home_is_its_own() -> None:
     assert environment["JENKINS_UC"] == "https://mirror.example.net/jenkins"
 
 
+def test_what_builds_images_is_as_large_as_builds_are() -> None:
+    found = []
+    for case, kind, name in (("default", "Deployment", "buildkitd"), ("buildah", "StatefulSet", "agent-slipway")):
+        spec = one(CASES[case], kind, name, "jenkins-build")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        sizes = {volume["name"]: volume.get("emptyDir", {}).get("sizeLimit") for volume in spec["volumes"]}
+        found.append((container["resources"]["limits"], sizes.get("layers", sizes.get("home"))))
+    assert found == [({"cpu": "4", "memory": "8Gi"}, "50Gi")] * 2
+
+
 def test_plugins_are_pinned_and_show_stages() -> None:
     lines = one(CASES["default"], "ConfigMap", "jenkins-plugins")["data"]["plugins.txt"].splitlines()
     assert all(re.fullmatch(r"[a-z0-9-]+:[0-9][A-Za-z0-9._-]*", line) for line in lines)
