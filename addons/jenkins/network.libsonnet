@@ -32,7 +32,7 @@ function(cluster, config)
       podSelector: { matchLabels: names.controllerPods },
       policyTypes: ['Ingress'],
       ingress: [{
-        from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': config.ingress.namespace } } }],
+        from: [policies.inNamespace(cluster, config.ingress.namespace)],
         ports: names.tcp([config.ports.http]),
       }],
     }),

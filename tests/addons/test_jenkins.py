@@ -192,6 +192,22 @@ def test_nothing_is_privileged_or_of_the_host_and_only_builds_are_let_more(case:
     assert rules == ([own] if case.name == "buildah" else [])
 
 
+@pytest.mark.parametrize(
+    ("minor", "label"), [("1.20", "app.kubernetes.io/name"), ("1.21", "kubernetes.io/metadata.name")]
+)
+@pytest.mark.parametrize(("addon", "case"), [("jenkins", "static-agents"), ("dashboard", "ingress")])
+def test_the_ingress_controller_is_known_by_a_label_that_its_namespace_has(
+    addon: str, case: str, minor: str, label: str
+) -> None:
+    (policy,) = [
+        member
+        for member in members(AddonCase(addon, case), minor)
+        if member["kind"] == "NetworkPolicy" and member["metadata"]["name"] == "allow-ingress-controller"
+    ]
+    (who,) = policy["spec"]["ingress"][0]["from"]
+    assert who == {"namespaceSelector": {"matchLabels": {label: "traefik"}}}
+
+
 def test_only_the_agent_with_the_tools_may_have_images_built() -> None:
     ((rule),) = one(CASES["default"], "NetworkPolicy", "allow-agents", "jenkins-build")["spec"]["ingress"]
     (who,) = rule["from"]
