@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from generator.ci.notices import WEBHOOKS
 from generator.ci.project import Project
@@ -76,11 +77,20 @@ def jobs(projects: Sequence[Project], cluster: str, section: Mapping[str, Any]) 
     return [{"script": job(one, cluster, section)} for one in sorted(projects, key=lambda one: one.name)]
 
 
+def _port(url: str) -> int | None:
+    """Return the port that an address says; one that no host has is nobody's to open."""
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return None
+
+
 def project_facts(projects: Sequence[Project], cluster: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """Return what jsonnet gets to know of the projects.
 
     jobs: as `jobs` gives them. webhooks: the ids of the credentials that notifications need. machines: whether one goes
-    to virtual machines. namespaces: where releases go beside the namespaces of the cluster's environments.
+    to virtual machines. namespaces: where releases go beside the namespaces of the cluster's environments. gitPorts:
+    ports that their repositories' addresses say.
     """
     of_cluster = {one["namespace"] for one in section["environments"].values()}
     containers = [one for one in projects if not one.is_vm]
@@ -96,4 +106,5 @@ def project_facts(projects: Sequence[Project], cluster: str, section: Mapping[st
         "webhooks": sorted({one.secret for one in targets if one.kind in WEBHOOKS and one.secret}),
         "machines": any(one.is_vm for one in projects),
         "namespaces": sorted(named - of_cluster),
+        "gitPorts": sorted({port for one in projects if (port := _port(one.spec.git.url)) is not None}),
     }

@@ -12,10 +12,12 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from generator.pki.request_material import RequestMaterial
 from generator.render.charts import charts
 from generator.render.objects import ADDONS, images, object_files, objects
+from generator.spec.addons.jenkins import JenkinsRepository
 from tests.addons.casc_keys import strange
 from tests.addons.cases import members, pod_specs
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster, case_objects
@@ -192,6 +194,22 @@ def test_nothing_is_privileged_or_of_the_host_and_only_builds_are_let_more(case:
     assert rules == ([own] if case.name == "buildah" else [])
 
 
+def test_a_port_that_the_spec_names_is_open_for_who_goes_there() -> None:
+    case = CASES["air-gap"]
+    found = {
+        namespace: [
+            rule["port"] for rule in one(case, "NetworkPolicy", "allow-out", namespace)["spec"]["egress"][0]["ports"]
+        ]
+        for namespace in ("jenkins", "jenkins-agents", "jenkins-build")
+    }
+    # Library by 8444, plugins by 8445, packages by 8443, the scanner's database by 5001.
+    assert found == {
+        "jenkins": [22, 443, 8444, 8445],
+        "jenkins-agents": [22, 25, 80, 443, 465, 587, 5000, 5001, 8443, 8444],
+        "jenkins-build": [80, 443, 5000, 8443],
+    }
+
+
 @pytest.mark.parametrize(
     ("minor", "label"), [("1.20", "app.kubernetes.io/name"), ("1.21", "kubernetes.io/metadata.name")]
 )
@@ -224,7 +242,7 @@ def test_the_controller_is_as_large_as_asked_and_its_home_is_its_own() -> None:
     caches = one(CASES["air-gap"], "PersistentVolumeClaim", "caches")
     assert caches["metadata"]["namespace"] == "jenkins-agents" and caches["spec"]["accessModes"] == ["ReadWriteMany"]
     environment = {entry["name"]: entry["value"] for entry in spec["initContainers"][0]["env"]}
-    assert environment["JENKINS_UC"] == "https://mirror.example.net/jenkins"
+    assert environment["JENKINS_UC"] == "https://[fd00::9]:8445/jenkins"
 
 
 def test_what_builds_images_is_as_large_as_builds_are() -> None:
@@ -333,6 +351,27 @@ def test_placement_ports_arguments_and_address_are_those_of_the_spec() -> None:
         for template in cloud["kubernetes"]["templates"]:
             spec = yaml.safe_load(template["yaml"])["spec"]
             assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "app": "jenkins"}
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("https://git.example.net/a.git", True),
+        ("https://git.example.net:8443/a.git", True),
+        ("ssh://git@git.example.net:2222/team/a.git", True),
+        ("http://git.example.net/a.git", False),
+        ("https://git.example.net:84430/a.git", False),
+        ("https://ci:word@git.example.net/a.git", False),
+        ("ext::sh -c id", False),
+    ],
+)
+def test_which_repositories_jenkins_is_given(url: str, good: bool) -> None:
+    if good:
+        assert JenkinsRepository.model_validate({"url": url}).url == url
+    else:
+        with pytest.raises(ValidationError, match="is no git URL without password") as caught:
+            JenkinsRepository.model_validate({"url": url})
+        assert "word" not in str(caught.value).replace("without password", "").partition("[type")[0]
 
 
 def test_what_is_doubtful_is_said() -> None:

@@ -18,12 +18,15 @@ EnvironmentName = Literal["dev", "qa", "pre", "prd"]
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
 _REPOSITORY = re.compile(
-    r"(https://[A-Za-z0-9.-]+(:[0-9]+)?/|ssh://[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+(:[0-9]+)?/)[A-Za-z0-9._~/+-]+"
+    r"(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?/|ssh://[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+(:[0-9]{1,5})?/)[A-Za-z0-9._~/+-]+"
 )
+_LAST_PORT = 65535
 
 
 def _git(text: str) -> str:
-    if _REPOSITORY.fullmatch(text):
+    found = _REPOSITORY.fullmatch(text)
+    port = found and (found[2] or found[3])
+    if found and (not port or 0 < int(port[1:]) <= _LAST_PORT):
         return text
     # The URL is not repeated: there may be a token in it.
     raise complaint(
