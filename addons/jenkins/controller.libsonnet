@@ -13,6 +13,7 @@ function(cluster, config, image, credentials, casc, agents)
   local homeClaim = claim(cluster, 'jenkins-home', namespace, config.storage);
   local plugins = kube.configMap('jenkins-plugins', namespace, {
     'plugins.txt': std.join('', ['%s:%s\n' % [name, config.plugins[name]] for name in std.objectFields(config.plugins)]),
+    'fetch.sh': importstr 'init/plugins.sh',
   }) + kube.labelled('jenkins', 'controller');
   local text = yaml(casc);
   local configuration = kube.configMap('jenkins-configuration', namespace, {
@@ -74,14 +75,11 @@ function(cluster, config, image, credentials, casc, agents)
               name: 'plugins',
               image: image(config.image),
               command: [
-                'jenkins-plugin-cli',
-                '--plugin-file',
+                '/bin/sh',
+                '/etc/slipway/plugins/fetch.sh',
                 '/etc/slipway/plugins/plugins.txt',
-                '--plugin-download-directory',
-                home + '/plugins',
-                // Else those that others need would be the newest of the day.
-                '--latest',
-                'false',
+                home,
+                image(config.image),
               ],
               env: [{ name: 'CACHE_DIR', value: '/tmp/plugins' }] + (if mirror == null then [] else [
                                                                        // https://github.com/jenkinsci/plugin-installation-manager-tool#advanced-configuration
@@ -93,7 +91,7 @@ function(cluster, config, image, credentials, casc, agents)
               securityContext: pods.locked,
               volumeMounts: [
                 { name: 'plugin-list', mountPath: '/etc/slipway/plugins', readOnly: true },
-                { name: 'plugins', mountPath: home + '/plugins' },
+                { name: 'home', mountPath: home },
                 { name: 'tmp', mountPath: '/tmp' },
               ],
             }],
@@ -119,7 +117,6 @@ function(cluster, config, image, credentials, casc, agents)
               securityContext: pods.locked,
               volumeMounts: [
                 { name: 'home', mountPath: home },
-                { name: 'plugins', mountPath: home + '/plugins' },
                 { name: 'configuration', mountPath: '/etc/slipway/casc', readOnly: true },
                 { name: 'credentials', mountPath: credentials.folder, readOnly: true },
                 { name: 'tmp', mountPath: '/tmp' },
@@ -127,8 +124,6 @@ function(cluster, config, image, credentials, casc, agents)
             }],
             volumes: [
               { name: 'home', persistentVolumeClaim: { claimName: homeClaim.name } },
-              // Filled at each start, so that nothing stays of a list of before.
-              { name: 'plugins', emptyDir: { sizeLimit: '2Gi' } },
               { name: 'plugin-list', configMap: { name: 'jenkins-plugins' } },
               { name: 'configuration', configMap: { name: 'jenkins-configuration' } },
               { name: 'credentials', secret: { secretName: 'jenkins-credentials', defaultMode: std.parseOctal('440') } },

@@ -6,6 +6,7 @@ JCasC has no schema without a running controller: tests/addons/casc_keys.py has 
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,37 @@ def test_what_builds_images_is_as_large_as_builds_are() -> None:
         sizes = {volume["name"]: volume.get("emptyDir", {}).get("sizeLimit") for volume in spec["volumes"]}
         found.append((container["resources"]["limits"], sizes.get("layers", sizes.get("home"))))
     assert found == [({"cpu": "4", "memory": "8Gi"}, "50Gi")] * 2
+
+
+def test_plugins_are_fetched_when_the_list_has_changed_whole_or_not_at_all(tmp_path: Path) -> None:
+    plugins = one(CASES["default"], "ConfigMap", "jenkins-plugins")["data"]
+    script, listed, home, tools = (tmp_path / name for name in ("fetch.sh", "list", "home", "bin"))
+    script.write_text(plugins["fetch.sh"])
+    home.mkdir()
+    tools.mkdir()
+    # It fetches the list's names, and breaks off in the middle where one says so.
+    (tools / "jenkins-plugin-cli").write_text(
+        '#!/bin/sh\necho "$@" >>"$LOG"\nwhile read -r one; do\n  [ "$one" != broken:1 ] || exit 1\n'
+        '  echo "$one" >"$4/${one%%:*}.jpi"\ndone <"$2"\n'
+    )
+    (tools / "jenkins-plugin-cli").chmod(0o755)
+    log = tmp_path / "log"
+    log.touch()
+
+    def started(text: str, image: str = "jenkins:1") -> tuple[int, set[str], int]:
+        listed.write_text(text)
+        words = ["/bin/sh", str(script), str(listed), str(home), image]
+        done = subprocess.run(words, env={"PATH": f"{tools}:/usr/bin:/bin", "LOG": str(log)}, capture_output=True)
+        return done.returncode, {path.stem for path in home.glob("plugins/*.jpi")}, len(log.read_text().splitlines())
+
+    assert started("git:1\njob-dsl:1\n") == (0, {"git", "job-dsl"}, 1)
+    assert started("git:1\njob-dsl:1\n") == (0, {"git", "job-dsl"}, 1)
+    assert started("git:2\nbroken:1\n") == (1, {"git", "job-dsl"}, 2)
+    assert (home / "plugins/git.jpi").read_text() == "git:1\n"
+    assert started("git:2\n") == (0, {"git"}, 3)
+    assert started("git:2\n", "jenkins:2") == (0, {"git"}, 4)
+    assert {path.name for path in home.iterdir()} == {"plugins"}
+    assert "--latest false" in log.read_text()
 
 
 def test_plugins_are_pinned_and_show_stages() -> None:
