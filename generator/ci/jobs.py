@@ -6,15 +6,18 @@ Reference: https://jenkinsci.github.io/job-dsl-plugin/#path/pipelineJob, and the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from generator.ci.notices import WEBHOOKS
 from generator.ci.project import Project
 
 KEPT_RUNS = 50
 """How many runs a job remembers."""
+
+_PORT = re.compile(r"[a-z]+://[^/]+:([0-9]+)/")
+_LAST_PORT = 65535
 
 LIBRARY = "slipway"
 """The name by which jobs ask for the shared library."""
@@ -79,10 +82,8 @@ def jobs(projects: Sequence[Project], cluster: str, section: Mapping[str, Any]) 
 
 def _port(url: str) -> int | None:
     """Return the port that an address says; one that no host has is nobody's to open."""
-    try:
-        return urlsplit(url).port
-    except ValueError:
-        return None
+    found = _PORT.match(url)
+    return int(found[1]) if found and int(found[1]) <= _LAST_PORT else None
 
 
 def project_facts(projects: Sequence[Project], cluster: str, section: Mapping[str, Any]) -> dict[str, Any]:
