@@ -172,7 +172,7 @@ local objects(cluster, config) =
         podSelector: { matchLabels: kube.selector('dashboard', 'page') },
         policyTypes: ['Ingress'],
         ingress: [{
-          from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': config.ingress.namespace } } }],
+          from: [policies.inNamespace(cluster, config.ingress.namespace)],
           ports: [{ port: 8443, protocol: 'TCP' }],
         }],
       }),

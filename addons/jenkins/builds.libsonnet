@@ -6,6 +6,7 @@ local names = import 'names.libsonnet';
 
 function(cluster, config, image)
   local selector = names.builderPods;
+  local packages = [config.sources[name] for name in std.objectFields(config.sources)];
   local asked = { exec: { command: ['buildctl', '--addr', 'tcp://127.0.0.1:1234', 'debug', 'workers'] }, timeoutSeconds: 10 };
   local appArmor = versions.atLeast(cluster.minor, 30);
   {
@@ -18,7 +19,7 @@ function(cluster, config, image)
     buildOut: kube.networkPolicy('allow-out', names.builds, {
       podSelector: {},
       policyTypes: ['Egress'],
-      egress: [{ ports: names.tcp(config.buildPorts) }],
+      egress: [{ ports: names.tcp(std.set(config.buildPorts + names.portsIn(packages + [cluster.addons.registry]))) }],
     }),
   } + (if config.builder != 'buildkit' then {} else {
          builderAccount: kube.serviceAccount('buildkitd', names.builds) + kube.labelled('jenkins', 'builder'),

@@ -20,5 +20,15 @@ local kube = import '../lib/kubernetes.libsonnet';
   toolsPods:: kube.selector('jenkins', 'agent') + { 'slipway.io/agent': $.tools },
   builderPods:: kube.selector('jenkins', 'builder'),
   tcp(ports):: [{ port: port, protocol: 'TCP' } for port in ports],
+  // The ports that addresses say, URLs or registries; an address that is null or says none has none here.
+  portsIn(addresses)::
+    local said(address) =
+      local parts = std.split(address, '://');
+      local place = std.split(std.split(parts[std.length(parts) - 1], '/')[0], '@');
+      // What stands behind the last colon and in no brackets, which are those of IPv6.
+      local colons = std.split(place[std.length(place) - 1], ':');
+      local last = colons[std.length(colons) - 1];
+      if std.length(colons) > 1 && std.length(std.findSubstr(']', last)) == 0 then [std.parseInt(last)] else [];
+    std.flattenArrays([said(address) for address in addresses if address != null]),
   sealed(id):: 'addons/jenkins-' + id,
 }

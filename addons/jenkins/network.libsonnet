@@ -4,7 +4,16 @@ local policies = import '../lib/network-policies.libsonnet';
 local names = import 'names.libsonnet';
 
 function(cluster, config)
+  local repositories = [config.library.url, config.configuration.url];
+  local packages = [config.sources[name] for name in std.objectFields(config.sources)];
+  // Ports that the spec names are open without being said a second time.
   local toController = names.tcp([config.ports.http, config.ports.agent]);
+  local fromAgents = std.set(
+    config.agentPorts
+    + (if config.mail.host == null then [] else [config.mail.port])
+    + cluster.projects.gitPorts
+    + names.portsIn(repositories + packages + [config.push.registry, config.scanner.database])
+  );
   local agentsIn(namespace) = {
     ['fromAgents-' + namespace]: kube.networkPolicy('allow-to-controller', namespace, {
       podSelector: { matchLabels: names.agentPods },
@@ -21,7 +30,7 @@ function(cluster, config)
     allowOut: kube.networkPolicy('allow-out', names.controller, {
       podSelector: { matchLabels: names.controllerPods },
       policyTypes: ['Egress'],
-      egress: [{ ports: names.tcp(config.controllerPorts) }],
+      egress: [{ ports: names.tcp(std.set(config.controllerPorts + names.portsIn(repositories + [config.updateCenter]))) }],
     }),
     allowAgents: kube.networkPolicy('allow-agents', names.controller, {
       podSelector: { matchLabels: names.controllerPods },
@@ -32,7 +41,7 @@ function(cluster, config)
       podSelector: { matchLabels: names.controllerPods },
       policyTypes: ['Ingress'],
       ingress: [{
-        from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': config.ingress.namespace } } }],
+        from: [policies.inNamespace(cluster, config.ingress.namespace)],
         ports: names.tcp([config.ports.http]),
       }],
     }),
@@ -43,7 +52,7 @@ function(cluster, config)
     agentsOut: kube.networkPolicy('allow-out', names.agents, {
       podSelector: { matchLabels: names.agentPods },
       policyTypes: ['Egress'],
-      egress: [{ ports: names.tcp(config.agentPorts) }],
+      egress: [{ ports: names.tcp(fromAgents) }],
     }),
     // helm asks the API; the other agents have no token and no way there.
     toolsApi: policies.toApi(cluster, tools, { matchLabels: names.toolsPods }),
@@ -55,6 +64,6 @@ function(cluster, config)
     [if tools != names.agents then 'toolsOut']: kube.networkPolicy('allow-tools-out', tools, {
       podSelector: { matchLabels: names.toolsPods },
       policyTypes: ['Egress'],
-      egress: [{ ports: names.tcp(config.agentPorts) }],
+      egress: [{ ports: names.tcp(fromAgents) }],
     }),
   } + std.foldl(function(all, one) all + agentsIn(one), homes, {})

@@ -6,6 +6,7 @@ Reference: https://jenkinsci.github.io/job-dsl-plugin/#path/pipelineJob, and the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from generator.ci.project import Project
 
 KEPT_RUNS = 50
 """How many runs a job remembers."""
+
+_PORT = re.compile(r"[a-z]+://[^/]+:([0-9]+)/")
+_LAST_PORT = 65535
 
 LIBRARY = "slipway"
 """The name by which jobs ask for the shared library."""
@@ -76,11 +80,18 @@ def jobs(projects: Sequence[Project], cluster: str, section: Mapping[str, Any]) 
     return [{"script": job(one, cluster, section)} for one in sorted(projects, key=lambda one: one.name)]
 
 
+def _port(url: str) -> int | None:
+    """Return the port that an address says; one that no host has is nobody's to open."""
+    found = _PORT.match(url)
+    return int(found[1]) if found and int(found[1]) <= _LAST_PORT else None
+
+
 def project_facts(projects: Sequence[Project], cluster: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """Return what jsonnet gets to know of the projects.
 
     jobs: as `jobs` gives them. webhooks: the ids of the credentials that notifications need. machines: whether one goes
-    to virtual machines. namespaces: where releases go beside the namespaces of the cluster's environments.
+    to virtual machines. namespaces: where releases go beside the namespaces of the cluster's environments. gitPorts:
+    ports that their repositories' addresses say.
     """
     of_cluster = {one["namespace"] for one in section["environments"].values()}
     containers = [one for one in projects if not one.is_vm]
@@ -96,4 +107,5 @@ def project_facts(projects: Sequence[Project], cluster: str, section: Mapping[st
         "webhooks": sorted({one.secret for one in targets if one.kind in WEBHOOKS and one.secret}),
         "machines": any(one.is_vm for one in projects),
         "namespaces": sorted(named - of_cluster),
+        "gitPorts": sorted({port for one in projects if (port := _port(one.spec.git.url)) is not None}),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from generator.components.view import Material
@@ -54,6 +54,7 @@ def with_references(where: str, member: Mapping[str, Any], material: Material) -
         raise RenderError(f"{where}: the annotation {ANNOTATION} is Slipway's own; {todo}")
     values: dict[str, str] = {}
     references: list[str] = []
+    unsealed: list[str] = []
     for key, value in sorted(data.items()):
         if not _KEY.fullmatch(key):
             raise RenderError(f"{where}: {key!r} is no key of a Secret; write letters, digits, dots, '-' and '_'")
@@ -63,9 +64,14 @@ def with_references(where: str, member: Mapping[str, Any], material: Material) -
                     raise _plain_value(where, f"data.{key}")
                 values[key] = base64.b64encode(text.encode()).decode()
             case {"secret": str(name)} if len(value) == 1:
-                references.append(f"{key} {name} {_id(f'{where}: data.{key}', name, material)}")
+                if name.startswith(SEALED_FOR_ADDONS) and not _is_sealed(name, material):
+                    unsealed.append(name)
+                else:
+                    references.append(f"{key} {name} {_id(f'{where}: data.{key}', name, material)}")
             case _:
                 raise _plain_value(where, f"data.{key}")
+    if unsealed:
+        raise RenderError(f"{where}: {_to_seal(unsealed)}")
     if not references:
         return {**member, "data": values} if data else member
     annotations = {**(metadata.get("annotations") or {}), ANNOTATION: "\n".join(references)}
@@ -85,14 +91,27 @@ def _plain_value(where: str, field: str) -> RenderError:
     )
 
 
+def _is_sealed(name: str, material: Material) -> bool:
+    try:
+        material.secret_id(name)
+    except RenderError:
+        return False
+    return True
+
+
+def _to_seal(names: Sequence[str]) -> str:
+    """Return what to do about secrets that nobody has sealed yet, all of an object at once."""
+    one = len(names) == 1
+    what = f"the secret {names[0]} is" if one else f"the secrets {', '.join(names)} are"
+    todo = f"it with `invoke secrets.set --name {names[0]}`" if one else "each with `invoke secrets.set --name NAME`"
+    return f"{what} not sealed; seal {todo}, or correct the name{'' if one else 's'}"
+
+
 def _id(where: str, name: str, material: Material) -> str:
     try:
         return material.secret_id(name)
     except RenderError as error:
-        if not name.startswith(SEALED_FOR_ADDONS):
-            raise RenderError(f"{where}: {error}") from None
-        todo = f"seal it with `invoke secrets.set --name {name}`, or correct the name"
-        raise RenderError(f"{where}: the secret {name} is not sealed; {todo}") from None
+        raise RenderError(f"{where}: {error}") from None
 
 
 def _pem(text: str, name: str) -> str:

@@ -80,6 +80,19 @@ def test_the_cluster_gets_to_know_credentials_machines_and_namespaces() -> None:
     assert project_facts([known], "first", section())["namespaces"] == []
 
 
+def test_the_ports_of_repositories_are_known() -> None:
+    urls = ["ssh://git@a.example.net:2222/a.git", "https://b.example.net:8443/b.git", "git@c.example.net:team/c.git",
+            "https://d.example.net/d.git", "ssh://git@e.example.net:99999/e.git"]  # fmt: skip
+    projects = [
+        load_project(
+            f"apiVersion: slipway.io/v1\nkind: Project\nmetadata: {{name: p{number}}}\nlanguage: go\n"
+            f"git: {{url: '{url}'}}\nenvironments: {{dev: {{domain: a{number}.b}}}}\n"
+        )
+        for number, url in enumerate(urls)
+    ]
+    assert project_facts(projects, "first", section())["gitPorts"] == [2222, 8443]
+
+
 def test_an_environment_that_the_cluster_does_not_name_has_the_namespace_of_the_project() -> None:
     only_dev = section(environments={"dev": {"namespace": "dev"}})
     assert project_facts([project()], "first", only_dev)["namespaces"] == ["apps-prd"]

@@ -83,13 +83,25 @@ def test_the_annotation_is_slipways_own(tmp_path: Path) -> None:
         _secret(tmp_path, "{}", metadata=f", annotations: {{'{ANNOTATION}': 'b addons/x 0'}}")
 
 
-def test_a_secret_that_nobody_has_sealed_is_named_with_its_key(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            "b: { secret: 'addons/x' }",
+            r"the secret addons/x is not sealed; seal it with `invoke secrets.set --name addons/x`",
+        ),
+        (
+            "b: { secret: 'addons/x' }, c: { text: 't' }, d: { secret: 'addons/a' }",
+            r"the secrets addons/x, addons/a are not sealed; seal each with `invoke secrets.set --name NAME`, or",
+        ),
+    ],
+)
+def test_what_nobody_has_sealed_is_named_at_once(workspace: Workspace, data: str, message: str) -> None:
     workspace.issue()
     (workspace.dir / "addons.jsonnet").write_text(
-        "{ '80-x': { a: { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' }, "
-        "data: { b: { secret: 'addons/x' } } } } }"
+        f"{{ '80-x': {{ a: {{ apiVersion: 'v1', kind: 'Secret', metadata: {{ name: 'a' }}, data: {{ {data} }} }} }} }}"
     )
-    with pytest.raises(RenderError, match=r"80-x\.a: data\.b: the secret addons/x is not sealed; seal it with `invoke"):
+    with pytest.raises(RenderError, match=rf"80-x\.a: {message}"):
         objects(workspace.cluster, workspace.store, workspace.root)
 
 
