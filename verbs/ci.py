@@ -12,13 +12,13 @@ from invoke.context import Context
 from generator.ci.dockerfile import ImageFiles, image_files
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import Project, load_project_file, load_projects
-from generator.ci.values import image_of, values, values_text
+from generator.ci.values import Image, image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
 from verbs.ci_jobs import jobs_
 from verbs.ci_machines import deploy_, unit
 from verbs.ci_new import new
-from verbs.ci_pipeline import notify, scan, stages_
+from verbs.ci_pipeline import notify, scan, settings_of, stages_
 from verbs.ci_pods import logs, shell
 from verbs.ci_project import PROJECT
 from verbs.ci_trigger import trigger
@@ -146,8 +146,10 @@ def write_image_files(files: ImageFiles, folder: Path) -> None:
     help={
         "project": PROJECT,
         "env": "which environment; with --out all of them where it is left out",
-        "image": "the image that was pushed: REGISTRY/NAME:TAG, best with its digest, @sha256:…",
-        "pull-secret": "a Secret in the namespace with which the image is pulled; may be given several times",
+        "image": "the image that was pushed: REGISTRY/NAME:TAG, best with its digest, @sha256:…; without, its place in "
+        "addons.jenkins.push.registry of the cluster, and no tag",
+        "pull-secret": "a Secret in the namespace with which the image is pulled; may be given several times; else "
+        "addons.jenkins.push.pullSecret of the cluster",
         "out": "write values-<environment>.yaml into this folder; else to standard output",
         "cluster": WHICH,
         "json": "JSON in place of YAML on standard output, with the same keys",
@@ -168,9 +170,12 @@ def values_(
 
     Example: invoke ci.values --project hello --env dev --image registry.example.net/hello:3f2a9c1b7d40-12
     """
-    found, _ = ci_project.loaded(project, cluster)
+    found, place = ci_project.loaded(project, cluster)
+    settings = settings_of(place)
     pushed = image_of(image) if image is not None else None
-    secrets = tuple(pull_secret or ())
+    if pushed is None and settings.registry:
+        pushed = Image(f"{settings.registry}/{found.name}")
+    secrets = tuple(pull_secret or ((settings.pull_secret,) if settings.pull_secret else ()))
     if env is None and out is None:
         there = ", ".join(found.environment_names)
         raise WorkspaceError(f"{found.name}: say for which environment with --env (there are: {there}), or use --out")

@@ -26,7 +26,16 @@ def jobs_(context: Context, cluster: str | None = None, json: bool = False) -> N
     Example: invoke ci.jobs --cluster first
     """
     place = place_of(cluster)
-    section = load(place.root, place.cluster).addons.jenkins.model_dump(mode="json", by_alias=True)
+    jenkins = load(place.root, place.cluster).addons.jenkins
+    if not jenkins.enabled:
+        console.warn(
+            f"{place.cluster}: addons.jenkins is off, so no Jenkins gets these jobs; turn it on in cluster.yaml"
+        )
+    if jenkins.configuration.url is None:
+        console.warn(
+            f"{place.cluster}: addons.jenkins.configuration.url is not said, and no job runs without it; write it"
+        )
+    section = jenkins.model_dump(mode="json", by_alias=True)
     projects = load_projects(place.root, place.cluster, today=ci_project.today())
     document = {"jobs": jobs(projects, place.cluster, section)}
     console.raw(dumps(document, indent=2) + "\n" if json else yaml_text(document))

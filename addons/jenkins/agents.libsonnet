@@ -6,6 +6,7 @@
 local kube = import '../lib/kubernetes.libsonnet';
 local pods = import '../lib/pods.libsonnet';
 local versions = import '../lib/versions.libsonnet';
+local yaml = import '../lib/yaml.libsonnet';
 local names = import 'names.libsonnet';
 
 local home = '/home/jenkins';
@@ -55,7 +56,7 @@ function(cluster, config, image, sources)
       command: ['/bin/sh', '-euc', std.join('\n', [
         'cp -R /opt/java/openjdk /agent/java',
         'cp /usr/share/jenkins/agent.jar /agent/agent.jar',
-        'mkdir -p %s/.composer %s/agent' % [home, home],
+        'mkdir -p %s/.composer' % home,
         'cp %s/composer.json %s/.composer/config.json' % [sources.folder, home],
       ])],
       resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
@@ -80,6 +81,8 @@ function(cluster, config, image, sources)
       volumeMounts: [
         { name: 'agent', mountPath: '/agent', readOnly: true },
         { name: 'home', mountPath: home },
+        // Where nothing is mounted at the working directory, the plugin mounts a volume without a limit.
+        { name: 'workspace', mountPath: home + '/agent' },
         { name: 'tmp', mountPath: '/tmp' },
         { name: 'sources', mountPath: sources.folder, readOnly: true },
       ] + (if caches(name) then [{ name: 'caches', mountPath: '/caches' }] else []) + super.volumeMounts,
@@ -87,6 +90,7 @@ function(cluster, config, image, sources)
     volumes: [
       { name: 'agent', emptyDir: { sizeLimit: '1Gi' } },
       { name: 'home', emptyDir: { sizeLimit: config.workspaceSize } },
+      { name: 'workspace', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'sources', configMap: { name: 'package-sources' } },
     ] + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
@@ -108,16 +112,8 @@ function(cluster, config, image, sources)
     home + '/agent',
   ];
 
-  local onDemand(name) = {
-    name: name,
-    label: name,
-    namespace: namespace(name),
-    nodeUsageMode: 'EXCLUSIVE',
-    instanceCap: config.agentsAtOnce,
-    slaveConnectTimeout: 300,
-    showRawYaml: false,
-    yamlMergeStrategy: 'override',
-    yaml: std.manifestYamlDoc({
+  local onDemand(name) =
+    local text = yaml({
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { labels: labels(name) },
@@ -127,8 +123,20 @@ function(cluster, config, image, sources)
         command: connect('$(JENKINS_AGENT_NAME)', '$(JENKINS_SECRET)'),
         volumeMounts: [],
       }),
-    }, quote_keys=false) + '\n',
-  };
+    });
+    {
+      // Said, since it is made up anew at each start otherwise, and pods of before belong to nothing then.
+      id: 'slipway-' + name,
+      name: name,
+      label: name,
+      namespace: namespace(name),
+      nodeUsageMode: 'EXCLUSIVE',
+      instanceCap: config.agentsAtOnce,
+      slaveConnectTimeout: 300,
+      showRawYaml: false,
+      yamlMergeStrategy: 'override',
+      yaml: text,
+    };
 
   local statefulSet(name) = kube.object('apps/v1', 'StatefulSet', 'agent-' + name, namespace(name))
                             + { metadata+: { labels+: labels(name) } } + {
@@ -150,15 +158,24 @@ function(cluster, config, image, sources)
           command: connect(name, '@/etc/slipway/agent/secret'),
           volumeMounts: [{ name: 'secret', mountPath: '/etc/slipway/agent', readOnly: true }],
         }) + {
-          volumes+: [{ name: 'secret', secret: { secretName: 'agent-' + name, defaultMode: std.parseOctal('440') } }],
+          volumes+: [{
+            name: 'secret',
+            secret: {
+              secretName: 'agent-' + name,
+              // The pod waits until the controller has filled it.
+              items: [{ key: 'secret', path: 'secret' }],
+              defaultMode: std.parseOctal('440'),
+            },
+          }],
         },
       },
     },
   };
 
+  local templates = [onDemand(name) for name in every if !static(name)];
   {
     address:: address,
-    templates:: [onDemand(name) for name in every if !static(name)],
+    templates:: templates,
     // Nodes of Jenkins' own, to which the StatefulSets connect.
     nodes:: [
       {
@@ -169,12 +186,14 @@ function(cluster, config, image, sources)
           numExecutors: config.executors,
           remoteFS: home + '/agent',
           retentionStrategy: 'always',
-          launcher: { inbound: { workDirSettings: { disabled: false, failIfWorkDirIsMissing: false, internalDir: 'remoting' } } },
+          launcher: 'inbound',
         },
       }
       for name in every
       if static(name)
     ],
+    // What the controller fills, as init/agentSecrets.groovy reads it.
+    secrets:: std.join(' ', ['%s=%s/agent-%s' % [name, namespace(name), name] for name in every if static(name)]),
     // No container names these: the controller makes the pods.
     images:: std.set([image(config.agentImage)] + [
       image(if tools(name) then config.toolsImage else config.agentImages[name])
@@ -194,10 +213,23 @@ function(cluster, config, image, sources)
     for name in every
     if static(name)
   } + {
-    ['secret-' + name]: kube.object('v1', 'Secret', 'agent-' + name, namespace(name)) + kube.labelled('jenkins', 'agent') + {
-      type: 'Opaque',
-      data: { secret: { secret: names.sealed('agent-' + name) } },
-    }
+    // Jenkins itself fills it (init/agentSecrets.groovy), and may do nothing else with Secrets.
+    ['secret-' + name]: kube.object('v1', 'Secret', 'agent-' + name, namespace(name)) + kube.labelled('jenkins', 'agent')
+                        + { type: 'Opaque' }
     for name in every
     if static(name)
+  } + {
+    local these = [name for name in every if static(name) && namespace(name) == one],
+    ['secretsRole-' + one]: kube.role('jenkins-agent-secrets', one, [{
+      apiGroups: [''],
+      resources: ['secrets'],
+      resourceNames: ['agent-' + name for name in these],
+      verbs: ['patch'],
+    }]) + kube.labelled('jenkins', 'controller')
+    for one in std.set([namespace(name) for name in every if static(name)])
+  } + {
+    ['secretsBinding-' + one]:
+      kube.roleBinding('jenkins-agent-secrets', one, 'jenkins-agent-secrets', [kube.account('jenkins', names.controller)])
+      + kube.labelled('jenkins', 'controller')
+    for one in std.set([namespace(name) for name in every if static(name)])
   }

@@ -15,7 +15,6 @@ function(cluster, config, credentials, agents)
       mode: 'EXCLUSIVE',
       slaveAgentPort: config.ports.agent,
       markupFormatter: 'plainText',
-      crumbIssuer: { standard: { excludeClientIPFromCrumb: false } },
       securityRealm: {
         'local': { allowsSignup: false, users: [{ id: config.adminUser, password: credentials.password }] },
       },
@@ -37,6 +36,14 @@ function(cluster, config, credentials, agents)
       }],
     },
     credentials: credentials.casc,
+    // Else the git client asks a file that no agent has.
+    [if config.git.knownHosts != [] then 'security']: {
+      gitHostKeyVerificationConfiguration: {
+        sshHostKeyVerificationStrategy: {
+          manuallyProvidedKeyVerificationStrategy: { approvedHostKeys: std.join('\n', config.git.knownHosts) + '\n' },
+        },
+      },
+    },
     unclassified: {
       location: {
         url: if config.url != null then std.rstripChars(config.url, '/') + '/' else agents.address.url + '/',

@@ -2,23 +2,29 @@
 local claim = import '../lib/claim.libsonnet';
 local kube = import '../lib/kubernetes.libsonnet';
 local pods = import '../lib/pods.libsonnet';
+local yaml = import '../lib/yaml.libsonnet';
 local names = import 'names.libsonnet';
 
 local namespace = names.controller;
 local home = '/var/jenkins_home';
 
-function(cluster, config, image, credentials, casc, agentImages)
+function(cluster, config, image, credentials, casc, agents)
   local selector = names.controllerPods;
   local homeClaim = claim(cluster, 'jenkins-home', namespace, config.storage);
   local plugins = kube.configMap('jenkins-plugins', namespace, {
     'plugins.txt': std.join('', ['%s:%s\n' % [name, config.plugins[name]] for name in std.objectFields(config.plugins)]),
   }) + kube.labelled('jenkins', 'controller');
+  local text = yaml(casc);
   local configuration = kube.configMap('jenkins-configuration', namespace, {
-    'jenkins.yaml': std.manifestYamlDoc(casc, quote_keys=false) + '\n',
+    'jenkins.yaml': text,
   }) + kube.labelled('jenkins', 'controller') + {
     // The images of agents, whose pods the controller makes.
-    metadata+: { annotations: { 'slipway.io/images': std.join('\n', agentImages) } },
+    metadata+: { annotations: { 'slipway.io/images': std.join('\n', agents.images) } },
   };
+  local static = agents.nodes != [];
+  local init = kube.configMap('jenkins-init', namespace, {
+    'agentSecrets.groovy': importstr 'init/agentSecrets.groovy',
+  }) + kube.labelled('jenkins', 'controller');
   local mirror = if config.updateCenter == null then null else std.rstripChars(config.updateCenter, '/');
   local answers = { httpGet: { path: '/login', port: 'http', scheme: 'HTTP' }, periodSeconds: 10, timeoutSeconds: 5 };
   local host = if config.url == null then null else std.split(std.split(std.split(config.url, '://')[1], '/')[0], ':')[0];
@@ -37,6 +43,7 @@ function(cluster, config, image, credentials, casc, agentImages)
                    + kube.labelled('jenkins', 'controller'),
     plugins: plugins,
     configuration: configuration,
+    [if static then 'init']: init,
     service: kube.service('jenkins', namespace, selector, [
       { name: 'http', port: config.ports.http, targetPort: 'http' },
       { name: 'agent', port: config.ports.agent, targetPort: 'agent' },
@@ -51,7 +58,9 @@ function(cluster, config, image, credentials, casc, agentImages)
         template: {
           metadata: {
             labels: kube.labels('jenkins', 'controller'),
-            annotations: pods.restartOn({ data: [configuration.data, plugins.data, credentials.ids] }),
+            annotations: pods.restartOn({
+              data: [std.md5(text), plugins.data, credentials.ids] + (if static then [init.data] else []),
+            }),
           },
           spec: {
             serviceAccountName: 'jenkins',
@@ -95,8 +104,9 @@ function(cluster, config, image, credentials, casc, agentImages)
                 { name: 'JAVA_OPTS', value: std.join(' ', ['-Djenkins.install.runSetupWizard=false'] + config.jvmArgs) },
                 { name: 'JENKINS_OPTS', value: '--httpPort=%d' % config.ports.http },
                 { name: 'JENKINS_SLAVE_AGENT_PORT', value: '%d' % config.ports.agent },
-                { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc' },
-              ],
+                // The file, and not its folder, in which a ConfigMap has links to itself.
+                { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc/jenkins.yaml' },
+              ] + (if static then [{ name: 'SLIPWAY_AGENTS', value: agents.secrets }] else []),
               ports: [
                 { name: 'http', containerPort: config.ports.http, protocol: 'TCP' },
                 { name: 'agent', containerPort: config.ports.agent, protocol: 'TCP' },
@@ -113,7 +123,7 @@ function(cluster, config, image, credentials, casc, agentImages)
                 { name: 'configuration', mountPath: '/etc/slipway/casc', readOnly: true },
                 { name: 'credentials', mountPath: credentials.folder, readOnly: true },
                 { name: 'tmp', mountPath: '/tmp' },
-              ],
+              ] + (if static then [{ name: 'init', mountPath: home + '/init.groovy.d', readOnly: true }] else []),
             }],
             volumes: [
               { name: 'home', persistentVolumeClaim: { claimName: homeClaim.name } },
@@ -123,7 +133,7 @@ function(cluster, config, image, credentials, casc, agentImages)
               { name: 'configuration', configMap: { name: 'jenkins-configuration' } },
               { name: 'credentials', secret: { secretName: 'jenkins-credentials', defaultMode: std.parseOctal('440') } },
               { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
-            ],
+            ] + (if static then [{ name: 'init', configMap: { name: 'jenkins-init' } }] else []),
           },
         },
       },

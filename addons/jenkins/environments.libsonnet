@@ -36,7 +36,7 @@ function(cluster, config)
         policyTypes: ['Egress'],
         egress: config.environmentEgress,
       }),
-      ['role-' + one]: kube.role('deployer', one, rules) + kube.labelled('jenkins', 'agent'),
+      ['role-' + one]: kube.role('deployer', one, rules + config.deployerRules) + kube.labelled('jenkins', 'agent'),
       ['binding-' + one]: kube.roleBinding('deployer', one, 'deployer', [deployer]) + kube.labelled('jenkins', 'agent'),
     } + (if pull == null then {} else {
            ['pull-' + one]: kube.object('v1', 'Secret', pull, one) + kube.labelled('jenkins', 'agent') + {

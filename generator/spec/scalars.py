@@ -140,7 +140,7 @@ def _pinned_image(text: str) -> str:
     if "@sha256:" in text or tag not in {"", "latest"}:
         return text
     raise complaint(
-        f"{text!r} names no fixed image", "add a tag other than latest, or a digest, so that tests repeat what they did"
+        f"{text!r} names no fixed image", "add a tag other than latest, or a digest, so that each pull brings the same"
     )
 
 

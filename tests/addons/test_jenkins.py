@@ -7,14 +7,16 @@ that the plugins' demos and exports have (https://github.com/jenkinsci/configura
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from generator.pki.request_material import RequestMaterial
 from generator.render.charts import charts
-from generator.render.objects import images
+from generator.render.objects import ADDONS, images, object_files, objects
 from tests.addons.cases import members, pod_specs
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster, case_objects
 from tests.spec.samples import loaded
@@ -28,11 +30,11 @@ CLOUD = {
     "retentionTimeout", "templates",
 }  # fmt: skip
 TEMPLATE = {
-    "name", "label", "namespace", "nodeUsageMode", "instanceCap", "slaveConnectTimeout", "showRawYaml",
+    "id", "name", "label", "namespace", "nodeUsageMode", "instanceCap", "slaveConnectTimeout", "showRawYaml",
     "yamlMergeStrategy", "yaml",
 }  # fmt: skip
 JENKINS = {
-    "systemMessage", "numExecutors", "mode", "slaveAgentPort", "markupFormatter", "crumbIssuer", "securityRealm",
+    "systemMessage", "numExecutors", "mode", "slaveAgentPort", "markupFormatter", "securityRealm",
     "authorizationStrategy", "nodes", "clouds",
 }  # fmt: skip
 CREDENTIALS = {
@@ -67,7 +69,8 @@ def credentials(case: AddonCase) -> list[dict[str, Any]]:
 @EVERY_CASE
 def test_the_configuration_has_the_keys_that_the_plugins_know(case: AddonCase) -> None:
     found = casc(case)
-    assert set(found) == {"jenkins", "credentials", "unclassified", "jobs"}
+    by_ssh = case.name == "static-agents"
+    assert set(found) == {"jenkins", "credentials", "unclassified", "jobs", *(("security",) if by_ssh else ())}
     assert set(found["jenkins"]) <= JENKINS
     for cloud in found["jenkins"]["clouds"]:
         assert set(cloud["kubernetes"]) == CLOUD
@@ -76,6 +79,16 @@ def test_the_configuration_has_the_keys_that_the_plugins_know(case: AddonCase) -
         ((kind, fields),) = credential.items()
         assert set(fields) == CREDENTIALS[kind]
     assert found["jenkins"]["numExecutors"] == 0
+
+
+def test_git_by_ssh_knows_its_servers_and_no_others() -> None:
+    security = casc(CASES["static-agents"])["security"]["gitHostKeyVerificationConfiguration"]
+    keys = security["sshHostKeyVerificationStrategy"]["manuallyProvidedKeyVerificationStrategy"]["approvedHostKeys"]
+    assert [line.split()[0] for line in keys.splitlines()] == ["git.example.net", "[git.example.net]:2222,10.0.0.9"]
+    asked = {"secret": "ops-git", "user": "git"}
+    (entry,) = [one for one in credentials(CASES["static-agents"]) if "basicSSHUserPrivateKey" in one]
+    fields = entry["basicSSHUserPrivateKey"]
+    assert {"secret": fields["id"], "user": fields["username"]} == asked
 
 
 @EVERY_CASE
@@ -107,6 +120,36 @@ def test_every_agent_is_there_once_and_has_its_language_as_label(case: AddonCase
 
 
 @EVERY_CASE
+def test_an_agent_that_runs_all_the_time_waits_for_its_secret_and_the_controller_fills_no_other(
+    case: AddonCase,
+) -> None:
+    stateful = {m["metadata"]["name"]: (m, spec) for m, spec in pod_specs(case) if m["metadata"]["name"] != "jenkins"}
+    static = {name.removeprefix("agent-"): found for name, found in stateful.items() if name.startswith("agent-")}
+    controller = one(case, "StatefulSet", "jenkins")["spec"]["template"]["spec"]
+    (container,) = controller["containers"]
+    said = {entry["name"]: entry["value"] for entry in container["env"]}.get("SLIPWAY_AGENTS", "")
+    places = dict(entry.split("=") for entry in said.split())
+    assert places == {name: f"{m['metadata']['namespace']}/agent-{name}" for name, (m, _) in static.items()}
+    mounted = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "init"]
+    assert mounted == (["/var/jenkins_home/init.groovy.d"] if static else [])
+    for name, (member, spec) in static.items():
+        secret = one(case, "Secret", f"agent-{name}")
+        assert "data" not in secret and "annotations" not in secret["metadata"]
+        assert secret["metadata"]["namespace"] == member["metadata"]["namespace"]
+        # A key that is not there yet keeps the pod from starting, and so from failing.
+        (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "secret"]
+        assert volume["secret"]["items"] == [{"key": "secret", "path": "secret"}]
+    allowed = {
+        f"{m['metadata']['namespace']}/{name}"
+        for m in members(case)
+        if m["kind"] == "Role" and m["metadata"]["name"] == "jenkins-agent-secrets"
+        for rule in m["rules"]
+        for name in rule["resourceNames"]
+    }
+    assert allowed == set(places.values())
+
+
+@EVERY_CASE
 def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) -> None:
     for cloud in casc(case)["jenkins"]["clouds"]:
         for template in cloud["kubernetes"]["templates"]:
@@ -122,6 +165,11 @@ def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) 
                 security = container["securityContext"]
                 assert not security["allowPrivilegeEscalation"] and security["capabilities"] == {"drop": ["ALL"]}
                 assert container["image"] in images(case_objects(case))
+            # Where the plugin would mount a volume of its own, which has no limit.
+            (container,) = spec["containers"]
+            limits = {volume["name"]: volume.get("emptyDir", {}).get("sizeLimit") for volume in spec["volumes"]}
+            here = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == container["workingDir"]]
+            assert [limits[name] for name in here] == ["20Gi"]
             caches = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
             assert bool(caches) == (case.name == "air-gap")
 
@@ -137,7 +185,9 @@ def test_no_account_reaches_beyond_its_namespaces(case: AddonCase) -> None:
     environments = {"dev", "live", "shop-prd"} if case.name == "projects" else {
         f"apps-{name}" for name in ("dev", "qa", "pre", "prd")
     }  # fmt: skip
-    assert reach == {"jenkins": {"jenkins-agents"}, "deployer": environments}
+    # What fills the Secret of an agent that runs all the time, and nothing else there.
+    builds = {"jenkins-build"} if case.name == "buildah" else set()
+    assert reach == {"jenkins": {"jenkins-agents"} | builds, "deployer": environments}
 
 
 @EVERY_CASE
@@ -151,7 +201,10 @@ def test_nothing_is_privileged_or_of_the_host_and_only_builds_are_let_more(case:
     }
     assert {name for name, level in levels.items() if level != "restricted"} == {"jenkins-build"}
     # Nobody's account may make pods there.
-    assert not [m for m in members(case) if m["kind"] == "Role" and m["metadata"]["namespace"] == "jenkins-build"]
+    roles = [m for m in members(case) if m["kind"] == "Role" and m["metadata"]["namespace"] == "jenkins-build"]
+    rules = [rule for role in roles for rule in role["rules"]]
+    own = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["agent-slipway"], "verbs": ["patch"]}
+    assert rules == ([own] if case.name == "buildah" else [])
 
 
 def test_only_the_agent_with_the_tools_may_have_images_built() -> None:
@@ -175,8 +228,12 @@ def test_the_controller_is_as_large_as_asked_and_its_home_is_its_own() -> None:
 
 def test_plugins_are_pinned_and_show_stages() -> None:
     lines = one(CASES["default"], "ConfigMap", "jenkins-plugins")["data"]["plugins.txt"].splitlines()
-    assert all(re.fullmatch(r"[a-z-]+:[0-9][A-Za-z0-9._]*", line) for line in lines)
-    assert "pipeline-stage-view" in {line.split(":")[0] for line in lines}
+    assert all(re.fullmatch(r"[a-z0-9-]+:[0-9][A-Za-z0-9._-]*", line) for line in lines)
+    # What the configuration and the pipeline speak of, by the plugin that knows it.
+    spoken = {"configuration-as-code", "job-dsl", "kubernetes", "git", "pipeline-stage-view", "pipeline-groovy-lib",
+              "credentials-binding", "plain-credentials", "ssh-credentials", "workflow-basic-steps",
+              "workflow-durable-task-step", "pipeline-input-step", "pipeline-stage-step"}  # fmt: skip
+    assert spoken <= {line.split(":")[0] for line in lines}
 
 
 def test_a_cluster_with_jenkins_carries_the_chart_of_releases() -> None:
@@ -184,15 +241,96 @@ def test_a_cluster_with_jenkins_carries_the_chart_of_releases() -> None:
     assert charts(loaded()) == ()
 
 
+LEAST = {
+    "enabled": True,
+    "toolsImage": "registry.example.net/ci/tools:1.0.0",
+    "library": {"url": "https://git.example.net/slipway.git"},
+    "configuration": {"url": "https://git.example.net/ops.git"},
+}
+KNOBS: dict[str, tuple[str, Any]] = {
+    # Each knob: what is said of it in jsonnet, and what is then found somewhere in the objects.
+    "image": ("'r.example.net/jenkins:1'", "r.example.net/jenkins:1"),
+    "agentImage": ("'r.example.net/agent:1'", "r.example.net/agent:1"),
+    "buildkitImage": ("'r.example.net/buildkit:1'", "r.example.net/buildkit:1"),
+    "agentImages": ("{ php: 'r.example.net/php:1' }", "r.example.net/php:1"),
+    "plugins": ("{ git: '99.1' }", "git:99.1"),
+    "resources": ("{ limits+: { memory: '5003Mi' } }", "5003Mi"),
+    "agentResources": ("{ limits+: { memory: '5004Mi' } }", "5004Mi"),
+    "toolsResources": ("{ limits+: { memory: '5005Mi' } }", "5005Mi"),
+    "buildResources": ("{ limits+: { memory: '5006Mi' } }", "5006Mi"),
+    "pluginResources": ("{ limits+: { memory: '5007Mi' } }", "5007Mi"),
+    "workspaceSize": ("'31Gi'", "31Gi"),
+    "layersSize": ("'32Gi'", "32Gi"),
+    "agentsAtOnce": ("33", "instanceCap: 33"),
+    "executors": ("34", "numExecutors: 34"),
+    "libraryPath": ("'vendor/library/'", "vendor/library/"),
+    "mavenSettings": ("'<settings><offline/></settings>'", "<offline/>"),
+    "configurationPatch": ("{ jenkins: { labelString: 'patched' } }", "labelString: patched"),
+    "controllerPorts": ("[35]", "port: 35\n"),
+    "agentPorts": ("[36]", "port: 36\n"),
+    "buildPorts": ("[37]", "port: 37\n"),
+    "deployerRules": ("[{ apiGroups: ['batch'], resources: ['cronjobs'], verbs: ['get'] }]", "cronjobs"),
+    "environmentEgress": ("[{ to: [{ ipBlock: { cidr: '10.9.0.0/16' } }] }]", "10.9.0.0/16"),
+    "ingressAnnotations": ("{ 'example.net/owner': 'ci' }", "example.net/owner: ci"),
+}
+
+
+def texts_of(tmp_path: Path, knobs: str, **asked: Any) -> str:
+    """Return all objects as one text, with what is said of Jenkins in an addons.jsonnet and in cluster.yaml."""
+    cluster = loaded(addons={"jenkins": {**LEAST, **asked}})
+    own = tmp_path / "clusters" / cluster.name / "addons.jsonnet"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(f"{{ values+:: {{ jenkins+: {{ {knobs} }} }} }}")
+    return "".join(value.decode() for _, value in object_files(objects(cluster, RequestMaterial(cluster), tmp_path)))
+
+
+def test_every_knob_reaches_the_objects(tmp_path: Path) -> None:
+    text = (ADDONS / "jenkins.libsonnet").read_text()
+    defaults = text.partition("local defaults = {\n")[2].partition("\n};")[0]
+    assert set(re.findall(r"^  ([a-zA-Z]+):", defaults, re.MULTILINE)) == set(KNOBS)
+    ingress = {"url": "https://ci.example.net", "ingress": {"namespace": "traefik"}}
+    static = {"staticAgents": True}
+    for more in (ingress, static):
+        plain = texts_of(tmp_path, "", **more)
+        assert not [name for name, (_, found) in KNOBS.items() if found in plain]
+    said = ", ".join(
+        f"{name}+: {value}" if value[0] == "{" else f"{name}: {value}" for name, (value, _) in KNOBS.items()
+    )
+    both = texts_of(tmp_path, said, **ingress) + texts_of(tmp_path, said, **static)
+    assert not [name for name, (_, found) in KNOBS.items() if found not in both]
+
+
+def test_placement_ports_arguments_and_address_are_those_of_the_spec() -> None:
+    case = CASES["static-agents"]
+    specs = [spec for _, spec in pod_specs(case)]
+    assert len(specs) == len(AGENTS) + 2
+    assert all(spec["nodeSelector"] == {"kubernetes.io/os": "linux", "role": "ci"} for spec in specs)
+    (container,) = one(case, "StatefulSet", "jenkins")["spec"]["template"]["spec"]["containers"]
+    said = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert said["JAVA_OPTS"] == "-Djenkins.install.runSetupWizard=false -Xmx2g -XX:+UseG1GC"
+    assert (said["JENKINS_OPTS"], said["JENKINS_SLAVE_AGENT_PORT"]) == ("--httpPort=8081", "50001")
+    ports = {port["name"]: port["port"] for port in one(case, "Service", "jenkins")["spec"]["ports"]}
+    assert ports == {"http": 8081, "agent": 50001}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == ports
+    found = casc(case)
+    assert found["jenkins"]["slaveAgentPort"] == 50001
+    assert found["unclassified"]["location"]["url"] == "https://ci.example.net/"
+    (agent,) = one(case, "StatefulSet", "agent-go")["spec"]["template"]["spec"]["containers"]
+    service = "jenkins.jenkins.svc.cluster.local"
+    assert {f"http://{service}:8081", f"{service}:50001"} <= set(agent["command"])
+    for cloud in casc(CASES["default"])["jenkins"]["clouds"]:
+        for template in cloud["kubernetes"]["templates"]:
+            spec = yaml.safe_load(template["yaml"])["spec"]
+            assert spec["nodeSelector"] == {"kubernetes.io/os": "linux", "app": "jenkins"}
+
+
 def test_what_is_doubtful_is_said() -> None:
-    asked = {
-        "enabled": True,
-        "toolsImage": "registry.example.net/ci/tools:1.0.0",
-        "library": {"url": "https://git.example.net/slipway.git"},
-        "configuration": {"url": "https://git.example.net/ops.git"},
-    }
+    asked: dict[str, Any] = dict(LEAST)
     cluster = loaded(addons={"jenkins": asked})
     texts = [warning for warning in cluster.warnings if "jenkins" in warning]
+    assert not any("by SSH" in text for text in texts)
+    asked["library"] = {"url": "ssh://git@git.example.net/slipway.git"}
+    assert any("no host key of its server is known" in text for text in loaded(addons={"jenkins": asked}).warnings)
     for part in ("no registry to push to", "no node has the labels app=jenkins", "nothing will bind this claim"):
         assert any(part in text for text in texts), part
     assert any("enforces no NetworkPolicy" in text for text in texts) == (cluster.network.plugin == "bridge")

@@ -15,11 +15,8 @@ from generator.render.objects import ADDONS, cluster_argument, objects
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_argument
 from tests.render.small import small_cluster
 
-COMPARED = [case for case in ADDON_CASES if case.addon != "jenkins"]
-"""Not Jenkins: the reference implementation takes many minutes for each of its cases."""
 
-
-@pytest.mark.parametrize("case", COMPARED, ids=lambda case: f"{case.addon}/{case.name}")
+@pytest.mark.parametrize("case", ADDON_CASES, ids=lambda case: f"{case.addon}/{case.name}")
 def test_the_reference_implementation_gives_the_same(case: AddonCase) -> None:
     argument = {"cluster": json.dumps(case_argument(case))}
     main = str(ADDONS / "main.jsonnet")

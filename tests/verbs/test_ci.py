@@ -227,6 +227,24 @@ def test_an_image_is_told_as_described(workspace: Path, capsys: pytest.CaptureFi
     assert (document["own"], document["dockerfile"], document["secret"]) == ("docker/Dockerfile", "", None)
 
 
+def test_the_cluster_says_registry_and_pull_secret_unless_the_caller_does(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    push = "addons:\n  jenkins: {push: {registry: registry.example.net/apps, pullSecret: registry-pull}}\n"
+    with (workspace / "clusters" / "minimal" / "cluster.yaml").open("a") as file:
+        file.write(push)
+    for given, expected in (({}, ["registry-pull"]), ({"pull_secret": ["own"]}, ["own"])):
+        assert run(ci.values_, project="hello", env="dev", json=True, **given) == (0, "")
+        document = json.loads(capsys.readouterr().out)
+        assert document["pullSecrets"] == expected
+        assert document["image"] == {"repository": "registry.example.net/apps/hello", "tag": "", "digest": ""}
+    assert run(ci.stages_, project="hello", env="dev", json=True) == (0, "")
+    document = json.loads(capsys.readouterr().out)
+    assert document["image"]["repository"] == "registry.example.net/apps/hello"
+    assert document["release"]["commands"][0][-2:] == ["--pull-secret", "registry-pull"]
+
+
 def test_values_of_all_environments_go_into_a_folder(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (projects(workspace) / "hello.yaml").write_text(PLAIN)
     assert run(ci.values_, project="hello", out=str(workspace)) == (0, "")

@@ -39,12 +39,22 @@ _credential = matching(
     "is no id of a credential",
     "write lower-case letters, digits and hyphens; its value is sealed as addons/jenkins-<id>",
 )
+# sshd(8): names, kind and key; a port stands behind a name in brackets.
+_host_key = matching(
+    re.compile(
+        r"(\[[A-Za-z0-9.:-]+\]:[0-9]+|[A-Za-z0-9.:-]+)(,(\[[A-Za-z0-9.:-]+\]:[0-9]+|[A-Za-z0-9.:-]+))* "
+        r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{60,}={0,2}"
+    ),
+    "is no line of known_hosts",
+    "write HOST KIND KEY, as ssh-keyscan shows it, and compare it with what the server's keeper says",
+)
 _argument = matching(re.compile(r"-[!-~]+"), "is no argument of java", "write one for each entry, like -Xmx3g")
 _user = matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"), "is no name of a user", "write letters and digits")
 
 GitRepository = Annotated[str, AfterValidator(_git)]
 Reference = Annotated[str, AfterValidator(_reference)]
 CredentialName = Annotated[str, AfterValidator(_credential)]
+HostKey = Annotated[str, AfterValidator(_host_key)]
 JavaArgument = Annotated[str, AfterValidator(_argument)]
 JenkinsUser = Annotated[str, AfterValidator(_user)]
 
@@ -113,6 +123,11 @@ class JenkinsGit(Section):
     )
     kind: Literal["ssh", "password"] = Field("ssh", description="A private key, or a password or token.")
     user: JenkinsUser = Field("git", description="The user it belongs to.")
+    known_hosts: list[HostKey] = Field(
+        [],
+        examples=[["git.example.net ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGfx1Y1T3DfLrPn1ZyOq2j0ZGJPsZyqpV7y8XbF0q3mN"]],
+        description="Host keys of git servers by SSH, a line of known_hosts each; any other server is refused.",
+    )
 
 
 class JenkinsRepository(Section):

@@ -52,6 +52,10 @@ def _needed(section: JenkinsSection, findings: Findings) -> None:
     ):
         if one.url is None and _left_out(findings, (*PATH, key, "url")):
             findings.fault((*PATH, key, "url"), f"is missing: jobs need the repository with {holds}", "write its URL")
+    by_ssh = [one.url for one in (section.library, section.configuration) if (one.url or "").startswith("ssh://")]
+    if by_ssh and not section.git.known_hosts:
+        what = "a repository is fetched by SSH and no host key of its server is known, so Jenkins refuses it"
+        findings.warn((*PATH, "git", "knownHosts"), what, "write the server's lines of known_hosts")
     if section.push.registry is None:
         what = "there is no registry to push to, so only projects on virtual machines can be released"
         findings.warn((*PATH, "push", "registry"), what, "name it")
