@@ -10,6 +10,8 @@ local yaml = import '../lib/yaml.libsonnet';
 local names = import 'names.libsonnet';
 
 local home = '/home/jenkins';
+// A folder that is the user's own, as buildah wants it; a volume belongs to root.
+local runtime = home + '/run';
 
 function(cluster, config, image, sources)
   local controller = '%s.%s.svc.%s' % [names.controller, names.controller, cluster.domain];
@@ -28,8 +30,9 @@ function(cluster, config, image, sources)
   local resources(name) =
     if builds(name) then config.buildResources else if tools(name) then config.toolsResources else config.agentResources;
 
-  // buildah maps users with newuidmap, which needs these two and is set-uid
-  // (https://github.com/containers/buildah/blob/main/docs/tutorials/05-openshift-rootless-build.md).
+  // buildah maps users with newuidmap, which needs these two and has them as capabilities of its file: set-uid root it would
+  // need SYS_ADMIN as well (tools/Dockerfile).
+  // https://github.com/containers/buildah/blob/main/docs/tutorials/05-openshift-rootless-build.md
   local mapping = {
     allowPrivilegeEscalation: true,
     readOnlyRootFilesystem: true,
@@ -58,6 +61,7 @@ function(cluster, config, image, sources)
         'cp -R /opt/java/openjdk /agent/java',
         'cp /usr/share/jenkins/agent.jar /agent/agent.jar',
         'mkdir -p %s/.composer' % home,
+      ] + (if builds(name) then ['mkdir -p -m 0700 ' + runtime] else []) + [
         'cp %s/composer.json %s/.composer/config.json' % [sources.folder, home],
       ])],
       resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
@@ -71,12 +75,16 @@ function(cluster, config, image, sources)
     containers: [container {
       image: image(if tools(name) then config.toolsImage else config.agentImages[name]),
       workingDir: home + '/agent',
-      env: [{ name: 'HOME', value: home }]
+      // Without it buildah and skopeo write to /var/tmp, which is read-only.
+      env: [{ name: 'HOME', value: home }, { name: 'TMPDIR', value: '/tmp' }]
            + sources.environment
            + (if tools(name) && !builds(name) then [
                 { name: 'BUILDKIT_HOST', value: 'tcp://buildkitd.%s.svc.%s:1234' % [names.builds, cluster.domain] },
               ] else [])
-           + (if builds(name) then [{ name: 'BUILDAH_ISOLATION', value: 'chroot' }] else []),
+           + (if builds(name) then [
+                { name: 'BUILDAH_ISOLATION', value: 'chroot' },
+                { name: 'XDG_RUNTIME_DIR', value: runtime },
+              ] else []),
       resources: resources(name),
       securityContext: if builds(name) then mapping else pods.locked,
       volumeMounts: [

@@ -69,7 +69,8 @@ function(cluster, config, image)
                    livenessProbe: asked { periodSeconds: 30, initialDelaySeconds: 30 },
                    resources: config.buildResources,
                    securityContext: {
-                     // newuidmap is set-uid, and maps the users of images.
+                     // newuidmap maps the users of images. The image is made for Docker's default capabilities, of which
+                     // these two are all that it takes.
                      allowPrivilegeEscalation: true,
                      readOnlyRootFilesystem: true,
                      capabilities: { drop: ['ALL'], add: ['SETGID', 'SETUID'] },
