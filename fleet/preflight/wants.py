@@ -63,9 +63,6 @@ GPU_TOOLKIT = "nvidia-container-toolkit"
 def programs(tree: RenderedTree, host: Host) -> tuple[str, ...]:
     """Return the programs that the host must have before the first apply."""
     names = list(PROGRAMS)
-    if "control-plane" in host.pool.roles:
-        # The csr-approver reads requests for certificates with it.
-        names.append("openssl")
     if tree.fetch == "host":
         names += ["curl", "wget"]
     return tuple(names)

@@ -45,7 +45,6 @@ FAULTS: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("kernel", WORKER, {"kernel": "4.15.0-20"}, "warning", "its kernel is older than 4.17"),
     ("programs", WORKER, {"missing": ("tar", "gzip")}, "error", "programs are missing: tar, gzip"),
     ("programs", WORKER, {"missing": ("curl", "wget")}, "error", "programs are missing: curl or wget"),
-    ("programs", CONTROL, {"missing": ("openssl",)}, "error", "programs are missing: openssl"),
     ("cpu", CONTROL, {"cpus": 1}, "error", "fewer than 2 processors, too few for a control-plane host"),
     ("cpu", WORKER, {"cpus": 1}, "error", "fewer than 2 processors, too few for a worker host"),
     ("memory", CONTROL, {"memory": int(1.69 * GIB)}, "error", "less memory than the 2 GiB"),
