@@ -1,7 +1,8 @@
 """Sending what is told of a run: webhooks by HTTP, mail by SMTP. What cannot be sent is said, and is no error.
 
 The URL of a webhook is a secret: whoever knows it can write to the receiver. It is read from a file or from standard
-input, is in no argument, environment or message, and no answer is followed to another address.
+input, like the secret with which messages are signed; both are in no argument, environment or message, and no answer is
+followed to another address.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+from generator.formats.webhook_signing import Signing, signed
+
 TIMEOUT = 10.0
 """Seconds for one try."""
 PAUSES = (1.0, 4.0)
@@ -27,12 +30,17 @@ _LONGEST_ANSWER = 65536
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A document for a webhook; `refused` says why a receiver that answered did not take it, "" where it did."""
+    """A document for a webhook; `refused` says why a receiver that answered did not take it, "" where it did.
+
+    `credential` is the id of its URL, `signing_credential` that of the secret with which it is signed, "" for none.
+    """
 
     kind: str
     credential: str
     body: bytes
     refused: Callable[[bytes], str]
+    signing: Signing | None = None
+    signing_credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +72,26 @@ class Told:
 
 def tell(
     notices: Sequence[Hook | Letter],
-    urls: Mapping[str, str],
+    secrets: Mapping[str, str],
     server: MailServer,
     *,
     timeout: float = TIMEOUT,
     pauses: Sequence[float] = PAUSES,
 ) -> tuple[Told, ...]:
-    """Send notifications and return what became of each; `urls` are by credential."""
-    return tuple(_told(one, urls, server, timeout, pauses) for one in notices)
+    """Send notifications and return what became of each; `secrets` are URLs and signing secrets by credential."""
+    return tuple(_told(one, secrets, server, timeout, pauses) for one in notices)
 
 
 def _told(
-    one: Hook | Letter, urls: Mapping[str, str], server: MailServer, timeout: float, pauses: Sequence[float]
+    one: Hook | Letter, secrets: Mapping[str, str], server: MailServer, timeout: float, pauses: Sequence[float]
 ) -> Told:
     if isinstance(one, Letter):
         return Told("mail", ", ".join(one.to), _tried(lambda: send_mail(one, server, timeout), pauses))
-    if one.credential not in urls:
-        return Told(one.kind, one.credential, f"its URL is not known; give --webhook {one.credential}=FILE")
-    return Told(one.kind, one.credential, _tried(lambda: post(one, urls[one.credential], timeout), pauses))
+    for what, credential in (("URL", one.credential), ("signing secret", one.signing_credential)):
+        if credential and credential not in secrets:
+            return Told(one.kind, one.credential, f"its {what} is not known; give --webhook {credential}=FILE")
+    url, key = secrets[one.credential], secrets.get(one.signing_credential, "")
+    return Told(one.kind, one.credential, _tried(lambda: post(one, url, key, timeout), pauses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +122,8 @@ class _NoWay(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def post(hook: Hook, url: str, timeout: float = TIMEOUT) -> _Miss | None:
-    """Send a document to a webhook once; return why it did not arrive, None where it did."""
+def post(hook: Hook, url: str, key: str = "", timeout: float = TIMEOUT) -> _Miss | None:
+    """Send a document to a webhook once, signed if there is a `key`; return why it did not arrive, None if it did."""
     try:
         parts = urlsplit(url)
         named = parts.scheme in {"http", "https"} and bool(parts.hostname)
@@ -121,8 +131,11 @@ def post(hook: Hook, url: str, timeout: float = TIMEOUT) -> _Miss | None:
         named = False
     if not named or not url.isascii() or any(char <= " " for char in url):
         return _Miss("what its credential holds is no http(s) URL", again=False)
+    body = hook.body
+    if hook.signing is not None and key:
+        url, body = signed(hook.signing, key, url, body, time.time())
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "slipway"}
-    request = urllib.request.Request(url, data=hook.body, headers=headers, method="POST")
+    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
     where = parts.hostname
     try:
         with urllib.request.build_opener(_NoWay).open(request, timeout=timeout) as answer:

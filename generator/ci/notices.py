@@ -1,9 +1,10 @@
 """What is told of a run: the event, and the text that each kind of receiver gets of it.
 
 A kind of webhook is one JSON template in generator/ci/notify, no code: `body` with slots like {project} in its texts,
-`escape` (what the receiver would read as markup, and what stands in its place), `outcomes` (more slots by outcome) and
-`accepted` (what the answer must hold beside the HTTP status, for receivers that answer 200 to what they refuse). A line
-with an empty slot is left out; a text that is one slot alone takes its value as it is, a number as a number.
+`escape` (what the receiver would read as markup, and what stands in its place), `outcomes` (more slots by outcome),
+`accepted` (what the answer must hold beside the HTTP status, for receivers that answer 200 to what they refuse) and
+`signing` (how messages are signed, for receivers that can want that). A line with an empty slot is left out; a text
+that is one slot alone takes its value as it is, a number as a number.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from importlib.resources import files
 from typing import Any
 
 from generator.errors import RefusedError
+from generator.formats.webhook_signing import Signing
 
 OUTCOMES = ("success", "failure", "aborted")
 WEBHOOKS = ("dingtalk", "wecom", "feishu", "slack", "json")
@@ -118,6 +120,12 @@ def template(kind: str) -> Mapping[str, Any]:
     """Return the template of a kind of webhook."""
     found: Mapping[str, Any] = json.loads((files("generator") / "ci" / "notify" / f"{kind}.json").read_text("utf-8"))
     return found
+
+
+def signing(kind: str) -> Signing | None:
+    """Return how a kind of webhook is signed; None for one that knows no signatures."""
+    found = template(kind).get("signing")
+    return Signing(**found) if found else None
 
 
 def webhook_body(kind: str, event: Event) -> bytes:

@@ -241,6 +241,11 @@ class NotifySection(Section):
     secret: CredentialId | None = Field(
         None, description="Id of the Jenkins credential that holds the webhook's URL; not for mail."
     )
+    signing_secret: CredentialId | None = Field(
+        None,
+        description="Id of the Jenkins credential that holds the secret with which messages are signed; for robots of "
+        "dingtalk and feishu that want it.",
+    )
     to: list[MailAddress] = Field([], description="Addresses; for mail alone.")
     on: Outcomes = Field(["success", "failure"], description="After which runs.")
 

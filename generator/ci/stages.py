@@ -12,7 +12,6 @@ from typing import Any
 
 from generator.ci.image_build import image_commands
 from generator.ci.languages import LANGUAGES
-from generator.ci.notices import WEBHOOKS
 from generator.ci.project import Project
 from generator.ci.settings import Settings
 from generator.errors import RefusedError
@@ -26,6 +25,7 @@ MINUTES = {
 """How long each stage may take; the time for the approval is that of a person."""
 ASKING = ("prd",)
 """Environments to which nothing is released before a person says so."""
+_SCANNER_WAIT = "15m"
 _HELM_WAIT = "15m"
 
 
@@ -93,9 +93,14 @@ def _build(project: Project) -> dict[str, Any]:
 
 def _scan(kind: str, settings: Settings, report: str, target: list[str]) -> list[str]:
     # All severities are in the report, so that the verdict can count what is below the gate.
-    # https://trivy.dev/latest/docs/references/configuration/cli/trivy_filesystem/
+    # https://trivy.dev/latest/docs/references/configuration/cli/trivy_filesystem/ --quiet would hide why it failed, and
+    # the cache on disk is one run's alone, which a second one waits for in vain.
     database = ["--db-repository", settings.database] if settings.database else []
-    return ["trivy", kind, "--quiet", "--scanners", "vuln", "--format", "json", "--output", report, *database, *target]
+    database += ["--java-db-repository", settings.java_database] if settings.java_database else []
+    return [
+        "trivy", kind, "--no-progress", "--timeout", _SCANNER_WAIT, "--cache-backend", "memory", "--scanners", "vuln",
+        "--format", "json", "--output", report, *database, *target,
+    ]  # fmt: skip
 
 
 def _gate(file: str, settings: Settings, report: str) -> list[str]:
@@ -168,9 +173,15 @@ def _notify(project: Project, file: str, settings: Settings) -> dict[str, Any]:
     server = ["--mail-host", mail.host, "--mail-port", str(mail.port), "--mail-from", mail.sender] if mail.host else []
     return {
         "targets": [
-            {"kind": one.kind, "credential": one.secret, "to": list(one.to), "on": list(one.on)}
+            {
+                "kind": one.kind,
+                "credential": one.secret,
+                "signingCredential": one.signing_secret,
+                "to": list(one.to),
+                "on": list(one.on),
+            }
             for one in project.spec.notify
         ],
-        "credentials": sorted({one.secret for one in project.spec.notify if one.kind in WEBHOOKS and one.secret}),
+        "credentials": list(project.webhook_credentials),
         "command": ["slipway", "ci.notify", "--project", file, "--event", "@OUT@/event.json", *server],
     }

@@ -156,6 +156,7 @@ def of(trace: list[dict[str, Any]], key: str) -> list[Any]:
     return [one[key] for one in trace if key in one]
 
 
+SCAN = "--no-progress --timeout 15m --cache-backend memory --scanners vuln --format json"
 CONTAINER_STAGES = [
     "Fetch project", "Checkout", "Scan source", "Build", "Dockerfile", "Build image", "Scan image", "Push image",
     "Choose environment", "Release", "Notify",
@@ -178,11 +179,10 @@ def test_a_container_from_project_file_to_release(classes: Path) -> None:
     places = {one["sh"]: one for one in trace if "sh" in one}
     work = "/agent-slipway/slipway/hello/7"
     assert [one for one in commands if one.startswith(("trivy", "buildctl", "skopeo", "helm", "/bin/sh"))] == [
-        f"trivy fs --quiet --scanners vuln --format json --output {work}/out/scan-source.json {work}/source",
+        f"trivy fs {SCAN} --output {work}/out/scan-source.json {work}/source",
         "/bin/sh -euc 'make all'",
         next(one for one in commands if one.startswith("buildctl")),
-        f"trivy image --quiet --scanners vuln --format json --output {work}/out/scan-image.json --input "
-        f"{work}/out/image.tar",
+        f"trivy image {SCAN} --output {work}/out/scan-image.json --input {work}/out/image.tar",
         f"skopeo copy --authfile \"$SLIPWAY_AUTH\" --digestfile {work}/out/digest docker-archive:{work}/out/image.tar "
         f"docker://registry.example.net/apps/hello:{TAG}",
         f"helm upgrade --install hello {work}/source/deploy/chart --namespace shop-prd --values "
@@ -194,7 +194,10 @@ def test_a_container_from_project_file_to_release(classes: Path) -> None:
     # Credentials are there for the commands that need them, and for no other.
     with_secret = {one["sh"].split()[0] + " " + one["sh"].split()[1]: one["with"] for one in trace if one.get("with")
                    and "sh" in one}  # fmt: skip
-    assert with_secret == {"skopeo copy": ["SLIPWAY_AUTH"], "slipway ci.notify": ["SLIPWAY_WEBHOOK_0"]}
+    assert with_secret == {
+        "skopeo copy": ["SLIPWAY_AUTH"],
+        "slipway ci.notify": ["SLIPWAY_WEBHOOK_0", "SLIPWAY_WEBHOOK_1"],
+    }
     told = event_of(trace)
     assert (told.outcome, told.environment, told.failed_stage, told.author) == (
         "success", "prd", "", "Ada Lovelace <ada@example.net>",
