@@ -21,6 +21,7 @@ from verbs.ci_new import new
 from verbs.ci_pipeline import notify, scan, stages_
 from verbs.ci_pods import logs, shell
 from verbs.ci_project import PROJECT
+from verbs.ci_recover import recover
 from verbs.ci_trigger import trigger
 from verbs.rendering import WHICH
 from verbs.verb import verb
@@ -189,5 +190,5 @@ def values_(
 
 
 namespace = Collection(
-    "ci", new, validate, dockerfile, values_, jobs_, stages_, scan, unit, deploy_, notify, trigger, logs, shell
+    "ci", new, validate, dockerfile, values_, jobs_, stages_, scan, unit, deploy_, recover, notify, trigger, logs, shell
 )

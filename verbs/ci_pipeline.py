@@ -12,6 +12,7 @@ from pathlib import Path
 from invoke.context import Context
 
 import addons
+from fleet import helm_release
 from fleet.telling import Hook, Letter, MailServer, tell
 from generator.ci.languages import LANGUAGES
 from generator.ci.notices import Event, event_from, mail_text, refusal, signing, webhook_body
@@ -64,6 +65,7 @@ def read_input(name: str, option: str) -> bytes:
     help={
         "project": PROJECT,
         "env": "which environment",
+        "branch": "branch, tag or commit that is built; else that of the project file",
         "push": "registry to push to, with its path; else addons.jenkins.push.registry of the cluster",
         "build-secret": "file with the credentials for package sources, for the build alone",
         "cluster": WHICH,
@@ -74,6 +76,7 @@ def stages_(
     context: Context,
     project: str,
     env: str,
+    branch: str | None = None,
     push: str | None = None,
     build_secret: str | None = None,
     cluster: str | None = None,
@@ -87,8 +90,8 @@ def stages_(
     found, place = loaded(project, cluster)
     settings = settings_of(place)
     settings = replace(settings, registry=push.rstrip("/") if push else settings.registry)
-    settings = replace(settings, build_secret=build_secret or settings.build_secret)
-    document = stages(found, env, settings, str(path))
+    settings = replace(settings, build_secret=build_secret or settings.build_secret, helm=helm_release.major())
+    document = stages(found, env, settings, str(path), branch)
     if json:
         console.raw(dumps(document, indent=2) + "\n")
         return

@@ -26,10 +26,10 @@ class Settings:
 
     `registry` is where images go, `push_secret` the id of the credential for it, `pull_secret` the
     Secret in the namespaces with which they are pulled ("" for none), `ssh_key` that of the key for virtual
-    machines, `known_hosts` that of the file with their host keys. `database` and `java_database` are the mirrors of
-    the scanner's databases, "" for their own place. The last three are facts of the machine that runs the pipeline:
-    where the chart is, where packages come from by the names of build arguments, and the file with the credentials for
-    that.
+    machines, `known_hosts` that of the file with their host keys. `database` and `java_database` are the mirrors of the
+    scanner's databases, "" for their own place. The last four are facts of the machine that runs the pipeline: where
+    the chart is, the major version of its helm, where packages come from by the names of build arguments, and the file
+    with the credentials for that.
     """
 
     registry: str = ""
@@ -44,6 +44,7 @@ class Settings:
     namespaces: Mapping[str, str] = field(default_factory=dict)
     mail: Mail = Mail()
     chart: str = "addons/charts/app"
+    helm: int = 4
     sources: Mapping[str, str] = field(default_factory=dict)
     build_secret: str = ""
 

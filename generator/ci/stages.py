@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from generator.ci.image_build import image_commands
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import Project
+from generator.ci.scalars import Branch
 from generator.ci.settings import Settings
 from generator.errors import RefusedError
 
@@ -20,20 +23,25 @@ TOOLS = "slipway"
 """Label of the agent that has Slipway, helm, the scanner and the image builder."""
 MINUTES = {
     "fetch": 5, "checkout": 10, "scan": 20, "build": 60, "dockerfile": 5, "image": 60, "imageScan": 20, "push": 20,
-    "approval": 240, "deploy": 30, "notify": 5,
+    "approval": 240, "deploy": 60, "recover": 15, "notify": 5,
 }  # fmt: skip
 """How long each stage may take; the time for the approval is that of a person."""
 ASKING = ("prd",)
 """Environments to which nothing is released before a person says so."""
 _SCANNER_WAIT = "15m"
 _HELM_WAIT = "15m"
+"""For what is released, and once more for the way back; both and one more way back before them fit into `deploy`."""
+_WAY_BACK = {3: "--atomic"}
+"""How helm is told to go back where a release fails, by its major version, where that differs from the newest."""
 
 
-def stages(project: Project, environment: str, settings: Settings, file: str | None = None) -> dict[str, Any]:
+def stages(
+    project: Project, environment: str, settings: Settings, file: str | None = None, branch: str | None = None
+) -> dict[str, Any]:
     """Return the document for one environment; `file` is how commands name the project file.
 
-    Raises WorkspaceError for an environment that the project does not have, RefusedError where there is no registry to
-    push to.
+    `branch` is built in place of the project's own. Raises WorkspaceError for an environment that the project does not
+    have, RefusedError for a branch that is none, and where there is no registry to push to.
     """
     here = project.environment(environment)
     named = file or project.file
@@ -44,7 +52,7 @@ def stages(project: Project, environment: str, settings: Settings, file: str | N
         "language": spec.language,
         "deploy": spec.deploy,
         "agents": {"build": spec.language, "tools": TOOLS},
-        "git": {"url": spec.git.url, "branch": spec.git.branch},
+        "git": {"url": spec.git.url, "branch": _branch(branch) if branch else spec.git.branch},
         "timeouts": dict(MINUTES),
         "asks": list(ASKING),
         "scan": {
@@ -73,6 +81,14 @@ def stages(project: Project, environment: str, settings: Settings, file: str | N
         "image": _image(project, named, settings),
         "release": _release(project, here.name, named, settings, namespace),
     }
+
+
+def _branch(text: str) -> str:
+    # A run takes it from whoever starts it, and Jenkins takes patterns and variables in its place.
+    try:
+        return TypeAdapter(Branch).validate_python(text)
+    except ValidationError:
+        raise RefusedError(f"{text!r} is no branch, tag or commit; write it like main or v1.2.0") from None
 
 
 def namespace_of(project: Project, environment: str, settings: Settings) -> str:
@@ -137,6 +153,9 @@ def _release(project: Project, environment: str, file: str, settings: Settings, 
     overlay = ["--values", f"@WORK@/{spec.chart.values}"] if spec.chart.values else []
     made = ["slipway", "ci.values", "--project", file, "--env", environment, "--image", "@IMAGE@", "--out", "@OUT@"]
     made += ["--pull-secret", settings.pull_secret] if settings.pull_secret else []
+    recover = ["slipway", "ci.recover", "--project", file, "--env", environment]
+    # Only a chart of the project's own has others below it.
+    below = ["--dependency-update"] if spec.chart.path else []
     return {
         "name": project.name,
         "namespace": namespace,
@@ -144,10 +163,14 @@ def _release(project: Project, environment: str, file: str, settings: Settings, 
         "values": values,
         "commands": [
             made,
-            # --atomic waits and goes back to the release before; https://helm.sh/docs/v3/helm/helm_upgrade/
+            recover,
+            # Waits, and goes back to the release before; https://helm.sh/docs/helm/helm_upgrade/
             ["helm", "upgrade", "--install", project.name, chart, "--namespace", namespace, "--values", values,
-             *overlay, "--atomic", "--wait", "--timeout", _HELM_WAIT, "--history-max", "10"],
+             *overlay, *below, _WAY_BACK.get(settings.helm, "--rollback-on-failure"), "--wait", "--timeout",
+             _HELM_WAIT, "--history-max", "10"],
         ],
+        # After an abort: helm was killed in the middle of its own way back.
+        "recover": [[*recover, "--at-once"]],
     }  # fmt: skip
 
 

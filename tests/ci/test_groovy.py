@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_words_reach_a_shell_unchanged(classes: Path) -> None:
         "@OTHER@",
         "ü",
     ]
-    line, filled, absent, secret = groovy(
+    line, filled, absent, secret, written = groovy(
         classes,
         "functions.groovy",
         [
@@ -92,8 +93,11 @@ def test_words_reach_a_shell_unchanged(classes: Path) -> None:
             call("Words", "line", ["a", "--output=@OUT@/x", "@WORK@"], {"OUT": "/o u't", "WORK": "/w"}),
             call("Words", "line", ["push", "@IMAGE@"], {"IMAGE": None}),
             call("Words", "line", ["push", "--authfile", "@AUTH@/x y"], {}, {"AUTH": "SLIPWAY_AUTH"}),
+            call("Words", "asWritten", ["printf", "%s", "", "it's @TAG@ $HOME", "@AUTH@"]),
         ],
     )
+    done = subprocess.run(["sh", "-c", written["gave"]], capture_output=True, text=True)
+    assert done.stdout == "it's @TAG@ $HOME@AUTH@"
     done = subprocess.run(["sh", "-c", line["gave"]], capture_output=True, text=True)
     assert done.stdout == "".join(f"{word}\n" for word in words[2:])
     assert subprocess.run(["sh", "-c", f"printf '%s\\n' {filled['gave']}"], capture_output=True, text=True).stdout == (
@@ -116,8 +120,8 @@ def test_tag_image_event_and_outcome(classes: Path) -> None:
             call("Facts", "image", "registry.example.net/apps/hello", TAG, f"sha256:{'c' * 64}\n"),
             call("Facts", "image", "registry.example.net/apps/hello", TAG, ""),
             call("Facts", "event", facts),
-            call("Facts", "outcome", ["UserInterruption"]),
-            call("Facts", "outcome", ["ExceededTimeout"]),
+            *(call("Facts", "outcome", [one]) for one in ("UserInterruption", "Rejection", "QueueTaskCancelled")),
+            *(call("Facts", "outcome", [one]) for one in ("ExceededTimeout", "RemovedNodeTimeoutCause")),
             call("Facts", "outcome", []),
             call("Facts", "webhooks", ["hello-slack", "ops"]),
         ],
@@ -130,12 +134,17 @@ def test_tag_image_event_and_outcome(classes: Path) -> None:
     assert (found.author, found.duration_seconds, found.failed_stage, found.image) == (
         'Ada "x" <a@b>', 62, "Build", "",
     )  # fmt: skip
-    assert [one["gave"] for one in outcomes] == ["aborted", "failure", "failure"]
+    assert [one["gave"] for one in outcomes] == ["aborted"] * 3 + ["failure"] * 3
     assert webhooks["gave"] == ["--webhook", "hello-slack=@SLIPWAY_WEBHOOK_0@", "--webhook", "ops=@SLIPWAY_WEBHOOK_1@"]
 
 
 def run(
-    classes: Path, text: str, environment: str = "prd", given: dict[str, Any] | None = None, **scenario: Any
+    classes: Path,
+    text: str,
+    environment: str = "prd",
+    given: dict[str, Any] | None = None,
+    author: str = "Ada Lovelace <ada@example.net>",
+    **scenario: Any,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Run the pipeline; return how it ended and what it did."""
     project = sample(text)
@@ -144,7 +153,7 @@ def run(
     answers = [
         ["ci.validate", json.dumps(valid)],
         ["ci.stages", json.dumps(plan)],
-        ["git log", "Ada Lovelace <ada@example.net>\n"],
+        ["git log", f"{author}\n"],
         ["ci.deploy", json.dumps({"digest": "d" * 64})],
     ]
     document = {"given": given or {**GIVEN, "environment": environment}, "answers": answers, **scenario}
@@ -172,10 +181,17 @@ def test_a_container_from_project_file_to_release(classes: Path) -> None:
     assert end == "finished"
     assert of(trace, "stage") == CONTAINER_STAGES
     assert of(trace, "node") == ["slipway", "python", "slipway", "slipway", "slipway"]
+    commands = of(trace, "sh")
+    # A release that was left half-way is seen to before helm refuses it.
+    order = [one.split()[0] if one.startswith("helm") else one.split()[1] for one in commands if "ci.recover" in one
+             or one.startswith("helm")]  # fmt: skip
+    assert order == ["ci.recover", "helm"]
+    # What is sealed stays where it is.
+    [excluded] = [one["excludes"] for one in trace if one.get("stash") == "configuration"]
+    assert {"**/pki/**", "**/secrets/**"} <= set(excluded.split(","))
     # Every stage has its minutes.
     after = [trace[index + 1] for index, one in enumerate(trace) if "stage" in one]
     assert all(one.get("timeout") and one["unit"] == "MINUTES" for one in after)
-    commands = of(trace, "sh")
     places = {one["sh"]: one for one in trace if "sh" in one}
     work = "/agent-slipway/slipway/hello/7"
     assert [one for one in commands if one.startswith(("trivy", "buildctl", "skopeo", "helm", "/bin/sh"))] == [
@@ -186,8 +202,8 @@ def test_a_container_from_project_file_to_release(classes: Path) -> None:
         f"skopeo copy --authfile \"$SLIPWAY_AUTH\" --digestfile {work}/out/digest docker-archive:{work}/out/image.tar "
         f"docker://registry.example.net/apps/hello:{TAG}",
         f"helm upgrade --install hello {work}/source/deploy/chart --namespace shop-prd --values "
-        f"{work}/out/values-prd.yaml --values {work}/source/deploy/values.yaml --atomic --wait --timeout 15m "
-        "--history-max 10",
+        f"{work}/out/values-prd.yaml --values {work}/source/deploy/values.yaml --dependency-update "
+        "--rollback-on-failure --wait --timeout 15m --history-max 10",
     ]  # fmt: skip
     assert places["/bin/sh -euc 'make all'"]["in"] == "/agent-python/slipway/hello/7/source"
     assert any(f"--image registry.example.net/apps/hello:{TAG}@sha256:{'c' * 64} " in one for one in commands)
@@ -242,8 +258,8 @@ def test_virtual_machines_take_the_other_way(classes: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "end", "outcome"),
-    [("failed", "script returned exit code 1", "failure"), ("aborted", "interrupted", "aborted"),
-     ("late", "interrupted", "failure")],
+    [("failed", "script returned exit code 1", "failure"), ("UserInterruption", "interrupted", "aborted"),
+     ("ExceededTimeout", "interrupted", "failure"), ("RemovedNodeCause", "interrupted", "failure")],
 )  # fmt: skip
 def test_what_breaks_is_told_and_goes_no_further(classes: Path, how: str, end: str, outcome: str) -> None:
     found, trace = run(classes, EVERYTHING, "dev", breaks="trivy image", how=how)
@@ -252,8 +268,60 @@ def test_what_breaks_is_told_and_goes_no_further(classes: Path, how: str, end: s
     assert not any("skopeo" in one or "helm" in one for one in of(trace, "sh"))
     told = event_of(trace)
     assert (told.outcome, told.failed_stage, told.environment) == (outcome, "Scan image", "dev")
-    # Every folder is left empty, however the run ended.
-    assert len(of(trace, "deleted")) == 2 * len(of(trace, "node"))
+    # Every folder is left empty, however the run ended, and the one beside it that steps use.
+    deleted = of(trace, "deleted")
+    assert len(deleted) == 3 * len(of(trace, "node"))
+    assert len([one for one in deleted if one.endswith("/7@tmp")]) == len(of(trace, "node"))
+
+
+def test_an_abort_of_a_release_is_followed_by_the_way_back(classes: Path) -> None:
+    end, trace = run(classes, EVERYTHING, "dev", breaks="helm upgrade", how="UserInterruption")
+    assert end == "interrupted"
+    at = next(index for index, one in enumerate(trace) if one.get("sh", "").startswith("helm upgrade"))
+    # helm is killed five seconds after it was asked to end.
+    assert [one.get("slept") or one.get("sh") for one in trace[at + 1 : at + 4]][1:] == [
+        10,
+        "slipway ci.recover --project configuration/clusters/demo/projects/hello.yaml --env dev --at-once",
+    ]
+    assert event_of(trace).outcome == "aborted"
+    # One that fails has gone back by itself.
+    end, trace = run(classes, EVERYTHING, "dev", breaks="helm upgrade", how="failed")
+    assert not any("--at-once" in one for one in of(trace, "sh"))
+
+
+@pytest.mark.parametrize(
+    ("breaks", "how", "outcome", "stage"),
+    [("agent python", "UserInterruption", "aborted", "Build"),
+     ("the input", "Rejection", "aborted", "Choose environment")],
+)  # fmt: skip
+def test_the_stage_is_named_that_waited(classes: Path, breaks: str, how: str, outcome: str, stage: str) -> None:
+    _, trace = run(classes, EVERYTHING, breaks=breaks, how=how)
+    told = event_of(trace)
+    assert (told.outcome, told.failed_stage) == (outcome, stage)
+
+
+def test_the_words_of_a_project_are_its_own(classes: Path) -> None:
+    command = "sed -i s/@TAG@/@AUTH@/ 'it is'.txt"
+    _, trace = run(classes, PLAIN + f'\nbuild: {{command: "{command}", artifact: x}}\n', "dev")
+    [line] = [one for one in of(trace, "sh") if one.startswith("/bin/sh")]
+    assert shlex.split(line) == ["/bin/sh", "-euc", command]
+
+
+def test_names_of_strangers_run_nothing(classes: Path, tmp_path: Path) -> None:
+    """A job, a branch and an author with all that shells, Groovy and JSON could read as their own."""
+    hostile = "x'\"$(touch ran)`touch ran`${env}; touch ran #\\ ü"
+    given = {**GIVEN, "environment": "dev", "branch": hostile}
+    _, trace = run(classes, EVERYTHING, given=given, author=hostile, job=f"team/{hostile}")
+    told = event_of(trace)
+    assert told.author == hostile
+    asked = [shlex.split(one) for one in of(trace, "sh") if one.startswith("slipway ci.stages")]
+    assert asked and all(one[-2:] == ["--branch", hostile] for one in asked), asked
+    programs = {one.split()[0] for one in of(trace, "sh")}
+    assert programs == {"slipway", "git", "trivy", "/bin/sh", "buildctl", "skopeo", "helm"}
+    files = {"SLIPWAY_AUTH": "", "SLIPWAY_WEBHOOK_0": "", "SLIPWAY_WEBHOOK_1": ""}
+    for line in of(trace, "sh"):
+        subprocess.run(["sh", "-euc", f"set -- {line}"], check=True, cwd=tmp_path, env={**os.environ, **files})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_notification_that_fails_fails_nothing(classes: Path) -> None:
