@@ -1,8 +1,8 @@
 """Sending what is told of a run: webhooks by HTTP, mail by SMTP. What cannot be sent is said, and is no error.
 
 The URL of a webhook is a secret: whoever knows it can write to the receiver. It is read from a file or from standard
-input, like the secret with which messages are signed; both are in no argument, environment or message, and no answer is
-followed to another address.
+input, like what messages are signed with and the login at a mail server; none is in an argument, environment or
+message, and no answer is followed to another address.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import make_msgid
 from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -25,6 +27,8 @@ TIMEOUT = 10.0
 """Seconds for one try."""
 PAUSES = (1.0, 4.0)
 """Seconds before the second try and the third."""
+SUBMISSIONS = 465
+"""The port of mail servers that are spoken to in TLS at once."""
 _LONGEST_ANSWER = 65536
 
 
@@ -45,11 +49,12 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail."""
+    """A mail; `credential` is the id of the login USER:PASSWORD at the mail server, "" for a server that wants none."""
 
     to: Sequence[str]
     subject: str
     text: str
+    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def tell(
     timeout: float = TIMEOUT,
     pauses: Sequence[float] = PAUSES,
 ) -> tuple[Told, ...]:
-    """Send notifications and return what became of each; `secrets` are URLs and signing secrets by credential."""
+    """Send notifications and return what became of each; `secrets` are URLs, signing secrets, logins by credential."""
     return tuple(_told(one, secrets, server, timeout, pauses) for one in notices)
 
 
@@ -86,7 +91,11 @@ def _told(
     one: Hook | Letter, secrets: Mapping[str, str], server: MailServer, timeout: float, pauses: Sequence[float]
 ) -> Told:
     if isinstance(one, Letter):
-        return Told("mail", ", ".join(one.to), _tried(lambda: send_mail(one, server, timeout), pauses))
+        to = ", ".join(one.to)
+        if one.credential and one.credential not in secrets:
+            return Told("mail", to, f"its login is not known; give --webhook {one.credential}=FILE")
+        login = secrets.get(one.credential, "")
+        return Told("mail", to, _tried(lambda: send_mail(one, server, login, timeout), pauses))
     for what, credential in (("URL", one.credential), ("signing secret", one.signing_credential)):
         if credential and credential not in secrets:
             return Told(one.kind, one.credential, f"its {what} is not known; give --webhook {credential}=FILE")
@@ -148,29 +157,65 @@ def post(hook: Hook, url: str, key: str = "", timeout: float = TIMEOUT) -> _Miss
     return _Miss(f"{where} refuses it ({refused})", again=False) if refused else None
 
 
-def send_mail(letter: Letter, mail: MailServer, timeout: float = TIMEOUT) -> _Miss | None:
-    """Send a mail once, encrypted where the server offers it; return why it did not leave, None where it did."""
+def send_mail(letter: Letter, mail: MailServer, login: str = "", timeout: float = TIMEOUT) -> _Miss | None:
+    """Send a mail once, encrypted where the server offers it; return why it did not leave, None where it did.
+
+    With a login, USER:PASSWORD, it is sent encrypted or not at all.
+    """
     if not mail.host:
         return _Miss("no mail server; set addons.jenkins.mail.host in cluster.yaml, or give --mail-host", again=False)
-    message = EmailMessage()
-    message["Subject"] = letter.subject
-    message["From"] = mail.sender or f"slipway@{mail.host}"
-    message["To"] = ", ".join(letter.to)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.text)
+    user, colon, password = login.partition(":")
+    if login and not (user and colon and password):
+        return _Miss("what its credential holds is no login; write USER:PASSWORD", again=False)
     try:
-        with smtplib.SMTP(mail.host, mail.port, timeout=timeout) as server:
+        message = _message(letter, mail.sender or f"slipway@{mail.host}")
+    except ValueError:
+        return _Miss("the sender is no address; set addons.jenkins.mail.from in cluster.yaml", again=False)
+    try:
+        with _connected(mail, timeout) as server:
             server.ehlo_or_helo_if_needed()
-            if server.has_extn("starttls"):
+            encrypted = isinstance(server, smtplib.SMTP_SSL)
+            if not encrypted and server.has_extn("starttls"):
                 server.starttls(context=ssl.create_default_context())
+                encrypted = True
+            if login and not encrypted:
+                return _Miss(f"{mail.host} offers no encryption, and a password is not sent without", again=False)
+            if login:
+                server.login(user, password)
             refused = server.send_message(message)
     except smtplib.SMTPRecipientsRefused as error:
         return _Miss(f"{mail.host} refuses {', '.join(error.recipients)}", again=False)
+    except smtplib.SMTPAuthenticationError as error:
+        return _Miss(f"{mail.host} refuses the login ({error.smtp_code})", again=400 <= error.smtp_code < 500)
+    except smtplib.SMTPNotSupportedError:
+        return _Miss(f"{mail.host} knows no logins; take the secret out", again=False)
     except smtplib.SMTPResponseException as error:
         return _Miss(f"{mail.host} answers {error.smtp_code}", again=400 <= error.smtp_code < 500)
     except (OSError, smtplib.SMTPException) as error:
         return _Miss(f"{mail.host} cannot be reached ({_words(error)})", again=not isinstance(error, ssl.SSLError))
     return _Miss(f"{mail.host} refuses {', '.join(refused)}", again=False) if refused else None
+
+
+def _connected(mail: MailServer, timeout: float) -> smtplib.SMTP:
+    # The one port whose servers speak TLS from the first byte (RFC 8314, 7.3).
+    if mail.port == SUBMISSIONS:
+        return smtplib.SMTP_SSL(mail.host, mail.port, timeout=timeout, context=ssl.create_default_context())
+    return smtplib.SMTP(mail.host, mail.port, timeout=timeout)
+
+
+def _message(letter: Letter, sender: str) -> EmailMessage:
+    """Return a mail with its headers; raises ValueError for a sender that would be more than one."""
+    if not sender.isprintable():
+        raise ValueError(sender)
+    message = EmailMessage()
+    message["Subject"] = letter.subject
+    message["From"] = sender
+    message["To"] = ", ".join(letter.to)
+    message["Date"] = datetime.now(UTC)
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">") or None)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(letter.text)
+    return message
 
 
 def _words(error: BaseException) -> str:

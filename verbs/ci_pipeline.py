@@ -155,8 +155,8 @@ def scan(
     help={
         "project": PROJECT,
         "event": "JSON document about the run, - for standard input; docs/ci/notifications.md has its keys",
-        "webhook": "CREDENTIAL=FILE: the file that holds the URL, or the secret that messages are signed with, - for "
-        "standard input; may be given several times",
+        "webhook": "CREDENTIAL=FILE: the file that holds the URL, what messages are signed with or the login for "
+        "mail, - for standard input; may be given several times",
         "mail-host": "the mail server; else that of the cluster",
         "mail-port": "its port; else that of the cluster, 25 by default",
         "mail-from": "who sends; else what the cluster says",
@@ -201,7 +201,7 @@ def notices_of(project: Project, event: Event) -> list[Hook | Letter]:
         if event.concerns not in one.on:
             continue
         if one.kind == "mail":
-            found.append(Letter(one.to, *mail_text(event)))
+            found.append(Letter(one.to, *mail_text(event), one.secret or ""))
         else:
             found.append(
                 Hook(

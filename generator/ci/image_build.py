@@ -23,6 +23,8 @@ def image_commands(settings: Settings, language: Defaults, name: str, own: str |
              *_each("--build-arg", arguments), *(["--secret", secret] if secret else []),
              "--file", f"{folder}/{filename}", "--tag", name, "@WORK@"],
             ["buildah", "push", "--storage-driver", "vfs", name, f"docker-archive:{archive}:{name}"],
+            # The agent runs all the time, and vfs keeps each layer whole: its disk would be full after some runs.
+            ["buildah", "rmi", "--storage-driver", "vfs", "--force", name],
         ]  # fmt: skip
     options = {f"build-arg:{key}": value for key, value in arguments.items()}
     return [

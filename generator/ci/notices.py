@@ -25,6 +25,8 @@ WEBHOOKS = ("dingtalk", "wecom", "feishu", "slack", "json")
 _SLOT = re.compile(r"\{([A-Za-z]+)\}")
 _LONGEST = 200
 """Letters of one value: receivers refuse a message that is too long, and a release is told of in a few lines."""
+_WHOLE = {"image": 500, "artifact": 500, "link": 1000}
+"""Letters of values whose end matters: a digest, a way. A repository has 255 letters, a tag 128, a digest 71."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def event_from(text: str | bytes) -> Event:
         else:
             if value is not None and not isinstance(value, str):
                 raise RefusedError(f"the event's {key} is {value!r}; write text")
-            found[field.name] = _one_line(value or "")
+            found[field.name] = _one_line(value or "", _WHOLE.get(key, _LONGEST))
     missing = [key for key in ("project", "environment", "outcome") if not found[keys[key].name]]
     if missing:
         raise RefusedError(f"the event has no {', '.join(missing)}; the pipeline says them of every run")
@@ -95,10 +97,10 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = _LONGEST) -> str:
     # A commit's author chooses the own name: no line break, no terminal control, no end.
     plain = "".join(char if char.isprintable() else " " for char in text).strip()
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
 def duration_words(seconds: int) -> str:

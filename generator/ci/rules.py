@@ -168,10 +168,6 @@ def _notifications(spec: ProjectSpec, found: Found) -> None:
         if one.kind == "mail":
             if not one.to:
                 found.fault((*at, "to"), "is missing", "name the addresses that get the mail")
-            if one.secret is not None:
-                found.fault(
-                    (*at, "secret"), "is for webhooks, and mail goes through the cluster's server", "take it out"
-                )
         else:
             if one.secret is None:
                 found.fault((*at, "secret"), "is missing", "name the Jenkins credential that holds the webhook's URL")

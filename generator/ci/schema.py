@@ -239,7 +239,9 @@ class NotifySection(Section):
         description="How: a webhook of a vendor, a webhook that takes plain JSON, or mail."
     )
     secret: CredentialId | None = Field(
-        None, description="Id of the Jenkins credential that holds the webhook's URL; not for mail."
+        None,
+        description="Id of the Jenkins credential that holds the webhook's URL; for mail USER:PASSWORD, where the "
+        "server wants a login.",
     )
     signing_secret: CredentialId | None = Field(
         None,

@@ -12,8 +12,9 @@ import hmac
 import json
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
+_IN_QUERY = str.maketrans({"+": "%2B", "/": "%2F", "=": "%3D"})
+"""What of base64 a query would read otherwise."""
 _UNITS = {"seconds": 1, "milliseconds": 1000}
 
 
@@ -36,12 +37,9 @@ def signed(how: Signing, secret: str, url: str, body: bytes, now: float) -> tupl
     key, message = (
         text.replace("{timestamp}", timestamp).replace("{secret}", secret).encode() for text in (how.key, how.message)
     )
-    said = {
-        "timestamp": timestamp,
-        "sign": base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode(),
-    }
+    sign = base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
     if how.place == "body":
+        said = {"timestamp": timestamp, "sign": sign}
         return url, json.dumps({**said, **json.loads(body)}, ensure_ascii=False).encode()
-    parts = urlsplit(url)
-    query = "&".join(filter(None, (parts.query, urlencode(said))))
-    return urlunsplit(parts._replace(query=query)), body
+    address = url.partition("#")[0]
+    return f"{address}{'&' if '?' in address else '?'}timestamp={timestamp}&sign={sign.translate(_IN_QUERY)}", body
