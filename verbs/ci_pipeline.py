@@ -142,6 +142,7 @@ def scan(
             "idleWaivers": [one.id for one in verdict.idle],
             "milder": verdict.milder,
             "targets": verdict.targets,
+            "forsaken": verdict.forsaken or None,
         }
         console.raw(dumps(document, indent=2) + "\n")
     else:
