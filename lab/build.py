@@ -2,7 +2,7 @@
 
 import sys
 
-from lab import artifacts, images, rootfs
+from lab import artifacts, images, registry, rootfs
 from lab.debian import LAB_PACKAGES, install, require_root_on_debian
 from lab.errors import LabError
 
@@ -15,6 +15,7 @@ def main() -> int:
         print(f"artifacts: {artifacts.build()}")
         print(f"images: {', '.join(sorted(images.build()))}")
         print(f"bare host: {rootfs.build()}")
+        print(f"registry: {registry.build()}")
     except LabError as error:
         print(error, file=sys.stderr)
         return 1

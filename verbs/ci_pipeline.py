@@ -37,9 +37,15 @@ def settings_of(place: Place | None) -> Settings:
     sources = {name for one in LANGUAGES.values() for name in one.sources}
     return replace(
         settings_from(section or {}),
-        chart=str(Path(next(iter(addons.__path__))) / "charts" / "app"),
+        chart=str(_chart(place)),
         sources={name: os.environ[name] for name in sorted(sources) if os.environ.get(name)},
     )
+
+
+def _chart(place: Place | None) -> Path:
+    """Return the package that was reviewed with the cluster's tree; our own folder where the tree has none."""
+    packages = sorted((place.rendered / "charts").glob("app-*.tgz")) if place is not None else []
+    return packages[0] if len(packages) == 1 else Path(next(iter(addons.__path__))) / "charts" / "app"
 
 
 def settled(project: str, cluster: str | None) -> tuple[Project, Place | None]:

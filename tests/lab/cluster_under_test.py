@@ -104,13 +104,20 @@ class LabCluster:
         """Drop the administrator's kubeconfig: the cluster is another one, or its endpoint may be gone."""
         self._kubeconfig.unlink(missing_ok=True)
 
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+    def in_lab(self, words: Sequence[str], environment: Mapping[str, str]) -> Completed:
+        """Run a program of this machine inside the lab's network."""
+        return self._run_in_lab(words, environment)
+
+    def try_kubectl(self, *words: str, stdin: str | None = None) -> Completed:
         command = [str(self._kubectl), f"--kubeconfig={self.admin_kubeconfig()}", *words]
         if stdin is not None:
             manifest = self.workspace.parent / "stdin.yaml"
             manifest.write_text(stdin)
             command += ["-f", str(manifest)]
-        done = self._run_in_lab(command, {})
+        return self._run_in_lab(command, {})
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        done = self.try_kubectl(*words, stdin=stdin)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
         return done.stdout
 

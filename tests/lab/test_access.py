@@ -48,7 +48,7 @@ class Hosts:
         """Run a verb on the cluster `access` with a file as its standard input."""
         invoke = [str(Path(sys.executable).with_name("invoke")), "--search-root", str(REPOSITORY), *words]
         command = f"exec {shlex.join([*invoke, '--cluster', 'access'])} <{shlex.quote(stdin)}"
-        return self.lab._run_in_lab(
+        return self.lab.in_lab(
             ["sh", "-c", command], {"SLIPWAY_ROOT": str(self.root), "SLIPWAY_SSH_KEY": str(self.key)}
         )
 

@@ -13,7 +13,7 @@ import yaml
 
 from tests.lab.cluster_under_test import Completed, LabCluster
 
-pytestmark = pytest.mark.lab_long
+pytestmark = pytest.mark.lab
 
 HOST = "w3"
 """It belongs to no cluster."""

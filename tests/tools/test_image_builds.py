@@ -1,4 +1,4 @@
-"""buildah really builds the image of every golden project on stand-ins for its bases, and what it makes is judged.
+"""buildah and BuildKit really build the image of every golden project on stand-ins for its bases; it is judged.
 
 The stand-ins hold busybox and scripts with the names of the languages' tools, which make what a build is to make. What
 is real is all that the Dockerfile itself says: stages, mounts of secrets and caches, owners, ignored files, words.
@@ -6,12 +6,9 @@ is real is all that the Dockerfile itself says: stages, mounts of secrets and ca
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import pytest
 from generator.ci.dockerfile import base_images, image_files
 from generator.ci.languages import LANGUAGES, SCRATCH
 from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
+from tests.tools.image_builders import Buildah, Builder, BuildKit, needed
 from tests.tools.test_node_tools import program
 
 pytestmark = pytest.mark.tools
@@ -36,46 +34,18 @@ test "$(cat %s)" = a-credential || exit 9
 IGNORED = (".git/config", ".env", "sub/.npmrc", "id_rsa", "Dockerfile.old")
 
 
-@dataclass(frozen=True)
-class Builder:
-    """buildah with a storage of its own."""
-
-    folder: Path
-
-    def run(self, *words: str, check: bool = True) -> str:
-        environment = {
-            **os.environ,
-            "BUILDAH_ISOLATION": "chroot",
-            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
-            "CONTAINERS_REGISTRIES_CONF": str(self.folder / "registries.conf"),
-            "TMPDIR": str(self.folder / "tmp"),
-        }
-        done = subprocess.run(
-            [program("buildah"), *words], env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0 or not check, done.stdout + done.stderr
-        return done.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
-    program("buildah")
-    if os.geteuid() != 0:
-        pytest.skip("buildah without root needs ids of its own, which a test cannot give")
-    folder = tmp_path_factory.mktemp("buildah")
-    (folder / "tmp").mkdir()
-    (folder / "storage.conf").write_text(
-        f'[storage]\ndriver = "vfs"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
-    )
-    (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
-    (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-    made = Builder(folder)
-    for language in sorted({case.project().spec.language for case in CASES}):
-        stand_in(made, language)
-    yield made
-    made.run("rm", "--all", check=False)
-    made.run("rmi", "--all", "--force", check=False)
-    shutil.rmtree(folder, ignore_errors=True)
+@pytest.fixture(scope="module", params=[Buildah, BuildKit], ids=["buildah", "buildkit"])
+def builder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
+    needed()
+    folder = tmp_path_factory.mktemp(request.param.__name__)
+    made = request.param(folder)
+    try:
+        for language in sorted({case.project().spec.language for case in CASES}):
+            stand_in(made, language)
+        yield made
+    finally:
+        made.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def stand_in(builder: Builder, language: Any) -> None:
@@ -94,18 +64,11 @@ def stand_in(builder: Builder, language: Any) -> None:
         tool = root / "usr/local/bin" / name
         tool.write_text(TOOL % LANGUAGES[language].secret.target)
         tool.chmod(0o755)
-    archive = shutil.make_archive(str(builder.folder / f"{language}-root"), "tar", root)
-    container = builder.run("from", SCRATCH)
-    builder.run("add", container, archive, "/")
-    builder.run("config", "--env", "PATH=/usr/local/bin:/bin", container)
-    policy = str(builder.folder / "policy.json")
     images = {
         name for case in CASES if case.project().spec.language == language for name in base_images(case.project())
     }
-    for image in sorted(images - {SCRATCH}):
-        # What has a digest is named by it and cannot be made here; the test takes the digest away.
-        builder.run("commit", "--quiet", "--signature-policy", policy, container, without_digest(image))
-    builder.run("rm", container)
+    # What has a digest is named by it and cannot be made here; the test takes the digest away.
+    builder.base(root, [without_digest(image) for image in sorted(images - {SCRATCH})])
 
 
 def without_digest(image: str) -> str:
@@ -114,7 +77,7 @@ def without_digest(image: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_buildah_builds_what_the_project_says(case: ProjectCase, builder: Builder, tmp_path: Path) -> None:
+def test_it_builds_what_the_project_says(case: ProjectCase, builder: Builder, tmp_path: Path) -> None:
     project, files = case.project(), image_files(case.project())
     text = files.dockerfile
     for image in base_images(project):
@@ -128,12 +91,8 @@ def test_buildah_builds_what_the_project_says(case: ProjectCase, builder: Builde
     (tmp_path / "made.txt").write_text(f"{project.artifact or 'made-by-the-build'}\n")
     secret = tmp_path.with_name(f"{tmp_path.name}-secret")
     secret.write_text("a-credential")
-    builder.run(
-        "bud", "--format", "docker", "--pull-never", "--signature-policy", str(builder.folder / "policy.json"),
-        "--secret", f"id={LANGUAGES[project.spec.language].secret.id},src={secret}", "--build-arg", "REVISION=abc$d",
-        "--tag", "judged", str(tmp_path),
-    )  # fmt: skip
-    config = json.loads(builder.run("inspect", "--type", "image", "judged"))["Docker"]["config"]
+    given = f"id={LANGUAGES[project.spec.language].secret.id},src={secret}"
+    config = builder.build(tmp_path, given, "REVISION=abc$d")
     spec = project.spec
     assert config["Entrypoint"] == list(project.run_command()) and not config["Cmd"]
     assert config["User"] == f"{spec.run.user}:{spec.run.user}"
@@ -145,13 +104,8 @@ def test_buildah_builds_what_the_project_says(case: ProjectCase, builder: Builde
     assert (check is not None) == spec.docker.healthcheck
     if check is not None and spec.health.command is not None:
         assert check["Test"] == ["CMD", *spec.health.command]
-    container = builder.run("from", "--pull-never", "judged")
-    root = Path(builder.run("mount", container))
-    try:
+    with builder.files() as root:
         judge_files(case, root)
-    finally:
-        builder.run("umount", container)
-        builder.run("rm", container)
 
 
 def judge_files(case: ProjectCase, root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from datetime import date
 from io import BytesIO, TextIOWrapper
@@ -21,6 +22,9 @@ from tests.ci.test_scanning import report, vulnerability
 from tests.fleet.test_json_documents import schema
 from verbs import ci_machines
 from verbs import ci_pipeline as verbs
+from verbs.workspace import Place
+
+CLUSTERS = Path(__file__).parents[1] / "golden" / "clusters"
 
 EVENT = {"project": "hello", "environment": "dev", "outcome": "failure", "failedStage": "Build"}
 
@@ -70,6 +74,17 @@ def test_stages_are_as_described(files: Path, capsys: pytest.CaptureFixture[str]
     assert code == 1 and "has no environment 'prod'" in said
     assert run(verbs.stages_, project=project, env="prd", push="r.example.net") == (0, "")
     assert "asks before it is released" in capsys.readouterr().out
+
+
+def test_a_release_takes_the_chart_that_was_reviewed_with_the_tree(tmp_path: Path) -> None:
+    place = Place(tmp_path, "minimal")
+    ours = verbs.settings_of(None).chart
+    shutil.copytree(CLUSTERS / "minimal", place.inputs)
+    assert verbs.settings_of(place).chart == ours
+    package = place.rendered / "charts" / "app-1.0.0.tgz"
+    package.parent.mkdir(parents=True)
+    package.touch()
+    assert verbs.settings_of(place).chart == str(package)
 
 
 def test_the_gate_ends_with_2_where_it_stops(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
