@@ -86,8 +86,8 @@ void during(Map run, String name, int minutes, Closure body) {
 void fetch(Map run) {
     Map from = run.given.configuration
     dir('configuration') { cloned(from.url, from.branch ?: 'main', from.credential) }
-    // What is sealed is for the operators of the cluster, and what is rendered for its hosts.
-    String others = 'configuration/.git/**,configuration/rendered/**,**/pki/**,**/secrets/**'
+    // What is sealed is for the operators of the cluster, and what is rendered for its hosts, but for the chart.
+    String others = '**/.git/**,**/pki/**,**/secrets/**,configuration/rendered/*/hosts/**,configuration/rendered/*/objects/**'
     stash(name: 'configuration', includes: 'configuration/**', excludes: others, useDefaultExcludes: false)
     sh(label: 'validate', script: Words.line(['slipway', 'ci.validate'] + named(run), [:]))
     Map answer = Facts.read(answered('validate', ['slipway', 'ci.validate'] + named(run) + ['--json']))
