@@ -35,6 +35,7 @@ def test_buildah_makes_the_archive_and_keeps_nothing(tmp_path: Path) -> None:
         "FROM scratch\nARG REVISION\nARG VERSION\nLABEL revision=$REVISION version=$VERSION\nCOPY hello /hello\n"
     )
     (work / "hello").write_text("hello\n")
+    (home / "auth.json").write_text('{"auths": {}}')
     environment = {
         **os.environ, "HOME": str(home), "CONTAINERS_STORAGE_CONF": str(home / "storage.conf"),
         "TMPDIR": str(tmp_path / "tmp"),
@@ -48,7 +49,7 @@ def test_buildah_makes_the_archive_and_keeps_nothing(tmp_path: Path) -> None:
 
     settings = Settings("registry.example.net/apps", builder="buildah")
     commands = image_commands(settings, LANGUAGES["go"], NAME, "deploy/Dockerfile.own", archive)
-    filled = {"@WORK@": str(work), "@COMMIT@": "ab" * 20, "@TAG@": "abababababab-7"}
+    filled = {"@WORK@": str(work), "@COMMIT@": "ab" * 20, "@TAG@": "abababababab-7", "@AUTH@": str(home / "auth.json")}
     for command in commands:
         for slot, value in filled.items():
             command = [word.replace(slot, value) for word in command]

@@ -62,7 +62,7 @@ def test_stages_are_as_described(files: Path, capsys: pytest.CaptureFixture[str]
         verbs.stages_, capsys, "ci.stages", project=project, env="prd", push="registry.example.net/apps/",
         build_secret="/run/netrc",
     )  # fmt: skip
-    [build] = found["image"]["build"]
+    [build] = [words for words in found["image"]["build"] if "buildctl" in words]
     assert "build-arg:GOPROXY=https://proxy.example.net" in build
     assert "id=netrc,src=/run/netrc" in build
     assert found["release"]["chart"].endswith("addons/charts/app")

@@ -166,13 +166,18 @@ void image(Map run) {
         prepared(run, 'source')
         all(run, run.plan.image.dockerfile)
     }
-    during(run, 'Build image', times.image) { all(run, run.plan.image.build) }
+    during(run, 'Build image', times.image) { loggedIn(run, run.plan.image.build) }
     during(run, 'Scan image', times.imageScan) { all(run, run.plan.image.scan) }
     during(run, 'Push image', times.push) {
-        withCredentials([file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]) {
-            all(run, run.plan.image.push, [AUTH: 'SLIPWAY_AUTH'])
-        }
+        loggedIn(run, run.plan.image.push)
         run.image = Facts.image(run.plan.image.repository, run.tag, readFile('out/digest'))
+    }
+}
+
+/** Run commands that find a file with logins to registries. */
+void loggedIn(Map run, List<List<String>> commands) {
+    withCredentials([file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]) {
+        all(run, commands, [AUTH: 'SLIPWAY_AUTH'])
     }
 }
 
