@@ -144,8 +144,9 @@ class BuildKit(Builder):
         for name in more:
             self.run("tag", first, name)
 
-    def build(self, context: Path, secret: str, argument: str) -> dict[str, Any]:
+    def build(self, context: Path, secret: str, argument: str, dockerfile: Path | None = None) -> dict[str, Any]:
         words = ["build", "--network", "host", "--secret", secret, "--build-arg", argument]
+        words += ["--file", str(dockerfile)] if dockerfile else []
         self.run(*words, "--tag", IMAGE, str(context))
         # The same build once more, out of the cache; a tar keeps the owners, and a folder does not.
         self.run(*words, "--output", f"type=tar,dest={self.folder / 'files.tar'}", str(context))
