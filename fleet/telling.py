@@ -13,6 +13,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -30,6 +31,7 @@ PAUSES = (1.0, 4.0)
 SUBMISSIONS = 465
 """The port of mail servers that are spoken to in TLS at once."""
 _LONGEST_ANSWER = 65536
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ def tell(
     pauses: Sequence[float] = PAUSES,
 ) -> tuple[Told, ...]:
     """Send notifications and return what became of each; `secrets` are URLs, signing secrets, logins by credential."""
-    return tuple(_told(one, secrets, server, timeout, pauses) for one in notices)
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        # One that never answers keeps no other waiting.
+        return tuple(pool.map(lambda one: _told(one, secrets, server, timeout, pauses), notices))
 
 
 def _told(

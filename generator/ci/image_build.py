@@ -37,7 +37,8 @@ def image_commands(settings: Settings, language: Defaults, name: str, own: str |
         ["install", "-D", "-m", "600", "@AUTH@", f"{_LOGINS}/config.json"],
         ["env", f"DOCKER_CONFIG={_LOGINS}", "buildctl", "build", "--progress", "plain", "--frontend", "dockerfile.v0",
          "--local", "context=@WORK@", "--local", f"dockerfile={folder}", "--opt", f"filename={filename}",
-         *_each("--opt", options), *(["--secret", secret] if secret else []), "--output", f"type=docker,name={name},dest={archive}"],
+         *_each("--opt", options), *(["--secret", secret] if secret else []), "--output",
+         f"type=docker,name={name},dest={archive}"],
         ["rm", "-r", _LOGINS],
     ]  # fmt: skip
 

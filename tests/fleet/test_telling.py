@@ -146,6 +146,16 @@ def test_silence_ends_with_the_time(receiver: Receiver) -> None:
     assert time.monotonic() - began < 1
 
 
+def test_who_never_answers_keeps_no_other_waiting(receiver: Receiver) -> None:
+    receiver.wait = 1.0
+    targets = [target(secret=f"hook-{index}") for index in range(8)]
+    began = time.monotonic()
+    told = tell(EVENTS["failure"], targets, {one.secret or "": receiver.url for one in targets}, NO_MAIL, timeout=0.5,
+                pauses=())  # fmt: skip
+    assert [(one.to, bool(one.why)) for one in told] == [(f"hook-{index}", True) for index in range(8)]
+    assert time.monotonic() - began < 3
+
+
 def test_nobody_there_and_no_url_are_said_without_the_url() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
