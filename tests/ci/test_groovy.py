@@ -282,6 +282,9 @@ def test_what_breaks_is_told_and_goes_no_further(classes: Path, how: str, end: s
     found, trace = run(classes, EVERYTHING, "dev", breaks="trivy image", how=how)
     assert found == end
     assert of(trace, "stage")[-2:] == ["Scan image", "Notify"]
+    # Both reports stay with the run, also that of a scan that stopped it, and one that never came breaks nothing.
+    kept = [(one["kept"], one["orNothing"]) for one in trace if "kept" in one]
+    assert kept == [("out/scan-*.json", True)] * 2
     assert not any("skopeo" in one or "helm" in one for one in of(trace, "sh"))
     told = event_of(trace)
     assert (told.outcome, told.failed_stage, told.environment) == (outcome, "Scan image", "dev")

@@ -70,6 +70,7 @@ step('input') { Map one -> trace << [input: one.message.toString(), submitter: o
 step('stash') { Map one -> trace << [stash: one.name, includes: one.includes.toString(), excludes: one.excludes] }
 step('unstash') { String name -> trace << [unstash: name] }
 step('sleep') { Map one -> trace << [slept: one.time, unit: one.unit] }
+step('archiveArtifacts') { Map one -> trace << [kept: one.artifacts, orNothing: one.allowEmptyArchive] }
 step('echo') { Object text -> trace << [echo: text.toString()] }
 step('writeFile') { Map one -> trace << [wrote: one.file, text: one.text] }
 step('readFile') { String path -> 'sha256:' + 'c' * 64 + '\n' }

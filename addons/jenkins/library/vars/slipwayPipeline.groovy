@@ -37,7 +37,7 @@ void released(Map run) {
     onAgent(run, 'Fetch project', 'slipway') {
         during(run, 'Fetch project', 5) { fetch(run) }
         during(run, 'Checkout', run.plan.timeouts.checkout) { source(run) }
-        during(run, 'Scan source', run.plan.timeouts.scan) { all(run, run.plan.scan.commands) }
+        during(run, 'Scan source', run.plan.timeouts.scan) { scanned(run, run.plan.scan.commands) }
     }
     if (run.plan.build.commands || run.plan.vm) {
         onAgent(run, 'Build', run.plan.agents.build) {
@@ -138,6 +138,15 @@ void all(Map run, List<List<String>> commands, Map<String, String> variables = [
     }
 }
 
+/** Scan and judge; what the scanner found stays with the run, whatever the verdict. */
+void scanned(Map run, List<List<String>> commands) {
+    try {
+        all(run, commands)
+    } finally {
+        archiveArtifacts(artifacts: 'out/scan-*.json', allowEmptyArchive: true)
+    }
+}
+
 Map<String, String> values(Map run) {
     [WORK: "${pwd()}/source".toString(), OUT: "${pwd()}/out".toString(), TAG: run.tag, COMMIT: run.commit,
      IMAGE: run.image]
@@ -167,7 +176,7 @@ void image(Map run) {
         all(run, run.plan.image.dockerfile)
     }
     during(run, 'Build image', times.image) { loggedIn(run, run.plan.image.build) }
-    during(run, 'Scan image', times.imageScan) { all(run, run.plan.image.scan) }
+    during(run, 'Scan image', times.imageScan) { scanned(run, run.plan.image.scan) }
     during(run, 'Push image', times.push) {
         loggedIn(run, run.plan.image.push)
         run.image = Facts.image(run.plan.image.repository, run.tag, readFile('out/digest'))
