@@ -11,7 +11,6 @@ from bench.measuring import BenchError
 from lab.cache import cache_root
 
 _HERE = Path(__file__).parent
-PEERS = ("ansible", "kapitan", "pyinfra")
 
 
 def programs(peer: str) -> Path:

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fleet.compare import Work, later_units
+from fleet.compare import later_units
 from fleet.connection import Connection
 from fleet.gates import journal_of
 from fleet.host_scripts import WAITING_SECONDS, run_script
 from fleet.tree import Host, Phase, RenderedTree
+from fleet.work import Work
 from generator.errors import GateError
 
 _DONE = {"start": "started", "restart": "restarted", "reload-or-restart": "reloaded", "try-restart": "restarted",

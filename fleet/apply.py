@@ -20,9 +20,9 @@ from fleet.kernel_look import notes_after
 from fleet.outcome import REMOVALS, Outcome
 from fleet.plan import ObjectChange, Plan
 from fleet.plan_text import left_out_words
+from fleet.question import formation_paths
 from fleet.reporter import Reporter
 from fleet.session import Session
-from fleet.state import formation_paths
 from fleet.together import all_ended
 from fleet.tree import Phase, RenderedTree
 from generator.errors import SlipwayError

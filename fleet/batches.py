@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from fleet.compare import Work
 from fleet.state import HostState, UnitFacts
 from fleet.tree import Host, Phase, Pool, RenderedTree
+from fleet.work import Work
 
 
 def slots(pool: Pool, members: int) -> int:

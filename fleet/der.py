@@ -12,7 +12,6 @@ SET = 0x31
 OBJECT_IDENTIFIER = 0x06
 OCTET_STRING = 0x04
 INTEGER = 0x02
-BIT_STRING = 0x03
 
 
 class DerError(ValueError):

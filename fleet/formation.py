@@ -1,4 +1,4 @@
-"""The first formation of etcd: whether it is due, and the steps around it (DESIGN §7).
+"""The first formation of etcd: whether it is due, and the steps around it.
 
 Members are started with state `new` only while the cluster has not formed. After that no run starts a member without
 data: such a member would come back with an empty log.
@@ -14,7 +14,8 @@ from fleet.connection import Connection
 from fleet.host_gates import etcd_health_of, etcdctl
 from fleet.host_scripts import run_script
 from fleet.plan import formed
-from fleet.state import HostState, formation_paths
+from fleet.question import formation_paths
+from fleet.state import HostState
 from fleet.tree import Host, Phase, RenderedTree
 from generator.errors import HostError, RefusedError
 

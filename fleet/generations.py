@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
+from fleet.commit import Commit
 from fleet.connection import Connection
 from fleet.host_scripts import run_script
-from fleet.tree import Commit, RenderedTree
+from fleet.tree import RenderedTree
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 
 from fleet import formation
 from fleet.folding import folded
-from fleet.host_gates import preflight_faults
+from fleet.host_faults import preflight_faults
 from fleet.host_run import ApiOpener
 from fleet.lock import holder_elsewhere
 from fleet.plan import Plan, formed
+from fleet.question import formation_paths
 from fleet.session import Session
 from fleet.standing import Fleet
-from fleet.state import formation_paths
 from generator.errors import ApiError, HostError, RefusedError
 
 API_SECONDS = 10

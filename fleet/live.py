@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from fleet.compare import change_of
+from fleet.item_changes import change_of
 from fleet.session import Session
 from fleet.state import HostState, UnitFacts
 from fleet.tree import Host, RenderedTree

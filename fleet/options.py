@@ -16,10 +16,9 @@ class Options:
     """Options of the verbs that work on hosts; each verb offers those that it can keep.
 
     `limit`: host names, pool names or shell patterns of host names; `phases`: names. `artifacts`: a folder laid out
-    like a
-    mirror. `skip_unreachable` goes on without hosts that do not answer, never below etcd's quorum. `stale_ok` is only
-    written into the journal here; the verb has checked the tree. `wait`: how long another run's lock is waited for;
-    `gate_seconds`: the longest wait for each gate, None for what each kind of gate takes; both in seconds.
+    like a mirror. `skip_unreachable` goes on without hosts that do not answer, never below etcd's quorum. `stale_ok` is
+    only written into the journal here; the verb has checked the tree. `wait`: how long another run's lock is waited
+    for; `gate_seconds`: the longest wait for each gate, None for what each kind of gate takes; both in seconds.
     `skip_checks`: names of preflight checks to leave out.
     """
 

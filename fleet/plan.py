@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from fleet.compare import Change, HostPlan, Work, host_plan
+from fleet.compare import host_plan
 from fleet.connection import printable
 from fleet.folding import folded
 from fleet.kernels import kernel_notes
 from fleet.state import HostState
 from fleet.strangers import Stranger, strangers
 from fleet.tree import Host, RenderedTree
+from fleet.work import Change, HostPlan, Work
 
 _DIFF_LINES = 200
 

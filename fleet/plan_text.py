@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.compare import Change, Removal, UnitAction, Work
 from fleet.connection import printable
 from fleet.folding import folded
 from fleet.plan import ObjectChange, Plan
+from fleet.work import Change, Removal, UnitAction, Work
 
 _SIGNS = {"create": "+", "change": "~", "mode": "~", "delete": "-"}
 _KINDS = {"+": "add", "~": "change", "-": "remove", "!": "act"}

@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleet.artifacts import ArtifactSource, chunks
-from fleet.compare import HostPlan, has_content
 from fleet.connection import Connection
 from fleet.host_scripts import run_script
+from fleet.item_changes import has_content
 from fleet.items import SLOT, Item
 from fleet.secrets import SecretStore
 from fleet.state import HostState
 from fleet.tree import Artifact, Host, RenderedTree
+from fleet.work import HostPlan
 from generator.errors import ArtifactError
 
 BINARY_SECONDS = 1800

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from fleet.compare import HostPlan
+from fleet.commit import commit_of
 from fleet.failures import enlarged
 from fleet.folding import folded
 from fleet.gates import kind_of
@@ -30,7 +30,8 @@ from fleet.reboot_room import no_room_because
 from fleet.session import Session
 from fleet.standing import ApiOnce, Fleet, operator, run_lock
 from fleet.together import all_ended
-from fleet.tree import Host, Phase, commit_of
+from fleet.tree import Host, Phase
+from fleet.work import HostPlan
 from generator.errors import GateError, HostError, LostHostError, RefusedError, SlipwayError
 
 PHASE = "reboot"
@@ -77,15 +78,13 @@ async def reboot_run(fleet: Fleet, agree: Agree, *, named: bool, seconds: float 
             if not await agree(choice):
                 raise RefusedError(f"{tree.cluster}: nothing was changed: nobody agreed to a reboot; add --yes")
             commit = commit_of(fleet.cluster_dir, tree.path)
-            began = fleet.clock().isoformat(timespec="milliseconds")
+            began = fleet.moment()
             entry = Entry(
                 began, lock.run, operator(), fleet.options.command, tree.digest,
                 commit.id, commit.clean, fleet.options.stale_ok, "begun",
             )  # fmt: skip
             run = RebootRun(fleet, session, api, lock.ensure, choice, seconds)
-            async with journalled(
-                voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds")
-            ):
+            async with journalled(voters, session.connect, entry, fleet.moment):
                 await run.run()
             return choice
     finally:

@@ -91,7 +91,7 @@ async def rollback_run(fleet: Fleet, agree: Agree) -> Rollback:
 async def _carry_out(
     fleet: Fleet, session: Session, api: ApiOnce, lock: Lock, voters: Sequence[str], found: Rollback
 ) -> None:
-    began, back = fleet.clock().isoformat(timespec="milliseconds"), found.choice.back
+    began, back = fleet.moment(), found.choice.back
     origin = RollbackOrigin.of(found.choice, found.histories, lock.run, began, operator())
     await lock.ensure()
     fleet.reporter.event("phase", phase="restage", title="each host stages what it has kept of the generation before")
@@ -104,7 +104,7 @@ async def _carry_out(
         began, lock.run, operator(), fleet.options.command, back.tree if back else "", back.commit if back else "",
         back.clean if back else False, fleet.options.stale_ok, "begun", undoes=found.choice.tree,
     )  # fmt: skip
-    async with journalled(voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds")):
+    async with journalled(voters, session.connect, entry, fleet.moment):
         await run.run()
 
 

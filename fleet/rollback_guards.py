@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from fleet.compare import HostPlan
 from fleet.generations import Slots
 from fleet.inventory import Host, Phase
 from fleet.items import SLOT
 from fleet.state import HostState
+from fleet.work import HostPlan
 from generator.errors import RefusedError
 
 STEPPED = frozenset(

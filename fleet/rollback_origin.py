@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from fleet.commit import Commit
 from fleet.generations import About, History, Origin, Undone
 from fleet.rollback_choice import Choice
-from fleet.tree import Commit
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from dataclasses import replace
 from datetime import UTC
 
 from fleet.apply import ApplyRun
-from fleet.artifacts import ArtifactSource, require_all_locked
+from fleet.artifacts import require_all_locked
 from fleet.cluster_record import Applied
-from fleet.failures import enlarged, one_error
-from fleet.folding import folded
+from fleet.commit import Commit, commit_of
 from fleet.gates import kind_of
 from fleet.generations import origin_of
 from fleet.guards import (
@@ -41,15 +40,12 @@ from fleet.options import selected
 from fleet.plan import ObjectChange, Plan, formed, make_plan, wanted_texts
 from fleet.preflight.before_apply import require_preflight
 from fleet.preflight.table import known_checks
-from fleet.push import Delivery, delivery, push_host
-from fleet.secrets import SecretStore
+from fleet.pushing import PUSHES_AT_ONCE, push_all
 from fleet.session import Session
 from fleet.shared import Shared
 from fleet.standing import ApiOnce, Fleet, operator, run_lock
-from fleet.tree import Commit, commit_of
 from generator.errors import ApiError, RefusedError, SlipwayError
 
-PUSHES_AT_ONCE = 20
 LOOK_SECONDS = 3.0
 """For how long an answer to whether a push may go on is good for all hosts, of which hundreds may ask in that time."""
 Agree = Callable[[Plan], Awaitable[bool]]
@@ -98,7 +94,7 @@ async def push_run(fleet: Fleet) -> int:
         may = Shared(lambda: refuse_beside_another(fleet, session), fresh=LOOK_SECONDS)
         if not fleet.options.dry_run:
             await may()
-        return await _push(fleet, session, plan, may)
+        return await push_all(fleet, session, plan, may)
     finally:
         await session.close()
 
@@ -162,9 +158,9 @@ async def _locked(
         raise RefusedError(
             f"{plan.cluster}: nothing was changed: something would be removed and nobody agreed; add --yes"
         )
-    await _push(fleet, session, plan, Shared(lock.ensure, fresh=LOOK_SECONDS))
+    await push_all(fleet, session, plan, Shared(lock.ensure, fresh=LOOK_SECONDS))
     commit = commit_of(fleet.cluster_dir, fleet.tree.path)
-    began = fleet.clock().isoformat(timespec="milliseconds")
+    began = fleet.moment()
     run = ApplyRun(
         fleet.tree,
         plan,
@@ -183,9 +179,8 @@ async def _locked(
         commit.id, commit.clean, fleet.options.stale_ok, "begun",
     )  # fmt: skip
     async with journalled(
-        voters, session.connect, entry, lambda: fleet.clock().isoformat(timespec="milliseconds"),
-        begun=bool(needed), changed=lambda: bool(run.objects),
-    ):  # fmt: skip
+        voters, session.connect, entry, fleet.moment, begun=bool(needed), changed=lambda: bool(run.objects)
+    ):
         await run.run()
     return plan
 
@@ -256,60 +251,3 @@ async def _sweep_tokens(api: ApiOpener) -> None:
     with contextlib.suppress(ApiError, TimeoutError):
         async with asyncio.timeout(API_SECONDS):
             await (await api()).end_bootstrap()
-
-
-async def _push(fleet: Fleet, session: Session, plan: Plan, may: Callable[[], Awaitable[None]]) -> int:
-    """Bring all hosts what they lack, many at once; returns how many got something.
-
-    `may` is asked before each host's turn and, since binaries take up to half an hour, again before it stages: that
-    pushes out what another run may have staged meanwhile. It raises where this run must not.
-    """
-    deliveries: dict[str, Delivery] = {}
-    for name, host in plan.hosts.items():
-        wanted = delivery(fleet.tree, fleet.tree.hosts[name], session.states[name], host)
-        if not wanted.empty:
-            deliveries[name] = wanted
-    if not deliveries:
-        return 0
-    if fleet.options.dry_run:
-        return len(deliveries)
-    secrets = SecretStore(fleet.cluster_dir, fleet.identity)
-    source = ArtifactSource(fleet.tree, fleet.cluster_dir, fleet.options.artifacts)
-    if any(item.is_secret for wanted in deliveries.values() for item in wanted.blobs):
-        await open_identity(fleet)
-    # What is wrong on this machine is found out before the first host gets anything; both keep what they have proved.
-    for wanted in deliveries.values():
-        for item in wanted.blobs:
-            if item.is_secret:
-                secrets.content(item)
-        if fleet.tree.fetch != "host":
-            for artifact, _ in wanted.artifacts:
-                await source.file(artifact)
-    slots = asyncio.Semaphore(PUSHES_AT_ONCE)
-    fleet.reporter.event("phase", phase="push", title=f"stage on {len(deliveries)} hosts")
-
-    async def one(name: str) -> None:
-        async with slots:
-            wanted, host = deliveries[name], fleet.tree.hosts[name]
-            connection = await session.connect(name)
-            await may()
-            if wanted.artifacts:
-                binaries = replace(wanted, manifest=False, blobs=())
-                await push_host(connection, fleet.tree, host, binaries, secrets, source)
-                await may()
-            await push_host(connection, fleet.tree, host, replace(wanted, artifacts=()), secrets, source)
-            text = f"{len(wanted.blobs)} files, {len(wanted.artifacts)} artifacts staged"
-            fleet.reporter.event("host", phase="push", host=name, text=text)
-
-    answers = await asyncio.gather(*(one(name) for name in deliveries), return_exceptions=True)
-    errors = {name: answer for name, answer in zip(deliveries, answers, strict=True) if answer is not None}
-    if errors:
-        staged = [name for name in deliveries if name not in errors]
-        fleet.reporter.event("left", staged=staged, failed=list(errors))
-        told = f"staged: {folded(staged)}; " if staged else ""
-        raise enlarged(
-            one_error(list(errors.values())),
-            f"{plan.cluster}: {told}not staged: {folded(errors)}; nothing has been activated; put right what is named "
-            "above and run the same command again: what is staged is not sent again",
-        )
-    return len(deliveries)

@@ -9,7 +9,8 @@ import yaml
 
 from fleet.items import SLOT, Item
 from generator.errors import PkiError, SealingError
-from generator.pki.issuing import key_id, load_certificates, private_key_id
+from generator.pki.issuing import load_certificates
+from generator.pki.keys import key_id, private_key_id
 from generator.sealing import Identity, sealed_path, unseal_file
 
 

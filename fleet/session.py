@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from fleet.connection import Connection, Input, Result
 from fleet.host_scripts import run_script
-from fleet.state import HostState, question, state_from
+from fleet.question import question, state_from
+from fleet.state import HostState
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Host, RenderedTree
 from generator.errors import HostError, LostHostError

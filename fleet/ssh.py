@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 import asyncssh
 
-from fleet.connection import Connection, Input, Result
+from fleet.connection import Input, Result
 from fleet.ssh_options import SSH_ERRORS, connect_seconds, connection_options, error_words
 from fleet.ssh_reader import ChannelReader
 from fleet.sudo import AskPassword, SudoPassword, sudo_command
@@ -263,16 +262,6 @@ class SshConnection:
                 await self._connection.wait_closed()
         except SSH_ERRORS:
             self._connection.abort()
-
-
-@asynccontextmanager
-async def connected(fleet: SshFleet, host: Host) -> AsyncIterator[Connection]:
-    """Hold a connection to one host for the length of a block."""
-    connection = await fleet.connect(host)
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _feed(writer: asyncssh.SSHWriter[bytes], stdin: Input) -> None:

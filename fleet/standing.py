@@ -42,6 +42,10 @@ class Fleet:
     identity: Callable[[], Identity]
     clock: Clock = utc_now
 
+    def moment(self) -> str:
+        """Return the present time as a run writes it down: RFC 3339 with milliseconds."""
+        return self.clock().isoformat(timespec="milliseconds")
+
 
 def ssh_fleet(tree: RenderedTree, cluster_dir: Path) -> SshFleet:
     """Return the way to the hosts by SSH; a sudo password is asked for on the terminal, where there is one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fleet.state import HostState, formation_paths
+from fleet.question import formation_paths
+from fleet.state import HostState
 from fleet.tree import Host, RenderedTree
 
 

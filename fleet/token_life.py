@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from fleet.kube import Api, Object
 from generator.errors import StaleTreeError
-from generator.pki.issuing import public_der
+from generator.pki.keys import public_der
 
 HOUR = timedelta(hours=1)
 YEAR = timedelta(days=365)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from fleet.ports import Port, table_of
 from generator.errors import StaleTreeError, WorkspaceError
 
 __all__ = [
-    "UNLOCKED", "Artifact", "Commit", "Host", "Jump", "Phase", "Pool", "RenderedTree", "Ssh", "commit_of", "load",
+    "UNLOCKED", "Artifact", "Host", "Jump", "Phase", "Pool", "RenderedTree", "Ssh", "load",
 ]  # fmt: skip
 
 UNLOCKED = "unlocked"
@@ -143,32 +142,6 @@ def _ports(root: Path, hosts: Mapping[str, Host]) -> dict[str, tuple[Port, ...]]
         entries = _mapping(own)["ports"] if own.is_file() else table["pools"][host.pool.name]
         found[name] = table_of([*table["everyHost"], *entries], host.ssh.port)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The git state of the tree: commit id, or "no git"; `clean` False where inputs or tree are not committed."""
-
-    id: str
-    clean: bool
-
-
-def commit_of(*folders: Path) -> Commit:
-    """Return the commit of the work tree that holds the folders, and whether they are committed as they are.
-
-    Nothing is written: `git status` would freshen the index under a lock, and a run that is killed at that moment would
-    leave index.lock behind, which every later command of the user stumbles over.
-    """
-    git = ["git", "--no-optional-locks", "-C", str(folders[0])]
-    try:
-        answer = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            [*git, "status", "--porcelain", "--", *map(str, map(Path.resolve, folders))],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return Commit("no git", False)
-    return Commit(answer.stdout.strip(), not status.stdout.strip())
 
 
 class _Manifests:

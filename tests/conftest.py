@@ -1,4 +1,7 @@
-"""Rules for every test: on CI a skipped test is a failed one, since all that can run there must run."""
+"""Rules for every test: on CI a skipped test is a failed one, and a slow machine makes no test fail.
+
+All that can run on CI must run there. hypothesis, too, is not to judge how long an example takes beside other work.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("slipway", deadline=None)
+settings.load_profile("slipway")
 
 
 @pytest.hookimpl(wrapper=True)

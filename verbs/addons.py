@@ -12,8 +12,8 @@ from invoke.context import Context
 from fleet.objects_diff import diff_json, diff_lines, diff_run
 from fleet.options import Options
 from verbs import console
+from verbs.host_options import AS_JSON, PLAN_STYLES, STALE_OK, fleet_of, words
 from verbs.rendering import WHICH, require_current
-from verbs.running import AS_JSON, PLAN_STYLES, STALE_OK, fleet_of, words
 from verbs.verb import verb
 from verbs.workspace import place_of
 

@@ -25,8 +25,8 @@ from generator.spec import load
 from generator.spec.clouds import TARGETS
 from generator.spec.structure import suggestion
 from verbs import console
+from verbs.host_options import STALE_OK
 from verbs.rendering import WHICH, require_current
-from verbs.running import STALE_OK
 from verbs.verb import verb
 from verbs.workspace import Place, place_of
 

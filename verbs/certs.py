@@ -18,8 +18,8 @@ from generator.pki.store import PkiStore
 from generator.sealing import identity_once
 from generator.spec import load
 from verbs import console
+from verbs.host_options import words
 from verbs.rendering import WHICH, print_issued, utc_now
-from verbs.running import words
 from verbs.verb import verb
 from verbs.workspace import place_of
 

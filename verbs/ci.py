@@ -12,6 +12,7 @@ from invoke.context import Context
 from generator.ci.dockerfile import ImageFiles, image_files
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import Project, load_project_file, load_projects
+from generator.ci.scalars import ObjectName
 from generator.ci.values import image_of, values, values_text
 from generator.errors import Fault, SpecError, WorkspaceError
 from verbs import ci_project, console
@@ -26,6 +27,7 @@ from verbs.ci_trigger import trigger
 from verbs.rendering import WHICH
 from verbs.verb import verb
 from verbs.workspace import place_of
+from verbs.writing import write_text
 
 REGISTRY = "registry of our base images in place of docker.io; else addons.registry of the cluster whose project it is"
 _OURS = "# Made from the project file of "
@@ -46,13 +48,15 @@ def validate(context: Context, project: str | None = None, cluster: str | None =
     """
     faults: tuple[Fault, ...] = ()
     projects: tuple[Project, ...] = ()
+    warnings: list[str] = []
     try:
         if project is not None:
-            path, _ = ci_project.project_file(project, cluster)
+            path, place = ci_project.project_file(project, cluster)
             projects = (load_project_file(path, shown=ci_project.shown_name(path), today=ci_project.today()),)
         else:
             place = place_of(cluster)
             projects = load_projects(place.root, place.cluster, today=ci_project.today())
+        warnings = ci_project.warnings_of(projects, place)
     except SpecError as error:
         if not json:
             raise
@@ -60,7 +64,7 @@ def validate(context: Context, project: str | None = None, cluster: str | None =
     if json:
         document = {
             "faults": [asdict(fault) for fault in faults],
-            "warnings": [warning for one in projects for warning in one.warnings],
+            "warnings": warnings,
             "projects": [
                 {
                     "name": one.name,
@@ -74,9 +78,9 @@ def validate(context: Context, project: str | None = None, cluster: str | None =
         }
         console.raw(dumps(document, indent=2) + "\n")
         return 1 if faults else 0
+    for warning in warnings:
+        console.warn(warning)
     for one in projects:
-        for warning in one.warnings:
-            console.warn(warning)
         facts = f"{one.spec.language}, {one.spec.deploy}, {', '.join(one.environment_names)}"
         console.say(f"{one.name}: the project file holds ({facts})")
     if not projects:
@@ -109,7 +113,7 @@ def dockerfile(
     found, place = ci_project.loaded(project, cluster)
     files = image_files(found, ci_project.registry_of(place, registry))
     if files.own is None and out is not None:
-        write_image_files(files, Path(out).expanduser())
+        written = write_image_files(files, Path(out).expanduser())
     if json:
         ours = LANGUAGES[found.spec.language]
         document = {
@@ -125,21 +129,40 @@ def dockerfile(
     elif out is None:
         console.raw(files.dockerfile)
     else:
-        console.say(f"wrote Dockerfile and .dockerignore into {out}")
+        console.say(f"wrote {' and '.join(written)} into {out}")
+        if ".dockerignore" not in written:
+            console.tell(
+                "the .dockerignore there is the project's own and stays: it alone keeps secrets out of the image"
+            )
 
 
-def write_image_files(files: ImageFiles, folder: Path) -> None:
-    """Write Dockerfile and .dockerignore; raises WorkspaceError before either where one there is not of our making."""
+def write_image_files(files: ImageFiles, folder: Path) -> list[str]:
+    """Write Dockerfile and .dockerignore, and return the names of those that were written.
+
+    A .dockerignore of the project's own stays. Raises WorkspaceError before anything where the Dockerfile there is not
+    of our making.
+    """
     if not folder.is_dir():
         raise WorkspaceError(f"--out {folder}: no such directory; name that of the project's source")
-    texts = {folder / "Dockerfile": files.dockerfile, folder / ".dockerignore": files.dockerignore}
-    for path in texts:
-        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_OURS):
-            raise WorkspaceError(
-                f"{path} is not of our making and stays; name it in docker.file, or move it out of the way"
-            )
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+    texts = {"Dockerfile": files.dockerfile, ".dockerignore": files.dockerignore}
+    if not _may_be_replaced(folder / "Dockerfile"):
+        raise WorkspaceError(
+            f"{folder / 'Dockerfile'} is not of our making and stays; name it in docker.file, or move it out of the way"
+        )
+    written = [name for name in texts if _may_be_replaced(folder / name)]
+    for name in written:
+        write_text(folder / name, texts[name])
+    return written
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Return whether nothing is there, or what we made; a link leads to what is not ours."""
+    if not path.is_symlink() and not path.exists():
+        return True
+    try:
+        return not path.is_symlink() and path.read_bytes().startswith(_OURS.encode())
+    except OSError:
+        return False
 
 
 @verb(
@@ -171,7 +194,7 @@ def values_(
     """
     found, _ = ci_project.loaded(project, cluster)
     pushed = image_of(image) if image is not None else None
-    secrets = tuple(pull_secret or ())
+    secrets = tuple(ci_project.checked("--pull-secret", one, ObjectName) for one in pull_secret or ())
     if env is None and out is None:
         there = ", ".join(found.environment_names)
         raise WorkspaceError(f"{found.name}: say for which environment with --env (there are: {there}), or use --out")
@@ -185,7 +208,7 @@ def values_(
     if not folder.is_dir():
         raise WorkspaceError(f"--out {out}: no such directory; make it first")
     for name, text in texts.items():
-        (folder / f"values-{name}.yaml").write_text(text, encoding="utf-8")
+        write_text(folder / f"values-{name}.yaml", text)
         console.say(f"wrote {folder / f'values-{name}.yaml'}")
 
 

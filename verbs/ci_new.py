@@ -53,9 +53,12 @@ def new(
             break
         except SpecError as error:
             answers = asked_again(name, answers, error.faults, asking=asking)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise WorkspaceError(f"{shown}: cannot be written ({error.strerror}); look at {path.parent}") from None
     console.say(f"wrote {shown}; next: edit it, then invoke ci.validate --project {name}")
 
 

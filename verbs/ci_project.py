@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from generator.ci.project import FOLDER, Project, load_project_file
-from generator.errors import WorkspaceError
+from generator.ci.rules_cluster import cluster_warnings
+from generator.errors import SpecError, WorkspaceError
 from generator.spec import load
+from generator.spec.scalars_network import RegistryPrefix
 from verbs import console
 from verbs.workspace import Place, place_of, workspace_root
 
@@ -57,6 +63,27 @@ def loaded(project: str, cluster: str | None) -> tuple[Project, Place | None]:
     return found, place
 
 
+def checked(option: str, text: str, kind: Any) -> str:
+    """Return the text of an option that is to be what `kind` is in a file; raises WorkspaceError where it is not."""
+    try:
+        found: str = TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        raise WorkspaceError(f"{option}: {error.errors()[0]['msg']}") from None
+    return found
+
+
+def warnings_of(projects: Sequence[Project], place: Place | None) -> list[str]:
+    """Return the warnings of projects, with what their cluster does not have; faults of that are for its own verb."""
+    found = [warning for one in projects for warning in one.warnings]
+    if place is None or not projects:
+        return found
+    try:
+        cluster = load(place.root, place.cluster)
+    except SpecError:
+        return found
+    return found + [warning for one in projects for warning in cluster_warnings(one, cluster)]
+
+
 def shown_name(path: Path) -> str:
     """Return how messages name a file: from the workspace's root on where it lies below it."""
     try:
@@ -68,5 +95,5 @@ def shown_name(path: Path) -> str:
 def registry_of(place: Place | None, said: str | None) -> str | None:
     """Return the registry of our base images: what is said, else that of the cluster's addons."""
     if said is not None:
-        return said.rstrip("/") or None
+        return checked("--registry", said.rstrip("/"), RegistryPrefix)
     return load(place.root, place.cluster).addons.registry if place is not None else None

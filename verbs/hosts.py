@@ -22,8 +22,20 @@ from fleet.standing import ssh_fleet
 from fleet.tree import load as load_tree
 from generator.errors import RefusedError
 from verbs import console
+from verbs.host_options import (
+    AS_JSON,
+    BREAK_LOCK,
+    GATE_TIMEOUT,
+    LIMIT,
+    SKIP,
+    STALE_OK,
+    WAIT,
+    fleet_of,
+    gate_seconds,
+    typed_command,
+    words,
+)
 from verbs.rendering import WHICH, require_current
-from verbs.running import AS_JSON, BREAK_LOCK, GATE_TIMEOUT, LIMIT, SKIP, STALE_OK, WAIT, fleet_of, words
 from verbs.verb import agreed, agreed_meanwhile, verb
 from verbs.workspace import place_of
 
@@ -179,10 +191,10 @@ def reboot(
         skip_unreachable=skip_unreachable,
         break_lock=break_lock,
         wait=60.0 * wait,
-        gate_seconds=float(gate_timeout) if gate_timeout else None,
+        gate_seconds=gate_seconds(gate_timeout),
         stale_ok=stale_ok,
         dry_run=dry_run,
-        command=" ".join(["invoke", *sys.argv[1:]]),
+        command=typed_command(),
     )
     fleet = fleet_of(place, options, as_json=json)
     named = all or bool(options.limit)

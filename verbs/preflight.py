@@ -14,8 +14,8 @@ from fleet.preflight.run import preflight_run
 from fleet.preflight.table import judged, known_checks
 from fleet.preflight.text import HEADINGS, rows, summary
 from verbs import console
+from verbs.host_options import AS_JSON, LIMIT, SKIP_CHECKS, STALE_OK, fleet_of, words
 from verbs.rendering import WHICH, require_current
-from verbs.running import AS_JSON, LIMIT, SKIP_CHECKS, STALE_OK, fleet_of, words
 from verbs.verb import verb
 from verbs.workspace import place_of
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 from invoke.context import Context
 
 from fleet.options import Options
-from fleet.restore import Restore, restore_lines, restore_plan, restore_run
+from fleet.restore import restore_plan, restore_run
+from fleet.restore_choice import Restore
+from fleet.restore_text import restore_lines
 from fleet.snapshot import read_snapshot
 from generator.sealing import IDENTITY_VARIABLE, identity_once
 from verbs import console
+from verbs.host_options import BREAK_LOCK, GATE_TIMEOUT, STALE_OK, WAIT, fleet_of, gate_seconds, typed_command
 from verbs.rendering import WHICH, require_current
-from verbs.running import BREAK_LOCK, GATE_TIMEOUT, STALE_OK, WAIT, fleet_of
 from verbs.verb import agreed_meanwhile, verb
 from verbs.workspace import place_of
 
@@ -59,10 +60,10 @@ def restore(
     options = Options(
         break_lock=break_lock,
         wait=60.0 * wait,
-        gate_seconds=float(gate_timeout) if gate_timeout else None,
+        gate_seconds=gate_seconds(gate_timeout),
         stale_ok=stale_ok,
         dry_run=dry_run,
-        command=" ".join(["invoke", *sys.argv[1:]]),
+        command=typed_command(),
     )
     fleet = fleet_of(place, options, as_json=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import replace
 from json import dumps
 
@@ -14,8 +13,8 @@ from fleet.options import Options
 from fleet.rollback import Rollback, rollback_plan, rollback_run
 from fleet.rollback_text import next_steps, rollback_json, rollback_lines
 from verbs import console
+from verbs.host_options import BREAK_LOCK, DEEP, LIMIT, PLAN_STYLES, SKIP, WAIT, fleet_of, typed_command, words
 from verbs.rendering import WHICH
-from verbs.running import BREAK_LOCK, DEEP, LIMIT, PLAN_STYLES, SKIP, WAIT, fleet_of, words
 from verbs.verb import agreed_meanwhile, verb
 from verbs.workspace import place_of
 
@@ -61,7 +60,7 @@ def rollback(
         break_lock=break_lock,
         wait=60.0 * wait,
         dry_run=dry_run,
-        command=" ".join(["invoke", *sys.argv[1:]]),
+        command=typed_command(),
     )
     fleet = fleet_of(place, options, as_json=json)
     # The phases and addresses of the generation that comes back are those of its own day.

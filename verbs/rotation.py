@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from json import dumps
 from typing import Any
 
@@ -15,9 +14,9 @@ from generator.pki.rotation import Place as Inputs
 from generator.pki.rotation_state import Kind, Rotation
 from generator.spec import load
 from verbs import console
+from verbs.host_options import BREAK_LOCK, WAIT, fleet_of, typed_command
 from verbs.rendering import WHICH, require_current
 from verbs.rotation_steps import Step, make, rewrite, words_of
-from verbs.running import BREAK_LOCK, WAIT, fleet_of
 from verbs.verb import agreed, verb
 from verbs.workspace import Place, place_of
 
@@ -134,8 +133,7 @@ def _step(
 ) -> Step:
     def fleet() -> Fleet:
         require_current(place, stale_ok=False)
-        command = " ".join(["invoke", *sys.argv[1:]])
-        options = Options(dry_run=dry_run, break_lock=break_lock, wait=60.0 * wait, command=command)
+        options = Options(dry_run=dry_run, break_lock=break_lock, wait=60.0 * wait, command=typed_command())
         return fleet_of(place, options, as_json=False)
 
     return Step(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import timedelta
 from json import dumps
 from pathlib import Path
@@ -11,76 +10,38 @@ from pathlib import Path
 from invoke.context import Context
 
 from fleet.admin import Signer
-from fleet.cluster_client import open_cluster_api
 from fleet.kubeconfig import kubeconfig as kubeconfig_text
 from fleet.kubeconfig import write_private
 from fleet.options import Options
 from fleet.plan import Plan
 from fleet.plan_text import plan_json, plan_lines
-from fleet.reporter import reporter
 from fleet.runs import agree_to_all, apply_run, plan_run, push_run
-from fleet.standing import Fleet, ssh_fleet
-from fleet.tree import load as load_tree
-from generator.errors import RefusedError, WorkspaceError
+from generator.errors import RefusedError
 from generator.sealing import identity_once
 from generator.spec import load
 from verbs import console
+from verbs.host_options import (
+    AS_JSON,
+    BREAK_LOCK,
+    DEEP,
+    GATE_TIMEOUT,
+    LIMIT,
+    PHASE,
+    PLAN_STYLES,
+    SKIP,
+    SKIP_CHECKS,
+    SOURCE,
+    STALE_OK,
+    WAIT,
+    fleet_of,
+    folder,
+    gate_seconds,
+    typed_command,
+    words,
+)
 from verbs.rendering import WHICH, require_current
 from verbs.verb import agreed_meanwhile, verb
-from verbs.workspace import Place, place_of
-
-LIMIT = "only these hosts: names, pool names or patterns such as worker-0*, separated by commas"
-PHASE = "only these phases, separated by commas"
-SOURCE = "a directory of binaries laid out like a mirror; else the mirror or official address in bom.yaml"
-STALE_OK = "emergency: go on although rendered/ is not what the inputs give"
-SKIP = "go on without hosts that do not answer, never below etcd's quorum"
-AS_JSON = "for programs: JSON instead of text"
-PLAN_STYLES = {
-    "phase": "bold",
-    "host": "cyan",
-    "add": "green",
-    "change": "yellow",
-    "remove": "red",
-    "act": "magenta",
-    "note": "yellow",
-    "sum": "bold",
-}
-BREAK_LOCK = "take the cluster's lock from its holder, whose name is shown"
-GATE_TIMEOUT = "wait at most so many seconds for each health gate; else what each kind of gate takes"
-WAIT = "wait at most so many minutes for the lock while another run holds it"
-SKIP_CHECKS = "leave out these checks of the preflight, by name, separated by commas"
-DEEP = "read every file on the hosts again instead of trusting size and time"
-
-
-def fleet_of(place: Place, options: Options, *, as_json: bool) -> Fleet:
-    """Return what a run stands on: the tree as rendered, SSH, the operator's identity."""
-    tree = load_tree(place.rendered)
-    ssh = ssh_fleet(tree, place.inputs)
-    identity = identity_once()
-    return Fleet(
-        tree=tree,
-        cluster_dir=place.inputs,
-        options=options,
-        reporter=reporter(as_json=as_json),
-        connector=ssh.connect,
-        open_api=lambda session: open_cluster_api(tree, place.inputs, session.connect, options, identity),
-        identity=identity,
-    )
-
-
-def words(text: str | None) -> tuple[str, ...]:
-    """Return the words of a comma-separated option."""
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def folder(text: str | None) -> Path | None:
-    """Return a directory that an option names; raises WorkspaceError where it is none."""
-    if text is None:
-        return None
-    path = Path(text).expanduser()
-    if not path.is_dir():
-        raise WorkspaceError(f"--source {text}: no such directory; name the folder that holds kubernetes/, etcd/, …")
-    return path
+from verbs.workspace import place_of
 
 
 def print_plan(found: Plan, *, as_json: bool) -> None:
@@ -233,11 +194,11 @@ def apply(
         skip_unreachable=skip_unreachable,
         break_lock=break_lock,
         wait=60.0 * wait,
-        gate_seconds=float(gate_timeout) if gate_timeout else None,
+        gate_seconds=gate_seconds(gate_timeout),
         stale_ok=stale_ok,
         dry_run=dry_run,
         skip_checks=words(skip),
-        command=" ".join(["invoke", *sys.argv[1:]]),
+        command=typed_command(),
     )
     fleet = fleet_of(place, options, as_json=json)
     done = asyncio.run(apply_run(fleet, agree_to_all if yes else agree_to_removals))

@@ -16,8 +16,8 @@ from fleet.status.text import status_lines
 from generator.errors import SpecError
 from generator.spec import load
 from verbs import console
+from verbs.host_options import AS_JSON, LIMIT, fleet_of, words
 from verbs.rendering import WHICH
-from verbs.running import AS_JSON, LIMIT, fleet_of, words
 from verbs.verb import verb
 from verbs.workspace import Place, place_of
 

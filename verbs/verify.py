@@ -16,8 +16,8 @@ from fleet.verify.results import Report, report_json, report_lines
 from fleet.verify.run import READY_SECONDS, TITLES, Design, VerifyOptions, design, verify_run
 from generator.errors import RefusedError
 from verbs import console
+from verbs.host_options import AS_JSON, LIMIT, STALE_OK, fleet_of, words
 from verbs.rendering import WHICH, require_current
-from verbs.running import AS_JSON, LIMIT, STALE_OK, fleet_of, words
 from verbs.verb import verb
 from verbs.workspace import place_of
 

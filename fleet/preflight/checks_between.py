@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 
 from fleet.folding import folded
-from fleet.host_gates import clock_fault
+from fleet.host_faults import clock_fault
 from fleet.preflight import wants
 from fleet.preflight.facts import Machine
 from fleet.preflight.finding import Finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fleet.host_gates import arch_fault, missing_programs, system_fault
+from fleet.host_faults import arch_fault, missing_programs, system_fault
 from fleet.preflight import wants
 from fleet.preflight.finding import Finding
 from fleet.preflight.seen import Seen

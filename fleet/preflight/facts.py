@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 
 from fleet.host_scripts import Lines
 from fleet.preflight import wants
-from fleet.state import outside
+from fleet.question import outside
 from fleet.status.listening import Listening, listening_from
 from fleet.tree import Host, RenderedTree
 from generator.errors import HostError

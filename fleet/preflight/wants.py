@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from fleet.state import PROGRAMS
+from fleet.question import PROGRAMS
 from fleet.tree import Host, RenderedTree
 
 MODULES = ("overlay", "br_netfilter", "nf_conntrack")
@@ -61,7 +61,7 @@ GPU_TOOLKIT = "nvidia-container-toolkit"
 
 
 def programs(tree: RenderedTree, host: Host) -> tuple[str, ...]:
-    """Return the programs that the host must have before the first apply (DESIGN §4)."""
+    """Return the programs that the host must have before the first apply."""
     names = list(PROGRAMS)
     if "control-plane" in host.pool.roles:
         # The csr-approver reads requests for certificates with it.

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 
-from fleet.compare import HostPlan
-from fleet.host_gates import preflight_faults, unit_fault
+from fleet.host_faults import CLOCK_SECONDS, preflight_faults, unit_fault
 from fleet.kernels import due
 from fleet.state import HostState, UnitFacts
 from fleet.status.cluster_findings import cluster_findings
@@ -18,11 +17,12 @@ from fleet.status.listening import PODS, foreign, missing, scope_words
 from fleet.status.moments import duration
 from fleet.strangers import strangers
 from fleet.tree import Host, RenderedTree
+from fleet.work import HostPlan
 
 FRESH_SECONDS = 600.0
 """A unit that restarted by itself and has been up for less than this may do so again."""
-CLOCK_SECONDS = 2.0
-"""From here on a clock is worth a word; from fleet.host_gates.CLOCK_SECONDS on it is a fault."""
+CLOCK_WORTH_A_WORD = 2.0
+"""From here on a clock is worth a warning, in seconds; beyond CLOCK_SECONDS it is a fault."""
 _RENEWED_BY = 0.95
 """The part of a certificate's life by which a kubelet has renewed it (client-go does at 70 to 90 per cent)."""
 
@@ -56,7 +56,7 @@ def host_findings(status: Status, name: str) -> Iterator[Finding]:
     if not state.generation and not state.phases:
         yield Finding("generation", "nothing was ever applied here; run `invoke apply`", name)
         return
-    if CLOCK_SECONDS < abs(state.clock_ahead) <= _FAULTY_CLOCK:
+    if CLOCK_WORTH_A_WORD < abs(state.clock_ahead) <= CLOCK_SECONDS:
         way = "ahead of" if state.clock_ahead > 0 else "behind"
         text = f"its clock is some seconds {way} this machine's; see that both follow one source"
         yield Finding("clock", text, name, f"{abs(state.clock_ahead):.0f} s", "warning")
@@ -73,9 +73,6 @@ def host_findings(status: Status, name: str) -> Iterator[Finding]:
         yield Finding("etcd-data", status.plan.left_out[name], name)
     elif name in status.plan.hosts:
         yield from _generation(host, state, status.plan.hosts[name])
-
-
-_FAULTY_CLOCK = 60.0
 
 
 def _units(host: Host, facts: HostFacts) -> Iterator[Finding]:

@@ -11,10 +11,11 @@ from pathlib import PurePosixPath
 from cryptography import x509
 
 from fleet.host_scripts import Lines
-from fleet.state import HostState, shown_blocks
+from fleet.state import HostState
 from fleet.status.backup import Backup, backup_folder, failure_from, good_from
 from fleet.status.listening import Listening, listening_from
 from fleet.tree import Host, RenderedTree
+from fleet.unit_show import shown_blocks
 from generator.errors import HostError
 
 _PEM = b"-----BEGIN CERTIFICATE-----"

@@ -22,7 +22,6 @@ from fleet.verify.workload import NAME
 SECONDS = 5
 _ID = 0x5157
 _A, _AAAA, _IN = 1, 28, 1
-_CRASHED = 128
 _NOT_FOUND = 127
 _CODES = {1: "format error", 2: "server failure", 3: "no such name", 4: "not implemented", 5: "refused"}
 _ADDRESS = re.compile(r"^Address(?: \d+)?:\s*(\S+)", re.MULTILINE)

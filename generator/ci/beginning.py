@@ -22,6 +22,16 @@ _SAMPLES = {
 }
 
 
+_NOT_FOR = {
+    "container": ("vm", "environments.*.hosts"),
+    "vm": (
+        "namespace", "build.image", "run.secrets", "run.image", "run.user", "resources", "scaling", "docker", "chart",
+        *(f"environments.*.{key}" for key in ("tls", "ingressClass", "scaling", "resources", "secrets")),
+    ),
+}  # fmt: skip
+"""What is of no use where a project runs, most of it a fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question: the path of its answer in the file, what it asks, the answer that it suggests, its choices.
@@ -45,7 +55,7 @@ def questions(name: str, answers: Mapping[str, str]) -> list[Question]:
         Question("git.url", "where is its source", f"https://git.example.net/{name}.git"),
         Question("language", "in which language is it", "go", tuple(LANGUAGES)),
         Question("deploy", "does it run in the cluster or on virtual machines", "container", ("container", "vm")),
-        Question("build.command", "how is it built", (ours.build or "").format(name=name), needed=False),
+        Question("build.command", "how is it built", _build(name, ours, is_vm), needed=False),
     ]
     if ours.artifact is not None or is_vm:
         suggested = (ours.artifact or "").format(name=name)
@@ -77,6 +87,7 @@ def questions(name: str, answers: Mapping[str, str]) -> list[Question]:
             )
         else:
             domain = f"{name}.example.net" if environment == "prd" else f"{name}.{environment}.example.net"
+            domain = "" if php_fpm else domain
             asked.append(
                 Question(
                     f"environments.{environment}.domain", f"by which name is {environment} reached (empty: none)",
@@ -86,11 +97,15 @@ def questions(name: str, answers: Mapping[str, str]) -> list[Question]:
     return asked
 
 
+def _build(name: str, ours: Defaults, is_vm: bool) -> str:
+    return ((ours.machine_build if is_vm else None) or ours.build or "").format(name=name)
+
+
 def _start(name: str, ours: Defaults, answers: Mapping[str, str], is_vm: bool) -> str:
     if ours is LANGUAGES["nodejs"]:
         return "node server.js"
     if ours is LANGUAGES["python"]:
-        return f"python -m {name.replace('-', '_')}"
+        return f"{'python3' if is_vm else 'python'} -m {name.replace('-', '_')}"
     if is_vm or ours.artifact is None:
         # What suits the language knows where a release lies, and that php-fpm waits for FastCGI.
         return ""
@@ -139,7 +154,9 @@ def project_text(name: str, answers: Mapping[str, str]) -> str:
         "# docs/project-reference.md says more of each; `invoke ci.validate` says what is wrong.",
         "apiVersion: slipway.io/v1",
         "kind: Project",
-        *section_lines(ProjectSpec, "", given, _SAMPLES, skip=("apiVersion", "kind")),
+        *section_lines(
+            ProjectSpec, "", given, _SAMPLES, skip=("apiVersion", "kind", *_NOT_FOR.get(given["deploy"], ()))
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from generator.ci.build_steps import VENV, steps_in_image
 from generator.ci.languages import LANGUAGES, PHP_CLI_IMAGE, SCRATCH
 from generator.ci.project import Project
 from generator.errors import RefusedError
@@ -19,7 +20,7 @@ from generator.errors import RefusedError
 _SOURCE, _RESULT, _APP = "/src", "/out", "/app"
 _ALWAYS_IGNORED = (
     ".git/", ".gitignore", ".gitattributes", ".github/", ".gitlab-ci.yml", "Jenkinsfile", "Dockerfile*",
-    ".dockerignore", "docker-compose*.yml", "compose*.yaml", "README*", ".idea/", ".vscode/", ".DS_Store",
+    ".dockerignore", "docker-compose*.yml", "compose*.yaml", ".idea/", ".vscode/", ".DS_Store",
 )  # fmt: skip
 _SECRETS = (
     "**/.env", "**/.env.*", "**/*.pem", "**/*.key", "**/*.p12", "**/*.jks", "**/id_rsa*", "**/id_ed25519*",
@@ -89,29 +90,11 @@ def _build_stage(project: Project) -> list[str]:
         ]
     lines += [f"ENV {name}={value}" for name, value in _BUILD_ENV.get(project.spec.language, {}).items()]
     lines.append("COPY . .")
-    for number, step in enumerate(_steps(project)):
+    for number, step in enumerate(steps_in_image(project).all):
         # Steps of their own say which one failed.
         lines += ["# hadolint ignore=DL3059"] if number else []
         lines.append(f"RUN {_mounts(project)} {_shell(step)}")
     return [*lines, f"RUN {_shell(_gathering(project))}"]
-
-
-def _steps(project: Project) -> list[str]:
-    """Return the commands of the build stage: dependencies, what the project says, and what is left of them after."""
-    language, command = project.spec.language, project.build_command
-    own = [command] if command is not None else []
-    if language == "nodejs":
-        return (
-            [_npm("ci", ""), *own, _npm("prune --omit=dev", " --production")]
-            if own
-            else [_npm("ci --omit=dev", " --production")]
-        )
-    return [*_FIRST.get(language, ()), *own]
-
-
-def _npm(npm: str, yarn: str) -> str:
-    """Return the command of whichever tool locked the dependencies; yarn has no word for pruning, but installs less."""
-    return f"if [ -f yarn.lock ]; then yarn install --frozen-lockfile{yarn}; else npm {npm} --no-audit --no-fund; fi"
 
 
 def _mounts(project: Project) -> str:
@@ -127,7 +110,7 @@ def _mounts(project: Project) -> str:
 _BUILD_ENV = {
     "go": {"CGO_ENABLED": "0"},
     "php": {"COMPOSER_HOME": "/composer", "COMPOSER_ALLOW_SUPERUSER": "1", "COMPOSER_NO_INTERACTION": "1"},
-    "python": {"PATH": '"/venv/bin:$PATH"', "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    "python": {"PATH": f'"{VENV}/bin:$PATH"', "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
 }
 _CACHES = {
     "go": {"modules": "/go/pkg/mod", "build": "/root/.cache/go-build"},
@@ -136,26 +119,12 @@ _CACHES = {
     "nodejs": {"npm": "/root/.npm"},
     "python": {"pip": "/root/.cache/pip"},
 }
-_FIRST = {
-    "php": (
-        'if [ -n "${COMPOSER_REPOSITORY:-}" ]; then '
-        'composer config --global repo.packagist composer "$COMPOSER_REPOSITORY"; fi; '
-        "if [ -f composer.json ]; then "
-        "composer install --no-dev --prefer-dist --no-progress --optimize-autoloader; fi",
-    ),
-    "python": (
-        "python -m venv /venv && "
-        "if [ -f requirements.txt ]; then pip install --requirement requirements.txt; else pip install .; fi",
-    ),
-}
-
-
 _BESIDE_AN_ARTIFACT = {"php": ("composer.json", "vendor"), "nodejs": ("package.json", "node_modules")}
 _RUN_ENV = {
     # A JVM takes a quarter of the memory unless told: https://docs.oracle.com/en/java/javase/21/docs/specs/man/java.html
     "java": {"JAVA_TOOL_OPTIONS": "-XX:MaxRAMPercentage=75.0"},
     "nodejs": {"NODE_ENV": "production"},
-    "python": {"PATH": '"/venv/bin:$PATH"', "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},
+    "python": {"PATH": f'"{VENV}/bin:$PATH"', "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},
 }
 
 
@@ -194,7 +163,7 @@ def _run_stage(project: Project, image: str) -> list[str]:
         listen = f"printf '[www]\\nlisten = {spec.run.port}\\n' > /usr/local/etc/php-fpm.d/zz-port.conf"
         lines.append(f"RUN {_shell(listen)}")
     if spec.language == "python":
-        lines.append("COPY --from=build /venv/ /venv/")
+        lines.append(f"COPY --from=build {VENV}/ {VENV}/")
     if spec.language == "go":
         # A static program needs no system, but somebody to trust.
         lines.append("COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/")

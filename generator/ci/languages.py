@@ -27,6 +27,8 @@ class Secret:
 class Defaults:
     """What stands where a project says nothing.
 
+    `machine_build` is what `ci.new` suggests for virtual machines, where a build brings along what the program needs.
+
     {name} is the project's name, {artifact} the last part of the artifact's path, {folder} where it lies when it runs.
 
     `sources` are the build arguments that say where packages come from, as the language's own tools name them; without
@@ -44,6 +46,7 @@ class Defaults:
     run_example: str
     sources: tuple[str, ...]
     secret: Secret
+    machine_build: str | None = None
     asks: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
@@ -70,8 +73,8 @@ LANGUAGES: Mapping[Language, Defaults] = {
         title="Go",
         build_image="docker.io/library/golang:1.26.4-bookworm",
         run_image=SCRATCH,
-        # The zones of the world go into the program: scratch has none.
-        build="go build -trimpath -tags timetzdata -o bin/{name} .",
+        # The zones of the world go into the program, since scratch has none; without C it runs on any system.
+        build="CGO_ENABLED=0 go build -trimpath -tags timetzdata -o bin/{name} .",
         artifact="bin/{name}",
         run=("{folder}/{artifact}",),
         run_example="[/app/hello]",
@@ -101,6 +104,7 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact=None,
         run=("php-fpm", "--nodaemonize"),
         run_example="[php, -S, '0.0.0.0:8080', -t, public]",
+        machine_build="composer install --no-dev --prefer-dist --no-progress --optimize-autoloader",
         # https://getcomposer.org/doc/articles/authentication-for-private-packages.md; there is no variable for a
         # mirror, the Dockerfile writes this one into Composer's settings.
         sources=("COMPOSER_REPOSITORY",),
@@ -116,6 +120,7 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact=None,
         run=(),
         run_example="[node, server.js]",
+        machine_build="npm ci --omit=dev --no-audit --no-fund",
         # https://docs.npmjs.com/cli/using-npm/config#environment-variables; yarn reads the same.
         sources=("NPM_CONFIG_REGISTRY",),
         secret=Secret("npmrc", "/root/.npmrc"),
@@ -130,6 +135,8 @@ LANGUAGES: Mapping[Language, Defaults] = {
         artifact=None,
         run=(),
         run_example="[python, -m, hello]",
+        # Beside the program, in the folder in which it is started, so Python finds them there.
+        machine_build="python3 -m pip install --target . --requirement requirements.txt",
         # https://pip.pypa.io/en/stable/topics/configuration/#environment-variables
         sources=("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
         secret=Secret("pip-conf", "/etc/pip.conf"),

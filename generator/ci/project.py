@@ -26,6 +26,7 @@ class Project:
 
     spec: ProjectSpec
     file: str
+    document: Document = field(compare=False, repr=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -113,7 +114,7 @@ def load_project(content: str | bytes, file: str = "project.yaml", *, today: dat
     broken, warnings = check_project(found.model, document, tuple(path for path, _ in found.cuts), today)
     if faults or found.faults or broken:
         raise SpecError([*faults, *found.faults, *broken])
-    return Project(found.model, file, warnings)
+    return Project(found.model, file, document, warnings)
 
 
 def load_project_file(path: FilePath, *, shown: str | None = None, today: date | None = None) -> Project:
@@ -134,24 +135,33 @@ def load_projects(root: FilePath, cluster: str, *, today: date | None = None) ->
     folder = root / "clusters" / cluster / FOLDER
     projects: list[Project] = []
     faults: list[Fault] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in _project_files(folder):
         shown = f"clusters/{cluster}/{FOLDER}/{path.name}"
         try:
             project = load_project_file(path, shown=shown, today=today)
         except SpecError as error:
             faults += error.faults
             continue
+        if path.suffix != ".yaml":
+            faults.append(Fault(shown, 0, "", "is not read: names of project files end with .yaml", "rename it"))
+            continue
         projects.append(project)
         if project.name != path.stem:
             what = f"the project is called {project.name}, but its file {path.name}"
-            faults.append(_fault_at(path, shown, ("metadata", "name"), what, "give both the same name"))
-    faults += _domains_taken_twice(folder, projects)
+            faults.append(project.document.fault(("metadata", "name"), what, "give both the same name"))
+    faults += _domains_taken_twice(projects)
     if faults:
         raise SpecError(faults)
     return tuple(projects)
 
 
-def _domains_taken_twice(folder: FilePath, projects: list[Project]) -> list[Fault]:
+def _project_files(folder: FilePath) -> list[FilePath]:
+    """Return what looks like a project file, in order; names that begin with a dot are what editors leave."""
+    found = (path for path in folder.glob("*") if path.suffix.lower() in {".yaml", ".yml"})
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _domains_taken_twice(projects: list[Project]) -> list[Fault]:
     faults: list[Fault] = []
     owners: dict[str, str] = {}
     for project in projects:
@@ -162,12 +172,6 @@ def _domains_taken_twice(folder: FilePath, projects: list[Project]) -> list[Faul
             owner = owners.setdefault(domain, project.name)
             if owner != project.name:
                 at = ("environments", name, "domain")
-                path = folder / FilePath(project.file).name
                 what = f"{domain} is also a domain of the project {owner}"
-                faults.append(_fault_at(path, project.file, at, what, "give each its own"))
+                faults.append(project.document.fault(at, what, "give each its own"))
     return faults
-
-
-def _fault_at(path: FilePath, shown: str, at: tuple[str, ...], what: str, todo: str) -> Fault:
-    document: Document = read_document(path.read_bytes(), shown, _SUBJECT)[0]
-    return document.fault(at, what, todo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
@@ -28,6 +29,18 @@ _OWNED_UNIT_KEYS = {
 }
 
 
+_RELEASE = re.compile(r"[a-z0-9-]{1,53}")
+"""What helm takes as the name of a release: https://github.com/helm/helm/blob/v3.17.3/pkg/chartutil/validate_name.go."""
+
+_SYSTEM = frozenset({
+    "/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr", "/usr/bin", "/usr/lib", "/usr/local",
+    "/usr/local/bin", "/usr/local/lib",
+})  # fmt: skip
+"""Folders that are not empty in any image with a system in it; over what is writable an empty folder is laid."""
+
+_OURS = {"/app": "the program", "/venv": "what pip installed"}
+"""Folders that are not empty in an image of our making."""
+
 _SECRET_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "PRIVATE_KEY", "API_KEY", "ACCESS_KEY", "CREDENTIAL")
 
 
@@ -45,6 +58,7 @@ def check_project(
         _virtual_machines(spec, found)
     else:
         _containers(spec, found)
+        _fastcgi(spec, found)
         _image(spec, found)
     check_environments(spec, found)
     _notifications(spec, found)
@@ -100,6 +114,39 @@ def _containers(spec: ProjectSpec, found: Found) -> None:
             found.fault(("environments", name, "ingressClass"), "has no domain to serve", "add domain, or take it out")
     if found.stands(("vm",)):
         found.fault(("vm",), "is for virtual machines, but deploy is container", "use deploy: vm, or take it out")
+    _release_name(spec, found)
+    hidden = {**dict.fromkeys(_SYSTEM, "the system"), **({} if spec.docker.file else _OURS)}
+    for index, folder in enumerate(spec.run.writable):
+        if folder in hidden:
+            found.fault(
+                ("run", "writable", index),
+                f"an empty folder at {folder} would hide {hidden[folder]}",
+                "name a folder of its own, like /app/cache or /var/lib/app",
+            )
+
+
+def _release_name(spec: ProjectSpec, found: Found) -> None:
+    name = spec.metadata.name
+    if not _RELEASE.fullmatch(name):
+        found.fault(
+            ("metadata", "name"), f"has {len(name)} characters, and a release of helm has 53 at most", "shorten it"
+        )
+    elif not name[0].isalpha() and spec.chart.path is None:
+        found.fault(("metadata", "name"), "is that of the Service too, which begins with a letter", "put one first")
+
+
+def _fastcgi(spec: ProjectSpec, found: Found) -> None:
+    """Warn where an Ingress asks php-fpm; annotations that make it speak FastCGI come by a chart or values alone."""
+    runs_fpm = spec.language == "php" and spec.run.command is None and spec.docker.file is None
+    if not runs_fpm or spec.chart.path is not None or spec.chart.values is not None:
+        return
+    for name, section in spec.environments.items():
+        if section.domain is not None:
+            found.warn(
+                ("environments", name, "domain"),
+                "is asked by HTTP, and php-fpm, which runs without run.command, speaks FastCGI",
+                "give run.command a server that speaks HTTP, or put what your ingress needs for it into chart.values",
+            )
 
 
 def _image(spec: ProjectSpec, found: Found) -> None:
@@ -138,6 +185,13 @@ def _virtual_machines(spec: ProjectSpec, found: Found) -> None:
         if found.stands(path):
             instead = "use vm.user, or take it out" if path == ("run", "user") else "take it out"
             found.fault(path, "is for containers, but deploy is vm", instead)
+    brings = LANGUAGES[spec.language].machine_build
+    if brings is not None and spec.build.command is None:
+        found.warn(
+            ("build", "command"),
+            "is missing, so nothing brings the packages of the program to the machines",
+            f"write what fetches them into the source, like {brings}",
+        )
     for section_name, keys in spec.vm.unit.items():
         _unit_section(section_name, keys, found)
 

@@ -30,7 +30,8 @@ def _scaling(spec: ProjectSpec, section: EnvironmentSection, name: str, found: F
     scaling = scaling_in(spec, section)
     if scaling.maximum is None:
         at = _written_at(found, name, ("scaling", "min"))
-        if found.stands(at) and "max" not in section.scaling.model_fields_set:
+        bounds = section.scaling.min or spec.scaling.min
+        if bounds is not None and found.stands(at) and "max" not in section.scaling.model_fields_set:
             found.fault_once("min", at, "bounds autoscaling, which only max turns on", "add max, or take it out")
         if name == "prd" and scaling.replicas == 1:
             at = _written_at(found, name, ("scaling", "replicas"))

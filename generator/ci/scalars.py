@@ -22,6 +22,7 @@ _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@/-]{0,199}")
 _PATH_PART = re.compile(r"[A-Za-z0-9._@+-]+")
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _LONGEST_NAMESPACE = 59
+_SMALLEST_MEMORY = 2**20
 _SCALE = {
     "m": Fraction(1, 1000), "": Fraction(1), "k": Fraction(10**3), "M": Fraction(10**6), "G": Fraction(10**9),
     "T": Fraction(10**12), "Ki": Fraction(2**10), "Mi": Fraction(2**20), "Gi": Fraction(2**30), "Ti": Fraction(2**40),
@@ -62,7 +63,10 @@ def _cpu(text: str) -> str:
 
 def _memory(text: str) -> str:
     if _QUANTITY.fullmatch(text) and not text.endswith("m") and quantity(text) > 0:
-        return text
+        if quantity(text) >= _SMALLEST_MEMORY:
+            return text
+        unit = f"write it with its unit, like {text}Mi" if text.isdigit() else "write it like 128Mi or 2Gi"
+        raise complaint(f"{text!r} is less than a mebibyte, in which no program starts", unit)
     raise complaint(f"{text!r} is no amount of memory", "write it like 128Mi or 2Gi")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from generator.ci.build_steps import steps_on_agent
 from generator.ci.image_build import image_commands
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import Project
@@ -98,11 +99,8 @@ def namespace_of(project: Project, environment: str, settings: Settings) -> str:
 
 
 def _build(project: Project) -> dict[str, Any]:
-    # For a container the Dockerfile builds once more, in a pinned image; what does not build here never gets there.
-    # What a Dockerfile of the project's own builds only it knows.
-    command = None if project.spec.docker.file else project.build_command
     return {
-        "commands": [["/bin/sh", "-euc", command]] if command else [],
+        "commands": [["/bin/sh", "-euc", command] for command in steps_on_agent(project).all],
         "artifact": project.artifact or "." if project.is_vm else None,
     }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from generator.components.containerd_registries import CERTS_DIR, logins, registry_items
 from generator.components.daemon import UnitSections, daemon_text
 from generator.components.items import (
     HostBinary,
@@ -25,14 +26,12 @@ from generator.formats.yaml_text import yaml_text
 from generator.spec.gpu import NVIDIA_RUNTIME
 from generator.spec.layout import CNI_BIN_DIR, CNI_CONF_DIR, CONTAINERD_SOCKET, LINK_DIR, SYSTEMD_DIR, binary_dir
 from generator.spec.model import Cluster, Pool
-from generator.spec.sections import Registry
 
 NAME = "containerd"
 PHASE = "runtime"
 UNIT = "containerd.service"
 CONFIG_DIR = "/etc/containerd"
 CONFIG = f"{CONFIG_DIR}/config.toml"
-CERTS_DIR = f"{CONFIG_DIR}/certs.d"
 
 STREAM_ADDRESS = "127.0.0.1"
 STREAM_PORT = "10010"
@@ -82,7 +81,7 @@ class Containerd:
         if cluster.versions.crictl:
             yield HostFile("/etc/crictl.yaml", _crictl(), NAME, PHASE)
         for registry in cluster.runtime.registries:
-            yield from _registry(registry)
+            yield from registry_items(registry, component=NAME, phase=PHASE)
         yield HostFile(f"{SYSTEMD_DIR}/{UNIT}", daemon_text(NAME, settings), NAME, PHASE, restarts=(UNIT,))
         yield HostUnit(UNIT, NAME, PHASE)
         yield from _links(cluster)
@@ -121,20 +120,6 @@ def _config_file(view: View, settings: Settings) -> HostFile:
     return HostFile(CONFIG, SecretTemplate(text), NAME, PHASE, mode=0o400, restarts=(UNIT,))
 
 
-def _logins(cluster: Cluster) -> Mapping[str, Any]:
-    """Return who logs in where: for each registry host the sealed base64 of user, colon and password.
-
-    containerd marks the property deprecated and keeps it until it has another home for credentials; hosts.toml can
-    send a fixed header only, which registries that hand out tokens refuse. Source: containerd's docs/cri/registry.md
-    and its pull request 12791. Base64 also keeps whatever a password holds out of TOML's quoting.
-    """
-    return {
-        _login_host(registry.host): {"auth": {"auth": f"{{{{secret:{registry.secret}}}}}"}}
-        for registry in cluster.runtime.registries
-        if registry.credentials
-    }
-
-
 def config_version(version: str) -> int:
     """Return the format of config.toml for a containerd version: 2 for 1.x, 3 from 2.0 on.
 
@@ -153,8 +138,8 @@ def _config(cluster: Cluster) -> dict[str, Any]:
     containers = {"default_runtime_name": "runc", "runtimes": {"runc": runc}}
     stream = {"stream_server_address": STREAM_ADDRESS, "stream_server_port": STREAM_PORT}
     registry: dict[str, Any] = {"config_path": CERTS_DIR}
-    if logins := _logins(cluster):
-        registry["configs"] = logins
+    if found := logins(cluster.runtime.registries):
+        registry["configs"] = found
     # bin_dir left containerd with 2.3; bin_dirs came with 2.1 (deprecation table of containerd's RELEASES.md).
     folders: dict[str, Any] = {"bin_dir": CNI_BIN_DIR} if _release(version) < (2, 1) else {"bin_dirs": [CNI_BIN_DIR]}
     cni = {**folders, "conf_dir": CNI_CONF_DIR}
@@ -232,47 +217,6 @@ def _unit(cluster: Cluster) -> UnitSections:
         },
         "Install": {"WantedBy": "multi-user.target"},
     }
-
-
-def _registry(registry: Registry) -> Iterator[HostItem]:
-    """Yield the folder of one registry; containerd reads it at every pull, so nothing restarts.
-
-    The CA is for the registry and its mirrors alike (it is added to the system's). A certificate goes unchecked on the
-    mirrors where there are some, else on the registry: not on the public one that stands behind a private mirror.
-    """
-    folder = f"{CERTS_DIR}/{registry.host}"
-    trust: dict[str, Any] = {}
-    if registry.ca_file is not None:
-        trust["ca"] = f"{folder}/ca.crt"
-        yield HostFile(f"{folder}/ca.crt", registry.ca_file, NAME, PHASE)
-    unchecked = {"skip_verify": True} if registry.skip_verify else {}
-    text: dict[str, Any] = {}
-    if registry.host != "_default":
-        text["server"] = _server(registry.host)
-        text |= trust | ({} if registry.mirrors else unchecked)
-    hosts: dict[str, Mapping[str, Any]] = {}
-    for mirror in registry.mirrors:
-        hosts[mirror] = {"capabilities": ["pull", "resolve"], **trust, **unchecked, **_path(mirror)}
-    if hosts:
-        text["host"] = hosts
-    yield HostFile(f"{folder}/hosts.toml", toml_text(text, sort=False), NAME, PHASE)
-
-
-def _server(host: str) -> str:
-    """Return the URL of a registry."""
-    return f"https://{_login_host(host)}"
-
-
-def _login_host(host: str) -> str:
-    """Return the name of a registry's server; images of docker.io come from another (containerd's docs/hosts.md)."""
-    return "registry-1.docker.io" if host == "docker.io" else host
-
-
-def _path(mirror: str) -> dict[str, bool]:
-    """Return what a mirror needs whose URL names the API root itself, as proxy projects of registries do."""
-    _, _, after_scheme = mirror.partition("://")
-    _, _, path = after_scheme.partition("/")
-    return {"override_path": True} if f"{path}/".startswith("v2/") else {}
 
 
 def _crictl() -> str:

@@ -15,6 +15,7 @@ from generator.components.items import HostDirectory, HostFile, HostItem, HostUn
 from generator.components.leaf import leaf
 from generator.components.own_api import Level, own_api_kubeconfig
 from generator.components.settings import Settings, resolved
+from generator.components.timers import service_and_timer
 from generator.components.view import View
 from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
@@ -47,18 +48,12 @@ class CsrApprover:
 
     def shared(self, view: View) -> Iterable[HostItem]:
         """Yield user, script, kubeconfig and units; a run that starts later reads what is there by then."""
-        sections = dict(self.settings(view).unit)
-        description = sections.get("Unit", {}).get("Description", "")
-        timer = {
-            "Unit": {"Description": f"{description}, again and again"},
-            "Timer": sections.pop("Timer", {}),
-            "Install": sections.pop("Install", {}),
-        }
+        service, timer = service_and_timer(self.settings(view).unit)
         yield from system_user(NAME, component=NAME, title="Approves serving certificates of nodes", home=HOME)
         yield HostDirectory(HOME, NAME, PHASE, mode=0o700, owner=NAME, group=NAME)
         yield HostFile(SCRIPT, _script(), NAME, PHASE, mode=0o755)
         yield from _kubeconfig(view, "shared")
-        yield HostFile(f"{SYSTEMD_DIR}/{SERVICE}", unit_text(sections), NAME, PHASE)
+        yield HostFile(f"{SYSTEMD_DIR}/{SERVICE}", unit_text(service), NAME, PHASE)
         yield HostFile(f"{SYSTEMD_DIR}/{TIMER}", unit_text(timer), NAME, PHASE, restarts=(TIMER,))
         yield HostUnit(TIMER, NAME, PHASE)
 

@@ -29,7 +29,7 @@ from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
 from generator.spec.layout import ENDPOINT_HEALTH_SOCKET, SYSTEMD_DIR, env_file
 from generator.spec.model import Cluster, Host, Pool
-from generator.spec.sections import Vip
+from generator.spec.sections_network import Vip
 
 NAME = "endpoint-vip"
 UNIT = f"{NAME}.service"

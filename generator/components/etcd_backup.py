@@ -13,6 +13,7 @@ from generator.components.items import HostBinary, HostDirectory, HostFile, Host
 from generator.components.leaf import leaf
 from generator.components.oneshot import SCRIPTS, script_text
 from generator.components.settings import Settings, resolved
+from generator.components.timers import service_and_timer
 from generator.components.view import View
 from generator.formats.sandbox import sandbox
 from generator.formats.units import unit_text
@@ -196,13 +197,7 @@ def _unit(cluster: Cluster) -> dict[str, dict[str, object]]:
 
 def _units(view: View) -> Iterator[HostItem]:
     cluster, phase = view.cluster, _phase(view.cluster)
-    sections = dict(EtcdBackup().settings(view).unit)
-    description = sections.get("Unit", {}).get("Description", "")
-    timer = {
-        "Unit": {"Description": f"{description}, again and again"},
-        "Timer": sections.pop("Timer", {}),
-        "Install": sections.pop("Install", {}),
-    }
+    service, timer = service_and_timer(EtcdBackup().settings(view).unit)
     nfs = cluster.addons.etcd_backup.target.nfs
     if nfs is not None:
         mount = {
@@ -219,7 +214,7 @@ def _units(view: View) -> Iterator[HostItem]:
             },
         }
         yield HostFile(f"{SYSTEMD_DIR}/{MOUNT}", unit_text(mount), NAME, phase)
-    yield HostFile(f"{SYSTEMD_DIR}/{SERVICE}", unit_text(sections), NAME, phase)
+    yield HostFile(f"{SYSTEMD_DIR}/{SERVICE}", unit_text(service), NAME, phase)
     yield HostFile(f"{SYSTEMD_DIR}/{TIMER}", unit_text(timer), NAME, phase, restarts=(TIMER,))
     yield HostUnit(TIMER, NAME, phase)
 

@@ -29,7 +29,7 @@ from generator.spec.layout import (
     service_account_files,
 )
 from generator.spec.model import Cluster, Pool
-from generator.spec.sections import Network
+from generator.spec.sections_network import Network
 
 NAME = "kube-controller-manager"
 PHASE = "control-plane"

@@ -13,6 +13,17 @@ _PLAIN = re.compile(
 )
 """Names and paths, IPv4 addresses and ranges, two long hex words: YAML reads none of them as a number, date or time."""
 
+_OTHERWISE_READ = re.compile(
+    r"[yYnN]|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)"
+)
+"""What is text to PyYAML and a number or a truth value to the parser of kubectl and helm, underscores aside.
+
+https://github.com/kubernetes-sigs/yaml/blob/master/goyaml.v2/resolve.go
+"""
+
+_BREAKS = frozenset("\x85\u2028\u2029")
+"""Line ends that a parser may fold to a blank anywhere but between double quotes."""
+
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 _LONGEST_KEY = 100
 """Beyond some more characters, and for an empty one, YAML writes a key in a form of its own."""
@@ -27,7 +38,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
+    if not _BREAKS.isdisjoint(value):
+        style: str | None = '"'
+    elif "\n" in value:
+        style = "|"
+    else:
+        style = "'" if _OTHERWISE_READ.fullmatch(value.replace("_", "")) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

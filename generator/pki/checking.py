@@ -7,7 +7,7 @@ from pathlib import Path
 from generator import sealing
 from generator.errors import PkiError
 from generator.pki.certificates import certificates
-from generator.pki.issuing import key_id, load_key
+from generator.pki.keys import key_id, load_key
 from generator.pki.store import PkiStore
 from generator.sealing import Identity, shown
 from generator.spec.model import Cluster

@@ -11,15 +11,8 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from generator.errors import PkiError
-from generator.pki.issuing import (
-    PrivateKey,
-    is_ca,
-    key_algorithm,
-    key_id,
-    public_der,
-    signed_by,
-    signing_request,
-)
+from generator.pki.issuing import is_ca, signed_by, signing_request
+from generator.pki.keys import PrivateKey, key_algorithm, key_id, public_der
 from generator.pki.request import Request
 from generator.pki.store import PkiStore
 from generator.pki.words import chain_text, request_text

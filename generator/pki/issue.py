@@ -22,20 +22,8 @@ from generator.errors import PkiError
 from generator.pki import external, matching
 from generator.pki.certificates import SERVICE_ACCOUNT, certificates
 from generator.pki.checking import check_form
-from generator.pki.issuing import (
-    Authority,
-    PrivateKey,
-    authority,
-    check_valid,
-    issue_ca,
-    issue_leaf,
-    key_algorithm,
-    key_id,
-    key_pem,
-    load_key,
-    new_key,
-    public_pem,
-)
+from generator.pki.issuing import Authority, authority, check_valid, issue_ca, issue_leaf
+from generator.pki.keys import PrivateKey, key_algorithm, key_id, key_pem, load_key, new_key, public_pem
 from generator.pki.passwords import new_password, wanted_passwords
 from generator.pki.request import Request
 from generator.pki.store import INDEX_FILE, PkiStore, index_text

@@ -1,4 +1,4 @@
-"""Keys, certificates and requests for certificates, made with `cryptography`. Clocks come from the caller.
+"""Certificates and requests for certificates, made with `cryptography`. Clocks come from the caller.
 
 Certificates follow RFC 5280 as Go's crypto/x509 and OpenSSL check it: critical basic constraints and key usage, subject
 and authority key identifiers, random serial numbers, whole seconds. A leaf never outlives the CA that signs it.
@@ -6,7 +6,6 @@ and authority key identifiers, random serial numbers, whole seconds. A leaf neve
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from generator.errors import PkiError
+from generator.pki.keys import PrivateKey, PublicKey, key_id, key_pem, load_key, new_key, public_der
 from generator.pki.request import (
     CERT_SIGN,
     CLIENT_AUTH,
@@ -30,9 +29,6 @@ from generator.pki.request import (
     Request,
     key_usages,
 )
-
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 BACKDATE = timedelta(minutes=5)
 """How far before its making a certificate begins, for hosts whose clocks are behind."""
@@ -48,76 +44,6 @@ SUBJECT_OIDS = {
     "CN": NameOID.COMMON_NAME,
 }
 EXTENDED_OIDS = {SERVER_AUTH: ExtendedKeyUsageOID.SERVER_AUTH, CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH}
-
-
-# --- keys -----------------------------------------------------------------------------------------------------------
-
-
-def new_key(algorithm: str) -> PrivateKey:
-    """Return a new private key: ecdsa-p256, rsa-2048, rsa-3072 or rsa-4096."""
-    if algorithm == "ecdsa-p256":
-        return ec.generate_private_key(ec.SECP256R1())
-    if algorithm in {"rsa-2048", "rsa-3072", "rsa-4096"}:
-        return rsa.generate_private_key(public_exponent=65537, key_size=int(algorithm.removeprefix("rsa-")))
-    raise PkiError(f"{algorithm}: no such key algorithm; use ecdsa-p256, rsa-2048, rsa-3072 or rsa-4096")
-
-
-def key_algorithm(key: object) -> str:
-    """Return the algorithm of a public or private key in the words of the spec, "unknown" for any other kind."""
-    if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1":
-        return "ecdsa-p256"
-    if isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey):
-        return f"rsa-{key.key_size}"
-    return "unknown"
-
-
-def key_pem(key: PrivateKey) -> bytes:
-    """Return a private key as unencrypted PKCS #8 PEM, which every component reads."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def load_key(pem: bytes, what: str) -> PrivateKey:
-    """Return the private key of a PEM text; raises PkiError that begins with `what`."""
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
-        raise PkiError(f"{what}: what is sealed there is no private key; restore the file from git") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise PkiError(f"{what}: the private key is of a type that is not used here; restore the file from git")
-    return key
-
-
-def public_der(key: object) -> bytes:
-    """Return a public key, or the public half of a private one, as SubjectPublicKeyInfo in DER."""
-    public = key.public_key() if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) else key
-    der: bytes = public.public_bytes(  # type: ignore[attr-defined]
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return der
-
-
-def public_pem(key: PrivateKey) -> str:
-    """Return the public half of a key as PEM."""
-    return (
-        key.public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        .decode("ascii")
-    )
-
-
-def key_id(key: object) -> str:
-    """Return the id of a key pair: the first 16 hex digits of the SHA-256 of its public key in DER."""
-    return hashlib.sha256(public_der(key)).hexdigest()[:16]
-
-
-def private_key_id(pem: bytes, what: str = "private key") -> str:
-    """Return the id of a private key in PEM; equal to `certificate_key_id` of its certificate. Raises PkiError."""
-    return key_id(load_key(pem, what))
-
-
-# --- certificates ---------------------------------------------------------------------------------------------------
 
 
 def load_certificates(text: str | bytes, what: str) -> list[x509.Certificate]:
@@ -248,9 +174,6 @@ def sign_client(
     usages = key_usages("ecdsa-p256", CLIENT_AUTH)
     request = Request(f"client {cn}", "ca", subject, (), (), usages, 0, "ecdsa-p256", None, ())
     return certificate_pem(_signed(request, key, ca, now, lifetime)).encode("ascii"), key_pem(key)
-
-
-# --- parts of a certificate -----------------------------------------------------------------------------------------
 
 
 def _signed(request: Request, key: PrivateKey, ca: Authority, now: datetime, lifetime: timedelta) -> x509.Certificate:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cryptography import x509
 
-from generator.pki.issuing import key_algorithm, signed_by
+from generator.pki.issuing import signed_by
+from generator.pki.keys import key_algorithm
 from generator.pki.request import Request
 from generator.pki.words import attributes, names, usages
 

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import serialization
 
 from generator import sealing
 from generator.errors import PkiError, RefusedError, SealingError
-from generator.pki.issuing import key_id, load_certificates, load_key
+from generator.pki.issuing import load_certificates
+from generator.pki.keys import key_id, load_key
 from generator.pki.writing import SUFFIX, Changes
 from generator.sealing import RECIPIENTS_FILE, Identity, shown
 from generator.sealing.stanzas import difference, stanzas

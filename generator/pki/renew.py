@@ -17,7 +17,8 @@ from pathlib import Path
 from generator import sealing
 from generator.errors import PkiError, RefusedError
 from generator.pki.certificates import CA_NAMES, SERVICE_ACCOUNT, certificates
-from generator.pki.issuing import Authority, authority, issue_leaf, key_id, key_pem, load_key, new_key
+from generator.pki.issuing import Authority, authority, issue_leaf
+from generator.pki.keys import key_id, key_pem, load_key, new_key
 from generator.pki.request import Request
 from generator.pki.store import PkiStore
 from generator.pki.words import certificate_text

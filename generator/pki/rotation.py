@@ -18,7 +18,7 @@ from generator import sealing
 from generator.errors import RefusedError
 from generator.pki.certificates import SERVICE_ACCOUNT as FIRST_PAIR
 from generator.pki.issue import ENCRYPTION_KEY_BYTES
-from generator.pki.issuing import key_algorithm, key_id, key_pem, new_key, public_pem
+from generator.pki.keys import key_algorithm, key_id, key_pem, new_key, public_pem
 from generator.pki.rotation_state import ENCRYPTION, SERVICE_ACCOUNT, Kind, Rotation, newest_first, state_text
 from generator.pki.store import INDEX_FILE, PkiStore, index_text
 from generator.pki.words import public_key_text

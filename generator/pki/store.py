@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import serialization
 from generator.errors import PkiError, RenderError
 from generator.formats.natural import natural_order
 from generator.pki.certificates import SERVICE_ACCOUNT
-from generator.pki.issuing import key_id, load_certificates
+from generator.pki.issuing import load_certificates
+from generator.pki.keys import key_id
 from generator.pki.rotation_state import ENCRYPTION, Rotation, read_state
 from generator.pki.rotation_state import SERVICE_ACCOUNT as SERVICE_ACCOUNT_KIND
 from generator.pki.words import certificate_text

@@ -10,7 +10,8 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from generator.pki.issuing import EXTENDED_OIDS, SUBJECT_OIDS, certificate_pem, key_algorithm, key_id
+from generator.pki.issuing import EXTENDED_OIDS, SUBJECT_OIDS, certificate_pem
+from generator.pki.keys import key_algorithm, key_id
 from generator.pki.request import (
     CERT_SIGN,
     CRL_SIGN,

@@ -16,7 +16,8 @@ from generator.render.levels import Levels, levels
 from generator.render.manifest import folder_files
 from generator.render.objects import images, object_files, objects
 from generator.render.overrides_page import OVERRIDES_FILE, overrides_text
-from generator.render.phases import phases_text, unknown_phases
+from generator.render.phases import unknown_phases
+from generator.render.phases_page import phases_text
 from generator.render.pki_page import pki_text
 from generator.render.ports_page import PORTS_FILE, own_ports, ports_text
 from generator.render.tree import Tree, put

@@ -76,13 +76,7 @@ def load_identity(
 ) -> Identity:
     """Return the operator's identity; a passphrase is asked for once. Raises SealingError that names the path."""
     path = identity_path(environ, home)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SealingError(
-            f"{path}: the identity cannot be read ({error.strerror}); correct its owner or mode"
-        ) from error
-    return Identity(path, _parsed(data, path, ask))
+    return Identity(path, _parsed(_read(path), path, ask))
 
 
 def identity_once(
@@ -90,6 +84,15 @@ def identity_once(
 ) -> Callable[[], Identity]:
     """Return a provider that loads the identity when first called and keeps it: one question per run of a verb."""
     return functools.cache(functools.partial(load_identity, environ, home, ask))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SealingError(
+            f"{path}: the identity cannot be read ({error.strerror}); correct its owner or mode"
+        ) from error
 
 
 def _parsed(data: bytes, path: Path, ask: AskPassphrase) -> tuple[Any, ...]:
@@ -177,12 +180,7 @@ def public_half(path: Path, ask: AskPassphrase = ask_on_terminal) -> str:
     An ssh key's is read from the .pub file beside it, so no passphrase is asked for. Raises SealingError where the file
     gives none: a plugin's identity, or an ssh key without its .pub.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SealingError(
-            f"{path}: the identity cannot be read ({error.strerror}); correct its owner or mode"
-        ) from error
+    data = _read(path)
     if b"PRIVATE KEY-----" in data:
         public = path.with_name(f"{path.name}.pub")
         try:

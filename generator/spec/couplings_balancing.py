@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from generator.spec.faults import Findings
 from generator.spec.model import Cluster, Host
-from generator.spec.sections import Vip
+from generator.spec.sections_network import Vip
 from generator.spec.yaml_source import Path
 
 What = Callable[[Cluster], Iterator[str]]

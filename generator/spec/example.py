@@ -72,7 +72,8 @@ def section_lines(
 ) -> list[str]:
     """Return the lines of a section: what is given as it is, all else commented out with its default.
 
-    `samples` says by key what stands for values that have no default.
+    `samples` says by key what stands for values that have no default. `skip` are keys that are left out, with dots
+    between those of sections that are given, and * for the names of a map.
     """
     lines: list[str] = []
     for key, field in fields(model):
@@ -82,7 +83,7 @@ def section_lines(
         below = model_of(field.annotation)
         if key in given:
             lines += ["", f"# {meaning}"] if not indent else [f"{indent}# {meaning}"]
-            lines += _given(key, given[key], below, is_map(field.annotation), indent, samples)
+            lines += _given(key, given[key], below, is_map(field.annotation), indent, samples, _below(key, skip))
         elif below is not None:
             lines += ["", f"# {meaning}"] if not indent else [f"{indent}# {meaning}"]
             lines += _commented(key, field, below, indent, samples)
@@ -92,21 +93,31 @@ def section_lines(
     return lines
 
 
+def _below(key: str, skip: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(path.removeprefix(f"{key}.") for path in skip if path.startswith(f"{key}."))
+
+
 def _given(
-    key: str, value: Any, below: type[BaseModel] | None, is_map: bool, indent: str, samples: Mapping[str, str]
+    key: str,
+    value: Any,
+    below: type[BaseModel] | None,
+    is_map: bool,
+    indent: str,
+    samples: Mapping[str, str],
+    skip: tuple[str, ...],
 ) -> list[str]:
     if below is None:
         return [f"{indent}{key}: {yaml_line(value) if isinstance(value, list) else _quoted(value)}"]
     lines = [f"{indent}{key}:"]
     if not is_map:
-        return lines + section_lines(below, f"{indent}  ", value, samples)
+        return lines + section_lines(below, f"{indent}  ", value, samples, skip)
     for index, (name, entry) in enumerate(value.items()):
         lines.append(f"{indent}  {name}:" if entry else f"{indent}  {name}: {{}}")
         if not entry:
             continue
         inner = f"{indent}    "
         if index == 0:
-            lines += section_lines(below, inner, entry, samples)
+            lines += section_lines(below, inner, entry, samples, _below("*", skip))
         else:
             lines += [
                 f"{inner}{one}: {yaml_line(text) if isinstance(text, list) else _quoted(text)}"

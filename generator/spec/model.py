@@ -16,7 +16,6 @@ from generator.spec.addons import AddonsSpec
 from generator.spec.addons.node_local_dns import TAKES_SERVICE_ADDRESS
 from generator.spec.gpu import Gpu
 from generator.spec.sections import (
-    Api,
     Artifacts,
     Audit,
     Backup,
@@ -25,18 +24,17 @@ from generator.spec.sections import (
     Disk,
     Encryption,
     Firewall,
-    Network,
     OwnListener,
     PkiSettings,
     Runtime,
     Verify,
     Versions,
 )
+from generator.spec.sections_network import Api, Network
 from generator.spec.sections_system import System
 
 ROLES = ("etcd", "control-plane", "worker", "load-balancer")
 Role = Literal["etcd", "control-plane", "worker", "load-balancer"]
-Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,21 +16,19 @@ from generator.spec.schema import ClusterSpec
 from generator.spec.schema_network import ApiSpec, NetworkSpec, VipSpec
 from generator.spec.schema_settings import PkiSpec, VersionsSpec
 from generator.spec.sections import (
-    Api,
     Artifacts,
     Audit,
     Backup,
     Directories,
     Encryption,
     Firewall,
-    Network,
     PkiSettings,
     Registry,
     Runtime,
     Verify,
     Versions,
-    Vip,
 )
+from generator.spec.sections_network import Api, Network, Vip
 from generator.spec.system_layers import system_of
 from generator.spec.versions import AGE, companions, default_crictl, minor_of
 

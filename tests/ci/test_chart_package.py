@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from generator.render import charts
 from generator.render.charts import chart
 from tests.ci.chart_values import FULL
-from tests.ci.helm import helm, template
+from tests.ci.helm import helm, surroundings, template
 from tests.golden.chart_cases import APP
 
 
@@ -47,6 +48,15 @@ def test_the_package_holds_the_chart_and_nothing_of_the_machine() -> None:
 def test_a_gzip_of_any_size_is_one(size: int) -> None:
     content = bytes(number % 251 for number in range(size))
     assert gzip.decompress(charts._gzip(content)) == content
+
+
+def test_helm_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    surroundings.cache_clear()
+    template(APP, "hello", FULL, "1.30")
+    surroundings.cache_clear()
+    assert not list(tmp_path.iterdir())
 
 
 def test_helm_takes_the_package(tmp_path: Path) -> None:

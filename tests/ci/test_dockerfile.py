@@ -19,12 +19,13 @@ from generator.ci.dockerfile import base_images, image_files
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import load_project
 from generator.ci.scalars import image_parts
+from generator.ci.schema import ENVIRONMENTS
 from generator.errors import RefusedError
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN, sample
-from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
+from tests.golden.ci_cases import CONTAINER_CASES, PROJECT_CASES, ProjectCase
 
 ROOT = Path(__file__).parents[2]
-GENERATED = [case for case in PROJECT_CASES if case.name != "own-dockerfile"]
+GENERATED = [case for case in CONTAINER_CASES if case.name != "own-dockerfile"]
 TEXT = st.text(st.characters(min_codepoint=32, exclude_categories=("Cs",), exclude_characters="\x7f"), max_size=30)
 
 
@@ -171,8 +172,17 @@ def test_the_ignored_files_are_those_of_secrets_and_of_git(case: ProjectCase) ->
     assert set(LANGUAGES[case.project().spec.language].ignored) <= set(ignored)
 
 
-def test_every_language_has_a_golden_case() -> None:
-    assert {case.project().spec.language for case in PROJECT_CASES} == set(LANGUAGES)
+def test_every_language_has_golden_cases_in_containers_and_on_machines() -> None:
+    projects = [case.project() for case in PROJECT_CASES]
+    found = {(one.spec.language, one.is_vm) for one in projects}
+    assert found == {(language, on_machines) for language in LANGUAGES for on_machines in (False, True)}
+    # Values and units of every environment are among them.
+    for language, on_machines in found:
+        names = {
+            name for one in projects if (one.spec.language, one.is_vm) == (language, on_machines)
+            for name in one.environment_names
+        }  # fmt: skip
+        assert names == set(ENVIRONMENTS), (language, on_machines)
 
 
 def test_hash_seed_locale_and_time_zone_change_nothing() -> None:

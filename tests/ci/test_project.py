@@ -44,7 +44,7 @@ def test_what_an_environment_says_goes_before_the_top() -> None:
 def test_what_nothing_is_said_of_has_a_default() -> None:
     project = load_project(PLAIN)
     assert (project.build_command, project.artifact) == (
-        "go build -trimpath -tags timetzdata -o bin/hello .", "bin/hello",
+        "CGO_ENABLED=0 go build -trimpath -tags timetzdata -o bin/hello .", "bin/hello",
     )  # fmt: skip
     assert project.run_command() == ("/app/hello",)
     assert project.run_command("/srv/hello/current") == ("/srv/hello/current/hello",)
@@ -127,6 +127,25 @@ def test_projects_come_by_name(tmp_path: Path) -> None:
     root = _workspace(tmp_path, b=MACHINES.replace("name: hello}", "name: b}"), a=MACHINES.replace("hello}", "a}", 1))
     assert [project.name for project in load_projects(root, "prod")] == ["a", "b"]
     assert load_projects(tmp_path / "nowhere", "prod") == ()
+
+
+def test_a_file_whose_name_ends_otherwise_is_not_passed_over(tmp_path: Path) -> None:
+    folder = _workspace(tmp_path, hello=PLAIN) / "clusters" / "prod" / "projects"
+    (folder / "other.yml").write_text(MACHINES)
+    (folder / "Third.YAML").write_text("nonsense")
+    with pytest.raises(SpecError) as caught:
+        load_projects(tmp_path, "prod")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("clusters/prod/projects/Third.YAML:1: ")
+    assert second == ("clusters/prod/projects/other.yml: is not read: names of project files end with .yaml; rename it")
+
+
+def test_what_editors_leave_is_no_project(tmp_path: Path) -> None:
+    folder = _workspace(tmp_path, hello=PLAIN) / "clusters" / "prod" / "projects"
+    (folder / ".#hello.yaml").symlink_to("somebody@somewhere.1")
+    for name in ("._hello.yaml", ".hello.yaml.swp", "hello.yaml~", "README.md"):
+        (folder / name).write_text("\0")
+    assert [project.name for project in load_projects(tmp_path, "prod")] == ["hello"]
 
 
 def test_a_file_that_is_not_there_is_one_clean_error(tmp_path: Path) -> None:

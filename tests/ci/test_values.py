@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +16,9 @@ from hypothesis import strategies as st
 from generator.ci.project import load_project
 from generator.ci.values import image_of, values, values_text
 from generator.errors import RefusedError, WorkspaceError
+from tests.ci.helm import template
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN, sample
-from tests.golden.ci_cases import PROJECT_CASES
+from tests.golden.ci_cases import CONTAINER_CASES
 
 KEYS = {
     "": {
@@ -29,7 +34,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", PROJECT_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CONTAINER_CASES, ids=lambda case: case.name)
 def test_every_environment_has_the_same_keys(case: Any) -> None:
     project = case.project()
     for name in project.environment_names:
@@ -99,3 +104,27 @@ def test_machines_and_unknown_environments_have_no_values() -> None:
 def test_texts_of_the_environment_arrive_as_they_are(env: dict[str, str]) -> None:
     project = sample(run={"env": env})
     assert yaml.safe_load(values_text(project, "dev"))["env"] == env
+
+
+_ODD = (
+    "", "y", "Y", "n", "No", "on", "true", "~", "null", "1e3", "12e03", "1.e3", "1E-5", "+.5e3", "08", "0o17", "0O17",
+    "0x1F", "0X1F", "0b1", "0B1", "1_000", "1_0e3", ".5", "1.", "+1", "-.Inf", ".nan", "1:30", "190:20:30",
+    "2001-01-01", "2001-1-2", "2001-12-14t21:59:43.10-05:00", "=", "<<", "- ", "? a", "!x", "&a", "*a", "%a", "@a",
+    "`", "|", ">", "#", "a #b", "a: b", " lead", "trail ", "a\n", "\n", "\n\n a\n", "  a\nb\n", "a\n\n\n", "\ta",
+    "a\tb", "---", "...", "[", "}", "'a", '"', "a\\nb", "\u00a0x", "\u2028", "a\u2029", "\u200b", "\ufeff", "\x85",
+    "a\x85b", "é😀", "{{ .Values }}", "$(A)",
+)  # fmt: skip
+
+
+def test_texts_arrive_in_helm_word_for_word(tmp_path: Path) -> None:
+    """Its parser of YAML takes other words for numbers and truth values than that of Python."""
+    rng = random.Random(20261122)
+    signs = "00123456789xXoObBeE+-._:yYnN~ \n#'\"[]{}|>&*!%@,?\\\x85\u2028"
+    texts = [*_ODD, *("".join(rng.choices(signs, k=rng.randint(1, 6))) for _ in range(3000))]
+    env = {f"V{number}": text for number, text in enumerate(texts)}
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: echo\nversion: 1.0.0\n")
+    (tmp_path / "templates" / "env.yaml").write_text("env: {{ .Values.env | toJson | b64enc }}\n")
+    text = template(tmp_path, "echo", values_text(sample(run={"env": env}), "dev"), "1.36")
+    arrived = json.loads(base64.b64decode(yaml.safe_load(text)["env"]))
+    assert {key: (text, arrived.get(key)) for key, text in env.items() if arrived.get(key) != text} == {}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import sys
 from pathlib import Path
 
 import pytest
 
 from generator.spec import couplings, couplings_balancing, couplings_system
 from generator.spec.faults import Findings
-from generator.spec.yaml_source import Path as Place
-from tests.errors.cases import faults, message
+from tests.errors.cases import CLUSTERS
 
 SPEC = Path(couplings.__file__).parent
 MODULES = sorted([*SPEC.glob("couplings_*.py"), *(SPEC / f"{name}.py" for name in ("override_rules", "inventory"))])
@@ -32,25 +30,13 @@ def refusals(module: Path) -> list[ast.Call]:
 
 @pytest.fixture(scope="module")
 def messages() -> str:
-    return "".join(message(fault) for fault in faults())
+    return CLUSTERS.everything()
 
 
 @pytest.fixture(scope="module")
 def called() -> set[tuple[str, int]]:
     """The file and line from which each refusal of the golden messages came."""
-    seen: set[tuple[str, int]] = set()
-    real = Findings.fault
-
-    def noted(self: Findings, path: Place, what: str, todo: str) -> None:
-        caller = sys._getframe(1)
-        seen.add((Path(caller.f_code.co_filename).name, caller.f_lineno))
-        real(self, path, what, todo)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Findings, "fault", noted)
-        for fault in faults():
-            message(fault)
-    return seen
+    return CLUSTERS.callers(Findings, "fault")
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

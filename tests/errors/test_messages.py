@@ -3,7 +3,7 @@ import re
 import pytest
 
 from generator.spec.operating_systems import ENDED
-from tests.errors.cases import FOLDER, faults, message
+from tests.errors.cases import CLUSTERS
 
 ART4_REMOVED = {
     "insecure-port": "1.24",
@@ -15,32 +15,9 @@ ART4_REMOVED = {
 }
 
 
-@pytest.mark.parametrize("fault", faults())
-def test_message_is_golden(fault: str) -> None:
-    golden = FOLDER / fault / "message.txt"
-    assert message(fault) == golden.read_text(encoding="utf-8"), "run make golden and read the difference"
-
-
-@pytest.mark.parametrize("fault", faults())
-def test_every_line_says_where_what_and_what_to_do(fault: str) -> None:
-    lines = message(fault).splitlines()
-    assert lines
-    for line in lines:
-        assert re.match(r"clusters/prod/cluster\.yaml:[1-9][0-9]*: .+; .+", line), line
-        assert "Traceback" not in line
-
-
-def test_there_are_many_faults() -> None:
-    assert len(faults()) >= 60
-
-
-def test_no_message_without_its_spec() -> None:
-    assert {path.parent.name for path in FOLDER.glob("*/message.txt")} == set(faults())
-
-
 @pytest.mark.parametrize(("what", "version"), ART4_REMOVED.items())
 def test_settings_of_an_older_api_server_name_version_and_replacement(what: str, version: str) -> None:
-    lines = [line for line in message("api-server-of-an-older-day").splitlines() if what in line]
+    lines = [line for line in CLUSTERS.message("api-server-of-an-older-day").splitlines() if what in line]
     assert len(lines) == 1
     assert f" {version} " in lines[0] or f"Kubernetes {version}" in lines[0]
     assert re.search(r"; (take it out|use)\b", lines[0])
@@ -48,5 +25,5 @@ def test_settings_of_an_older_api_server_name_version_and_replacement(what: str,
 
 @pytest.mark.parametrize("system", ENDED)
 def test_every_ended_system_is_refused_with_its_reason_and_the_way_up(system: str) -> None:
-    (line,) = (line for line in message("ended-systems").splitlines() if f": {system} has ended" in line)
+    (line,) = (line for line in CLUSTERS.message("ended-systems").splitlines() if f": {system} has ended" in line)
     assert line.endswith(f": {system} has ended: it gets no fixes any more; {ENDED[system]}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,11 +19,10 @@ from generator.pki.issuing import (
     certificate_pem,
     issue_ca,
     issue_leaf,
-    key_pem,
     load_certificates,
-    new_key,
     sign_client,
 )
+from generator.pki.keys import key_pem, new_key
 from generator.pki.request import CERT_SIGN, DIGITAL_SIGNATURE, SERVER_AUTH, Request
 
 ALGORITHM = "ecdsa-p256"
@@ -165,6 +164,3 @@ async def _one(
 async def plain_stream(port: int) -> tuple[ByteReader, ByteWriter]:
     """Return a stream to a port of this machine."""
     return await asyncio.open_connection("127.0.0.1", port)
-
-
-Dial = Callable[[], Awaitable[tuple[ByteReader, ByteWriter]]]

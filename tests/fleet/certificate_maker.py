@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from generator.pki.issuing import certificate_pem, key_pem
+from generator.pki.issuing import certificate_pem
+from generator.pki.keys import key_pem
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, Sequence
+import shutil
+from collections.abc import AsyncIterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from fleet.connection import Input, Result
 from fleet.tls import ByteReader, ByteWriter
@@ -73,7 +77,15 @@ for endpoint in $endpoints; do
 done
 printf ']'
 """
+KILLER = """#!/bin/sh
+# The {number}th call kills the script that makes it (and its whole session), as a power cut would.
+echo x >>"$FAKE/calls"
+if [ "$(wc -l <"$FAKE/calls")" -eq {number} ]; then kill -9 0; fi
+exec {real} "$@"
+"""
 OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root")
 
 
 class LocalHost:
@@ -138,6 +150,22 @@ class LocalHost:
 
     async def close(self) -> None:
         return
+
+
+@contextmanager
+def killed_at(host: LocalHost, program: str, number: int) -> Iterator[None]:
+    """Let the so manieth call of a program kill the script that makes it; the calls before are the program's own."""
+    path, kept = host.fake / "bin" / program, host.fake / f"{program}.real"
+    if path.exists():
+        shutil.move(path, kept)
+    path.write_text(KILLER.format(number=number, real=kept if kept.exists() else shutil.which(program)))
+    path.chmod(0o755)
+    try:
+        yield
+    finally:
+        path.unlink()
+        if kept.exists():
+            shutil.move(kept, path)
 
 
 class LocalHosts:

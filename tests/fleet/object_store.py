@@ -158,6 +158,10 @@ class ObjectStore:
         return _json(self.put(after))
 
 
+Run = Callable[[Callable[[Api], Coroutine[Any, Any, Any]]], Any]
+"""What the fixture `run` is: it gives an action a client of the stand-in."""
+
+
 def refusal(status: int, message: str, reason: str = "") -> Reply:
     """A refusal as an API server words it."""
     return Reply(status, json.dumps({"kind": "Status", "message": message, "reason": reason}).encode())

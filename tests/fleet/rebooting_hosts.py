@@ -14,9 +14,9 @@ from fleet.tree import Host
 from generator.errors import ApiError, HostError
 from generator.sealing import Identity
 from tests.fleet.local_host import LocalHost, LocalHosts
+from tests.fleet.place import HOSTS, Place
 from tests.fleet.small_tree import ITEMS
 from tests.fleet.test_apply_api import AGENT, Remembering
-from tests.fleet.test_runs import HOSTS, Place
 
 OLD, NEW = "6.1.0-9-amd64", "6.1.0-39-amd64"
 PHASES: list[dict[str, Any]] = [

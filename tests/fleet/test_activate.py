@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.runs import apply_run
 from generator.errors import FleetError, HostError
-from tests.fleet.local_host import LocalHost
-from tests.fleet.test_runs import HOSTS, Place
+from tests.fleet.local_host import LocalHost, as_root
+from tests.fleet.place import Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    one = Place(tmp_path)
-    one.names = {"n1": HOSTS["n1"]}
-    return one
+pytestmark = as_root
 
 
 def owned_users(host: LocalHost) -> list[str]:
@@ -31,67 +17,67 @@ def owned_users(host: LocalHost) -> list[str]:
     return [line.partition("\t")[0] for line in lines if line.startswith("user:")]
 
 
-def test_a_user_who_was_there_before_us_is_not_ours(place: Place) -> None:
-    host = place.hosts["n1"]
+def test_a_user_who_was_there_before_us_is_not_ours(one: Place) -> None:
+    host = one.hosts["n1"]
     # `id` asks this machine, systemd-sysusers the scratch folder: "daemon" is known to both.
     (host.root / "etc/passwd").write_text("daemon:x:1:1::/:/usr/sbin/nologin\n")
     (host.root / "etc/group").write_text("daemon:x:1:\n")
-    place.items.append({"name": "daemon", "kind": "user", "phase": "host-base"})
-    place.run(apply_run)
+    one.items.append({"name": "daemon", "kind": "user", "phase": "host-base"})
+    one.run(apply_run)
     assert owned_users(host) == ["user:idler"]
-    place.items.pop()
-    assert not [line for line in place.plan() if "daemon" in line]
+    one.items.pop()
+    assert not [line for line in one.plan() if "daemon" in line]
 
 
-def test_a_user_whom_we_made_stays_ours(place: Place) -> None:
-    host = place.hosts["n1"]
-    place.run(apply_run)
+def test_a_user_whom_we_made_stays_ours(one: Place) -> None:
+    host = one.hosts["n1"]
+    one.run(apply_run)
     # As on the next run of a real host: `id` knows him now.
     (host.fake / "bin/id").write_text("#!/bin/sh\nexit 0\n")
     (host.fake / "bin/id").chmod(0o755)
-    next(item for item in place.items if item["kind"] == "directory")["mode"] = "0750"
-    place.run(apply_run)
+    next(item for item in one.items if item["kind"] == "directory")["mode"] = "0750"
+    one.run(apply_run)
     assert owned_users(host) == ["user:idler"]
 
 
-def test_a_user_of_a_killed_run_is_ours(place: Place) -> None:
-    host = place.hosts["n1"]
+def test_a_user_of_a_killed_run_is_ours(one: Place) -> None:
+    host = one.hosts["n1"]
     program = host.fake / "bin/systemd-sysusers"
     program.write_text("#!/bin/sh\nkill -9 0\n")
     program.chmod(0o755)
     with pytest.raises(FleetError):
-        place.run(apply_run)
+        one.run(apply_run)
     program.unlink()
     assert owned_users(host) == ["user:idler"]
 
 
-def test_an_empty_mark_counts_as_a_restart(place: Place) -> None:
-    host = place.hosts["n1"]
-    place.run(apply_run)
+def test_an_empty_mark_counts_as_a_restart(one: Place) -> None:
+    host = one.hosts["n1"]
+    one.run(apply_run)
     host.forget_log()
     host.state("pending/idle.service").write_text("")
-    assert place.plan()[:3] == [
+    assert one.plan()[:3] == [
         "phase runtime",
         "  n1",
         "    ! restart idle.service  because an earlier run left it owed",
     ]
-    place.run(apply_run)
+    one.run(apply_run)
     assert host.log == ["restart idle.service"]
     assert not list(host.state("pending").iterdir())
 
 
-def test_a_kill_leaves_no_half_copy_for_a_rollback(place: Place) -> None:
-    host = place.hosts["n1"]
-    place.run(apply_run)
-    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
+def test_a_kill_leaves_no_half_copy_for_a_rollback(one: Place) -> None:
+    host = one.hosts["n1"]
+    one.run(apply_run)
+    one.contents["/etc/idle/idle.conf"] = "level: 2\n"
     program = host.fake / "bin/cp"
     program.write_text('#!/bin/sh\nfor to; do :; done\nprintf lev >"$to"\nkill -9 0\n')
     program.chmod(0o755)
     with pytest.raises(FleetError):
-        place.run(apply_run)
+        one.run(apply_run)
     assert (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
     program.unlink()
-    place.run(apply_run)
+    one.run(apply_run)
     kept = [path for path in host.state("previous").rglob("files/**/*") if path.is_file()]
     assert [(path.name, path.read_text()) for path in kept] == [("idle.conf", "level: 1\n")]
 
@@ -130,17 +116,17 @@ OPTIONS = "-o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold"
 
 
 @pytest.fixture
-def packaged(place: Place) -> Place:
+def packaged(one: Place) -> Place:
     """A host with package tools that remember, and a manifest that wants two packages."""
-    host = place.hosts["n1"]
+    host = one.hosts["n1"]
     (host.fake / "bin/systemctl").rename(host.fake / "systemctl.real")
     for name, text in (("dpkg-query", DPKG_QUERY), ("dpkg", DPKG), ("apt-get", APT_GET), ("systemctl", LISTS)):
         (host.fake / "bin" / name).write_text(text)
         (host.fake / "bin" / name).chmod(0o755)
     (host.fake / "units").mkdir()
     (host.fake / "units/enabled.ssh.service").touch()
-    place.items += [{"name": name, "kind": "package", "phase": "host-base"} for name in ("idle-tools", "idle-more")]
-    return place
+    one.items += [{"name": name, "kind": "package", "phase": "host-base"} for name in ("idle-tools", "idle-more")]
+    return one
 
 
 def test_packages_wait_for_the_lock_and_keep_what_was_configured(packaged: Place) -> None:
@@ -186,39 +172,39 @@ def test_what_a_package_of_a_killed_run_enabled_is_turned_off(packaged: Place) -
     assert not host.state("units-before").exists()
 
 
-def test_an_attempt_that_began_before_new_files_is_made_anew(place: Place) -> None:
+def test_an_attempt_that_began_before_new_files_is_made_anew(one: Place) -> None:
     # Renewed certificates restart nothing that runs; a program that keeps dying of the expired ones must try again.
-    host = place.hosts["n1"]
+    host = one.hosts["n1"]
     pair = {"path": "/etc/idle/leaf.crt", "kind": "file", "mode": "0644", "owner": "root", "group": "root"}
-    place.items.append({**pair, "phase": "runtime"})
-    place.contents["/etc/idle/leaf.crt"] = "expired\n"
-    place.run(apply_run)
-    place.contents["/etc/idle/leaf.crt"] = "renewed\n"
+    one.items.append({**pair, "phase": "runtime"})
+    one.contents["/etc/idle/leaf.crt"] = "expired\n"
+    one.run(apply_run)
+    one.contents["/etc/idle/leaf.crt"] = "renewed\n"
     host.forget_log()
-    place.run(apply_run)
+    one.run(apply_run)
     assert host.log == []
-    place.contents["/etc/idle/leaf.crt"] = "renewed again\n"
+    one.contents["/etc/idle/leaf.crt"] = "renewed again\n"
     (host.fake / "units/idle.service").write_text("activating\n")
-    place.run(apply_run)
+    one.run(apply_run)
     assert host.log == ["restart idle.service"]
 
 
-def test_what_came_by_a_run_that_was_broken_off_is_not_kept_as_if_it_had_always_been_there(place: Place) -> None:
-    host = place.hosts["n1"]
-    place.run(apply_run)
+def test_what_came_by_a_run_that_was_broken_off_is_not_kept_as_if_it_had_always_been_there(one: Place) -> None:
+    host = one.hosts["n1"]
+    one.run(apply_run)
     new = {"path": "/etc/idle/new.conf", "kind": "file", "mode": "0644", "owner": "root", "group": "root"}
     (host.root / "etc/idle/found.conf").write_text("somebody else's\n")
     for name in ("new.conf", "found.conf"):
-        place.items.append({**new, "path": f"/etc/idle/{name}", "phase": "runtime", "restarts": ["idle.service"]})
+        one.items.append({**new, "path": f"/etc/idle/{name}", "phase": "runtime", "restarts": ["idle.service"]})
     # Both ways off the first generation end with a unit that does not start.
     (host.fake / "broken.idle.service").touch()
     for text in ("first\n", "second\n"):
-        place.contents["/etc/idle/new.conf"] = place.contents["/etc/idle/found.conf"] = text
+        one.contents["/etc/idle/new.conf"] = one.contents["/etc/idle/found.conf"] = text
         with pytest.raises(FleetError):
-            place.run(apply_run)
+            one.run(apply_run)
         assert (host.root / "etc/idle/new.conf").read_text() == text
     (host.fake / "broken.idle.service").unlink()
-    del place.items[-2:], place.contents["/etc/idle/new.conf"], place.contents["/etc/idle/found.conf"]
-    place.run(apply_run)
+    del one.items[-2:], one.contents["/etc/idle/new.conf"], one.contents["/etc/idle/found.conf"]
+    one.run(apply_run)
     assert not (host.root / "etc/idle/new.conf").exists()
     assert (host.root / "etc/idle/found.conf").read_text() == "somebody else's\n"

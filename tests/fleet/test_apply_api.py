@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.cluster_record import Applied
 from fleet.gates import KINDS, GateContext, GateKind
 from fleet.options import Options
@@ -21,12 +19,11 @@ from fleet.standing import Fleet
 from fleet.tree import Phase
 from generator.errors import ApiError, GateError, RefusedError
 from generator.sealing import Identity
+from tests.fleet.local_host import as_root
+from tests.fleet.place import HOSTS, Place
 from tests.fleet.small_tree import ITEMS
-from tests.fleet.test_runs import HOSTS, Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = as_root
 
 BOOTSTRAP = "/run/slipway/bootstrap.kubeconfig"
 CLIENT = "/var/lib/agent/client.pem"
@@ -179,8 +176,7 @@ CERTIFICATE = make_certificate()
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nodes:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
+def nodes(tmp_path: Path, quick_gates: None, monkeypatch: pytest.MonkeyPatch) -> Nodes:
     return Nodes(tmp_path, monkeypatch)
 
 

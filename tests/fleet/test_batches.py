@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from fleet.batches import batches, is_down, slots
-from fleet.compare import UnitAction, Work
 from fleet.inventory import Pool
 from fleet.state import HostState, UnitFacts
 from fleet.tree import RenderedTree
+from fleet.work import UnitAction, Work
 from tests.fleet.small_tree import PHASES, write_tree
 
 SLOTS, ONE = (

@@ -21,11 +21,6 @@ Answer = Callable[[Seen], Reply]
 DISCOVER = "prod: kube-apiserver: discover v1: "
 
 
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
-
-
 class Clock:
     """Time that passes only while somebody sleeps."""
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from fleet.tree import Commit, commit_of
+from fleet.commit import Commit, commit_of
 
 
 def git(folder: Path, *words: str) -> str:

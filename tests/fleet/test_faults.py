@@ -14,32 +14,22 @@ from typing import Any
 import pytest
 
 import fleet.gates as gates
-import fleet.host_gates as host_gates
 from fleet.connection import Input, Result
 from fleet.failures import one_error
 from fleet.gates import GateContext, GateKind, shut_because, wait_open
 from fleet.host_scripts import run_script, script_argv, script_text
 from fleet.options import Options
+from fleet.question import state_from
 from fleet.reporter import SilentReporter
 from fleet.runs import apply_run, plan_run, push_run
 from fleet.session import Session
 from fleet.ssh_options import connection_options, silent_seconds
-from fleet.state import state_from
 from fleet.tree import Phase
 from generator.errors import GateError, HostError, LostHostError, WorkspaceError
-from tests.fleet.local_host import LocalHost
-from tests.fleet.test_runs import Place
+from tests.fleet.local_host import LocalHost, as_root
+from tests.fleet.place import Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
-    return Place(tmp_path)
+pytestmark = as_root
 
 
 @contextmanager

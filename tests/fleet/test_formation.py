@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.options import Options
 from fleet.runs import apply_run
 from fleet.standing import Fleet
 from generator.errors import GateError, RefusedError, WorkspaceError
-from tests.fleet.test_runs import HOSTS, Place
+from tests.fleet.local_host import as_root
+from tests.fleet.place import HOSTS, Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = as_root
 
 ACCESS = {"etcdctl": "etcdctl", "port": 2379, "cacert": "ca", "cert": "crt", "key": "key", "timeout": 0}
 MARK, DATA = "/var/lib/slipway/etcd-formed", "/var/lib/members"
@@ -38,14 +34,11 @@ DROP_IN = "run/systemd/system/idle.service.d/50-slipway-formation.conf"
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
-    one = Place(tmp_path)
+def place(place: Place) -> Place:
     for name in HOSTS:
-        (one.hosts[name].fake / "data").write_text(DATA)
-        (one.hosts[name].fake / "members").write_text(members([f"10.0.0.{number}" for number in (1, 2, 3)]))
-    return one
+        (place.hosts[name].fake / "data").write_text(DATA)
+        (place.hosts[name].fake / "members").write_text(members([f"10.0.0.{number}" for number in (1, 2, 3)]))
+    return place
 
 
 def members(addresses: list[str]) -> str:

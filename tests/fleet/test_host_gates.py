@@ -12,9 +12,10 @@ import pytest
 
 from fleet.connection import Input, Result
 from fleet.gates import GateContext, kind_of, shut_because, wait_open
-from fleet.host_gates import preflight_faults, unit_fault
+from fleet.host_faults import preflight_faults, unit_fault
+from fleet.question import state_from
 from fleet.reporter import SilentReporter
-from fleet.state import HostState, UnitFacts, state_from
+from fleet.state import HostState, UnitFacts
 from fleet.tls import ByteReader, ByteWriter
 from fleet.tree import Phase, RenderedTree
 from generator.errors import FleetError, GateError, HostError

@@ -23,10 +23,8 @@ from fleet.rewrite import Rewritten
 from fleet.runs import apply_run, plan_run
 from generator.errors import SlipwayError
 from generator.pki.rotation_state import ENCRYPTION, Rotation
-from tests.fleet.test_runs import Place, place
+from tests.fleet.place import Place
 from verbs import etcd, namespace, rotation
-
-__all__ = ["place"]
 
 DOCS = Path(__file__).parents[2] / "docs" / "json"
 

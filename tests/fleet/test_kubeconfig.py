@@ -14,7 +14,8 @@ from cryptography import x509
 from fleet.admin import Signer
 from fleet.kubeconfig import kubeconfig, read_kubeconfig, write_private
 from generator.errors import ApiError, PkiError, RefusedError, SealingError
-from generator.pki.issuing import certificate_pem, issue_ca, key_pem, new_key
+from generator.pki.issuing import certificate_pem, issue_ca
+from generator.pki.keys import key_pem, new_key
 from generator.pki.request import CERT_SIGN, Request
 from generator.sealing import create_identity, load_identity, parse_recipient, seal
 

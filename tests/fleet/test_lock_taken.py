@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet import rotation
 from fleet.holder import holder_here
 from fleet.lock import Lock
@@ -21,19 +19,12 @@ from fleet.runs import apply_run, push_run
 from fleet.shared import Shared
 from fleet.standing import utc_now
 from generator.errors import LockError, RefusedError
+from tests.fleet.local_host import as_root
+from tests.fleet.place import DIGEST, Place
 from tests.fleet.test_apply_api import Nodes
-from tests.fleet.test_runs import DIGEST, Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = [as_root, pytest.mark.usefixtures("quick_gates")]
 CONF = "/etc/idle/idle.conf"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
 
 
 async def take_from_others(place: Place) -> None:
@@ -137,7 +128,7 @@ def test_what_is_refused_once_is_refused_to_all_in_the_same_words() -> None:
 
 def pushing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Return a place where another run takes the lock, and has staged its own, while n2 gets its binaries."""
-    monkeypatch.setattr("fleet.runs.PUSHES_AT_ONCE", 1)
+    monkeypatch.setattr("fleet.pushing.PUSHES_AT_ONCE", 1)
     monkeypatch.setattr("fleet.runs.LOOK_SECONDS", 0.0)
     place = Place(tmp_path)
     whole = place.hosts["n2"].run

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from fleet.activation import activate
-from fleet.compare import Work
 from fleet.connection import Input, Result
 from fleet.host_scripts import run_script
 from fleet.tree import Phase
+from fleet.work import Work
 from generator.errors import GateError, HostError
 from tests.fleet.local_host import LocalHost
 from tests.fleet.small_tree import write_tree

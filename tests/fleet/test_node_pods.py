@@ -23,11 +23,6 @@ DAEMONS = (Ref("apps/v1", "DaemonSet", "kube-system", "dns"),)
 NO_CNI = "node w1 is not Ready: KubeletNotReady: cni plugin not initialized"
 
 
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
-
-
 @pytest.fixture
 def store() -> ObjectStore:
     return ObjectStore(node("w1"), {**daemons(1, 1, 0), "spec": {"selector": {"matchLabels": {"app": "dns"}}}})

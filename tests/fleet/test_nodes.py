@@ -23,11 +23,6 @@ from tests.serving.cases import Case, dns, forged, ip
 CHECK = NodeCheck("w1", "127.0.0.1")
 
 
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
-
-
 class To:
     """Leads every address to one port of this machine."""
 

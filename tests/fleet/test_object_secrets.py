@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,13 @@ from fleet.object_secrets import ANNOTATION, masked, slots
 from fleet.object_sets import SET_LABEL, ObjectSet
 from fleet.secrets import SecretStore
 from generator.errors import ApiError, PkiError, SealingError, StaleTreeError
-from generator.pki.issuing import key_pem, new_key, private_key_id
+from generator.pki.keys import key_pem, new_key, private_key_id
 from generator.render import object_secrets
 from generator.sealing import Identity, create_identity, load_identity, parse_recipient, seal, sealed_path
-from tests.fleet.api_stand_in import Pki
-from tests.fleet.object_store import ObjectStore, refusal, with_store
+from tests.fleet.object_store import ObjectStore, Run, refusal
 
 VALUE = "correct horse battery"
 HIDDEN = base64.b64encode(VALUE.encode()).decode()
-
-
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
 
 
 class Sealed:
@@ -59,19 +52,6 @@ class Sealed:
 @pytest.fixture
 def sealed(tmp_path: Path) -> Sealed:
     return Sealed(tmp_path)
-
-
-Run = Callable[[Callable[[Api], Coroutine[Any, Any, Any]]], Any]
-
-
-@pytest.fixture
-def store() -> ObjectStore:
-    return ObjectStore()
-
-
-@pytest.fixture
-def run(pki: Pki, tmp_path: Path, store: ObjectStore) -> Run:
-    return lambda action: with_store(pki, tmp_path, store, action)
 
 
 def secret_set(id_: str = "1111", *, lines: str | None = None, **plain: str) -> ObjectSet:

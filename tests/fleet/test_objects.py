@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,28 +13,10 @@ from fleet.kube import Api, Ref
 from fleet.object_record import RECORD, read_record
 from fleet.object_sets import SET_LABEL, ObjectSet
 from generator.errors import ApiError
-from tests.fleet.api_stand_in import Pki, Reply, Seen
-from tests.fleet.object_store import ObjectStore, refusal, with_store
+from tests.fleet.api_stand_in import Reply, Seen
+from tests.fleet.object_store import ObjectStore, Run, refusal
 
 APIREG = "apiregistration.k8s.io/v1"
-
-
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
-
-
-Run = Callable[[Callable[[Api], Coroutine[Any, Any, Any]]], Any]
-
-
-@pytest.fixture
-def store() -> ObjectStore:
-    return ObjectStore()
-
-
-@pytest.fixture
-def run(pki: Pki, tmp_path: Path, store: ObjectStore) -> Run:
-    return lambda action: with_store(pki, tmp_path, store, action)
 
 
 def value(kind: str, name: str, namespace: str = "", version: str = "v1", **more: Any) -> dict[str, Any]:

@@ -11,26 +11,15 @@ from pathlib import Path
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.host_scripts import script_argv, script_text
 from fleet.push import staged_stream
 from fleet.runs import apply_run, push_run
 from fleet.secrets import SecretStore
-from tests.fleet.local_host import LocalHost
-from tests.fleet.test_runs import HOSTS, Place
+from tests.fleet.local_host import LocalHost, as_root
+from tests.fleet.place import Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = as_root
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    one = Place(tmp_path)
-    one.names = {"n1": HOSTS["n1"]}
-    return one
 
 
 def started(host: LocalHost, name: str, words: list[str], stdin: bytes = b"") -> subprocess.Popen[bytes]:
@@ -104,13 +93,13 @@ def test_of_scripts_that_come_together_none_loses_what_another_wrote(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["activate", "remove", "phase", "generation", "restage", "stage"])
-def test_nothing_is_touched_while_another_script_works(place: Place, tmp_path: Path, name: str) -> None:
-    place.run(apply_run)
-    host, old = place.hosts["n1"], place.tree().hosts["n1"].digest
-    place.contents["/etc/idle/idle.conf"] = "level: 2\n"
-    place.run(push_run)
-    new = place.tree().hosts["n1"].digest
-    third = place.tree().hosts["n1"]
+def test_nothing_is_touched_while_another_script_works(one: Place, tmp_path: Path, name: str) -> None:
+    one.run(apply_run)
+    host, old = one.hosts["n1"], one.tree().hosts["n1"].digest
+    one.contents["/etc/idle/idle.conf"] = "level: 2\n"
+    one.run(push_run)
+    new = one.tree().hosts["n1"].digest
+    third = one.tree().hosts["n1"]
     stream = staged_stream(third, [item for item in third.items if item.blob], SecretStore(tmp_path, lambda: None))
     script, words, stdin = {
         "activate": ("activate", [new], b"phase\truntime\nend\n"),
@@ -151,9 +140,9 @@ def test_a_script_that_was_killed_holds_nobody_up(tmp_path: Path, kills: int) ->
     assert left(host) == []
 
 
-def test_an_activation_keeps_its_list_when_what_is_staged_vanishes(place: Place) -> None:
-    place.run(push_run)
-    host = place.hosts["n1"]
+def test_an_activation_keeps_its_list_when_what_is_staged_vanishes(one: Place) -> None:
+    one.run(push_run)
+    host = one.hosts["n1"]
     program = host.fake / "bin/sync"
     program.write_text(
         '#!/bin/sh\ncase $* in *idle.conf.slipway*) rm -rf "$FAKE_ROOT/var/lib/slipway/staged" ;; esac\n'
@@ -161,16 +150,16 @@ def test_an_activation_keeps_its_list_when_what_is_staged_vanishes(place: Place)
     )
     program.chmod(0o755)
     order = b"phase\thost-base\nphase\tbinaries\nphase\truntime\nend\n"
-    said = answer(started(host, "activate", [place.tree().hosts["n1"].digest], order))
+    said = answer(started(host, "activate", [one.tree().hosts["n1"].digest], order))
     assert said[-1] == "end" and not host.state("staged").exists()
     assert (host.root / "etc/idle/idle.conf").read_text() == "level: 1\n"
     assert "start idle.service" in host.log and not list(host.root.rglob(".*.slipway"))
     assert left(host) == []
 
 
-def test_a_generation_that_is_no_longer_staged_is_not_recorded(place: Place) -> None:
-    place.run(apply_run)
-    host = place.hosts["n1"]
+def test_a_generation_that_is_no_longer_staged_is_not_recorded(one: Place) -> None:
+    one.run(apply_run)
+    host = one.hosts["n1"]
     present = host.state("generation").read_text()
     (said,) = answer(started(host, "record", ["generation", "another"], b"\nend\n"))
     assert said.startswith("fail\tgeneration another is no longer staged") and said.endswith(

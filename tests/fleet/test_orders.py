@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleet.host_scripts import run_script, script_argv, script_text
-from tests.fleet.local_host import LocalHost
+from tests.fleet.local_host import LocalHost, as_root
 
 RECORD = "/etc/a\tfile\truntime\tidle\t{digest}\t2\t-\t-\tid\t-\t-\n"
 ORDERS = {
@@ -40,7 +40,7 @@ def host(tmp_path: Path) -> LocalHost:
     return made
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root")
+@as_root
 @pytest.mark.parametrize("name", ORDERS)
 def test_an_order_that_was_cut_off_anywhere_changes_nothing(host: LocalHost, name: str) -> None:
     words, order = ORDERS[name]
@@ -56,7 +56,7 @@ def test_an_order_that_was_cut_off_anywhere_changes_nothing(host: LocalHost, nam
         assert contents(host) == before and not host.log, order[:length]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root")
+@as_root
 @pytest.mark.parametrize("name", ORDERS)
 def test_a_whole_order_is_carried_out(host: LocalHost, name: str) -> None:
     words, order = ORDERS[name]

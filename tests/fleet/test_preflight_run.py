@@ -25,12 +25,10 @@ from fleet.preflight.table import judged
 from fleet.preflight.text import HEADINGS, rows, summary
 from fleet.runs import apply_run
 from generator.errors import HostError, WorkspaceError
+from tests.fleet.place import Place
 from tests.fleet.preflight_facts import GIB, seen
 from tests.fleet.test_json_documents import schema
-from tests.fleet.test_runs import Place, place
 from verbs import preflight as verb
-
-__all__ = ["place"]
 
 GOLDEN = Path(__file__).parent / "preflight"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -19,29 +19,19 @@ from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.host_scripts import script_argv, script_text
 from fleet.runs import apply_run, plan_run, push_run
 from fleet.secrets import SecretStore
 from fleet.standing import Fleet
 from generator.errors import HostError, PkiError, SealingError
-from generator.pki.issuing import key_id, key_pem, new_key
+from generator.pki.keys import key_id, key_pem, new_key
 from generator.sealing import cluster_recipients, create_identity, load_identity, seal, sealed_path
+from tests.fleet.local_host import as_root
+from tests.fleet.place import HOSTS, Place
 from tests.fleet.small_tree import ITEMS
-from tests.fleet.test_runs import HOSTS, Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = as_root
 TOKEN = b"the token that nobody may read"
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    one = Place(tmp_path)
-    one.names = {"n1": HOSTS["n1"]}
-    return one
 
 
 def archive(members: dict[str, bytes]) -> bytes:
@@ -61,32 +51,32 @@ def binary(path: str, member: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def with_archive(place: Place, content: bytes, members: dict[str, str]) -> None:
-    (place.folder / "art" / "idle").write_bytes(content)
-    place.locked = hashlib.sha256(content).hexdigest()
+def with_archive(one: Place, content: bytes, members: dict[str, str]) -> None:
+    (one.folder / "art" / "idle").write_bytes(content)
+    one.locked = hashlib.sha256(content).hexdigest()
     rest = [item for item in ITEMS if item["kind"] != "binary"]
-    place.items = [*rest, *(binary(path, member) for path, member in members.items())]
+    one.items = [*rest, *(binary(path, member) for path, member in members.items())]
 
 
-def test_members_of_an_archive_land_in_the_version_folder(place: Place) -> None:
+def test_members_of_an_archive_land_in_the_version_folder(one: Place) -> None:
     content = archive({"./bin/idle": b"#!/bin/sh\n", "idle-1.0/ctl": b"#!/bin/sh\n# ctl\n", "README": b"no"})
-    with_archive(place, content, {"/opt/idle/1.0/idle": "bin/idle", "/opt/idle/1.0/ctl": "idle-1.0/ctl"})
-    place.run(apply_run)
-    folder = place.hosts["n1"].root / "opt/idle/1.0"
+    with_archive(one, content, {"/opt/idle/1.0/idle": "bin/idle", "/opt/idle/1.0/ctl": "idle-1.0/ctl"})
+    one.run(apply_run)
+    folder = one.hosts["n1"].root / "opt/idle/1.0"
     assert sorted(path.name for path in folder.iterdir()) == ["ctl", "idle"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o755}
-    assert place.plan() == ["demo: nothing to do, 1 host is as rendered"]
+    assert one.plan() == ["demo: nothing to do, 1 host is as rendered"]
     (folder / "ctl").write_bytes(b"#!/bin/sh\nevil\n")
-    assert "    ~ /opt/idle/1.0/ctl  idle 1.0" in place.plan()
-    place.run(apply_run)
+    assert "    ~ /opt/idle/1.0/ctl  idle 1.0" in one.plan()
+    one.run(apply_run)
     assert (folder / "ctl").read_bytes() == b"#!/bin/sh\n# ctl\n"
 
 
-def test_an_archive_without_the_member_leaves_nothing_behind(place: Place) -> None:
-    with_archive(place, archive({"other": b"x"}), {"/opt/idle/1.0/idle": "bin/idle"})
+def test_an_archive_without_the_member_leaves_nothing_behind(one: Place) -> None:
+    with_archive(one, archive({"other": b"x"}), {"/opt/idle/1.0/idle": "bin/idle"})
     with pytest.raises(HostError, match="the archive has no member bin/idle"):
-        place.run(apply_run)
-    assert not list((place.hosts["n1"].root / "opt").rglob("*idle*slipway"))
+        one.run(apply_run)
+    assert not list((one.hosts["n1"].root / "opt").rglob("*idle*slipway"))
 
 
 @pytest.fixture
@@ -104,20 +94,20 @@ def mirror(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_a_host_fetches_for_itself_and_proves_what_came(place: Place, mirror: str) -> None:
-    place.url = f"{mirror}/idle"
-    right = place.locked
-    place.locked = "1" * 64
+def test_a_host_fetches_for_itself_and_proves_what_came(one: Place, mirror: str) -> None:
+    one.url = f"{mirror}/idle"
+    right = one.locked
+    one.locked = "1" * 64
     with pytest.raises(HostError, match=r"idle has digest [0-9a-f]{64}, artifacts\.lock says 1111"):
-        place.run(apply_run, fetch="host")
-    assert not (place.hosts["n1"].root / "opt/idle/1.0/idle").exists()
-    place.locked = right
-    place.run(apply_run, fetch="host")
-    assert (place.hosts["n1"].root / "opt/idle/1.0/idle").exists()
-    place.url = f"{mirror}/gone"
-    (place.hosts["n1"].root / "opt/idle/1.0/idle").unlink()
+        one.run(apply_run, fetch="host")
+    assert not (one.hosts["n1"].root / "opt/idle/1.0/idle").exists()
+    one.locked = right
+    one.run(apply_run, fetch="host")
+    assert (one.hosts["n1"].root / "opt/idle/1.0/idle").exists()
+    one.url = f"{mirror}/gone"
+    (one.hosts["n1"].root / "opt/idle/1.0/idle").unlink()
     with pytest.raises(HostError, match="/gone cannot be fetched"):
-        place.run(apply_run, fetch="host")
+        one.run(apply_run, fetch="host")
 
 
 class Sealed:
@@ -134,13 +124,13 @@ class Sealed:
         path.write_text(seal(value, cluster_recipients(self.dir)))
 
 
-def test_secrets_arrive_with_their_mode_and_are_nowhere_else(place: Place, tmp_path: Path) -> None:
-    sealed = Sealed(place.cluster_dir, tmp_path / "identity")
+def test_secrets_arrive_with_their_mode_and_are_nowhere_else(one: Place, tmp_path: Path) -> None:
+    sealed = Sealed(one.cluster_dir, tmp_path / "identity")
     key = new_key("ecdsa-p256")
     sealed.put("pki/idle", key_pem(key))
     sealed.put("tokens/1", TOKEN)
     common = {"phase": "runtime", "restarts": ["idle.service"]}
-    place.items += [
+    one.items += [
         {
             "path": "/etc/idle/idle.key",
             "kind": "secret",
@@ -151,11 +141,11 @@ def test_secrets_arrive_with_their_mode_and_are_nowhere_else(place: Place, tmp_p
         },
         {"path": "/etc/idle/token.conf", "kind": "file", "secrets": {"tokens/1": "aaaa"}, "mode": "0600", **common},
     ]
-    place.contents["/etc/idle/token.conf"] = "token: {{secret:tokens/1}}\n"
+    one.contents["/etc/idle/token.conf"] = "token: {{secret:tokens/1}}\n"
     said: list[str] = []
 
     def fleet() -> Fleet:
-        made = place.fleet()
+        made = one.fleet()
         made.identity = sealed.identity
         made.reporter = type("Listening", (), {"event": lambda self, kind, **facts: said.append(f"{kind} {facts}")})()
         return made
@@ -165,7 +155,7 @@ def test_secrets_arrive_with_their_mode_and_are_nowhere_else(place: Place, tmp_p
         assert not (await plan_run(fleet(), objects=False)).needed
 
     asyncio.run(main())
-    host = place.hosts["n1"]
+    host = one.hosts["n1"]
     assert (host.root / "etc/idle/token.conf").read_bytes() == b"token: " + TOKEN + b"\n"
     assert stat.S_IMODE((host.root / "etc/idle/idle.key").stat().st_mode) == 0o400
     state = host.root / "var/lib/slipway"
@@ -193,24 +183,24 @@ def test_a_key_that_is_not_the_one_of_the_tree_is_refused(tmp_path: Path) -> Non
         store.value("pki/broken")
 
 
-def test_a_secret_that_does_not_open_is_told_before_any_host_gets_anything(place: Place, tmp_path: Path) -> None:
-    sealed = Sealed(place.cluster_dir, tmp_path / "identity")
+def test_a_secret_that_does_not_open_is_told_before_any_host_gets_anything(one: Place, tmp_path: Path) -> None:
+    sealed = Sealed(one.cluster_dir, tmp_path / "identity")
     sealed.put("pki/idle", key_pem(new_key("ecdsa-p256")))
-    place.names = dict(HOSTS)
-    place.items.append(
+    one.names = dict(HOSTS)
+    one.items.append(
         {"path": "/etc/idle/idle.key", "kind": "secret", "secret": "pki/idle", "id": "0" * 16, "mode": "0400",
          "phase": "runtime"},
     )  # fmt: skip
 
     def fleet() -> Fleet:
-        made = place.fleet()
+        made = one.fleet()
         made.identity = sealed.identity
         return made
 
     with pytest.raises(PkiError, match="the rendered tree says 0000"):
         asyncio.run(push_run(fleet()))
     for name in HOSTS:
-        assert not (place.hosts[name].root / "opt").exists() and not place.hosts[name].state("staged").exists()
+        assert not (one.hosts[name].root / "opt").exists() and not one.hosts[name].state("staged").exists()
 
 
 def stand_in(program: Path, text: str) -> Path:
@@ -271,25 +261,25 @@ def test_a_binary_of_a_run_that_is_gone_leaves_nothing_behind(tmp_path: Path, wh
     assert (tmp_path / "opt/idle/1.0/idle").exists() is whole
 
 
-def test_a_binary_is_written_once_where_all_lies_on_one_file_system(place: Place) -> None:
-    host = place.hosts["n1"]
+def test_a_binary_is_written_once_where_all_lies_on_one_file_system(one: Place) -> None:
+    host = one.hosts["n1"]
     stand_in(host.fake / "bin/cp", "exit 1")
-    place.run(push_run)
+    one.run(push_run)
     assert (host.root / "opt/idle/1.0/idle").stat().st_mode & 0o7777 == 0o755
     records = [line.split("\t") for line in host.state("installed").read_text().splitlines()]
-    assert [words[4] for words in records if words[1] == "binary"] == [place.locked]
+    assert [words[4] for words in records if words[1] == "binary"] == [one.locked]
     assert list(host.state("artifacts").iterdir()) == []
 
 
-def test_a_binary_that_was_not_written_whole_is_not_put_in_place(place: Place) -> None:
-    host = place.hosts["n1"]
+def test_a_binary_that_was_not_written_whole_is_not_put_in_place(one: Place) -> None:
+    host = one.hosts["n1"]
     # /opt is a file system of its own: then the artifact is copied.
     stand_in(host.fake / "bin/ln", 'case $* in */opt/*) exit 1 ;; esac\nexec /usr/bin/ln "$@"')
     program = stand_in(host.fake / "bin/cp", 'for to; do :; done\nprintf torn >"$to"')
     with pytest.raises(HostError, match="idle cannot be written"):
-        place.run(push_run)
+        one.run(push_run)
     assert not [path for path in (host.root / "opt").rglob("*") if path.is_file()]
     program.unlink()
-    place.run(push_run)
+    one.run(push_run)
     records = [line.split("\t") for line in host.state("installed").read_text().splitlines()]
-    assert [words[4] for words in records if words[1] == "binary"] == [place.locked]
+    assert [words[4] for words in records if words[1] == "binary"] == [one.locked]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet.state import PROGRAMS, question
+from fleet.question import PROGRAMS, question
 from tests.fleet.small_tree import write_tree
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +19,11 @@ from fleet.reboot import reboot_plan, reboot_run
 from fleet.reporter import JsonReporter
 from fleet.runs import apply_run, plan_run
 from generator.errors import ApiError, GateError, HostError, RefusedError
+from tests.fleet.local_host import as_root
 from tests.fleet.rebooting_hosts import NEW, OLD, RebootingNodes
 from tests.fleet.test_json_documents import schema
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = as_root
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from fleet.batches import slots
 from fleet.host_scripts import run_script
 from fleet.kernel_look import Look, look
 from fleet.kernels import Kernel, due, kernel_notes
+from fleet.question import question, state_from
 from fleet.reboot_choice import FINISH, REBOOT, Choice, choose
 from fleet.reboot_room import no_room_because
-from fleet.state import HostState, question, state_from
+from fleet.state import HostState
 from fleet.tree import RenderedTree
 from generator.errors import HostError, RefusedError
 from tests.fleet.rebooting_hosts import NEW, OLD, RebootingHost

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from fleet.rollout import Watch
 from fleet.tree import Phase, RenderedTree
 from generator.errors import ApiError
 from generator.formats.yaml_text import yaml_text
-from tests.fleet.api_stand_in import Pki
-from tests.fleet.object_store import ObjectStore, refusal, with_store
+from tests.fleet.object_store import ObjectStore, Run, refusal
 from tests.fleet.small_tree import write_tree
 from tests.fleet.test_objects import CONFIG, DEPLOYMENT, value
 from tests.fleet.test_rollout import node
@@ -36,11 +34,6 @@ PHASES: list[dict[str, Any]] = [
     {"name": "addons", "objects": ["30-a", "40-b"]},
 ]
 AGENT = value("DaemonSet", "agent", "kube-system", "apps/v1", spec={"selector": {"matchLabels": {"app": "agent"}}})
-
-
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
 
 
 class Tree:
@@ -74,17 +67,9 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
-Run = Callable[[Callable[[Api], Coroutine[Any, Any, None]]], None]
-
-
 @pytest.fixture
 def store() -> ObjectStore:
     return ObjectStore(node("w1"))
-
-
-@pytest.fixture
-def run(pki: Pki, tmp_path: Path, store: ObjectStore) -> Run:
-    return lambda action: with_store(pki, tmp_path, store, action)
 
 
 ADDONS = ("30-a", "40-b")

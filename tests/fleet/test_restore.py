@@ -14,20 +14,22 @@ from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.connection import Input, Result
-from fleet.restore import Restore, members_of, restore_lines, restore_plan, restore_run
+from fleet.restore import restore_plan, restore_run
+from fleet.restore_choice import Restore
+from fleet.restore_members import members_of
+from fleet.restore_text import restore_lines
 from fleet.runs import apply_run, plan_run
 from fleet.snapshot import Snapshot, read_snapshot
 from generator.errors import HostError, RefusedError, SealingError, SlipwayError
 from generator.sealing import Identity, create_identity, load_identity
-from tests.fleet.local_host import LocalHost
-from tests.fleet.test_runs import HOSTS, Place
+from tests.fleet.local_host import LocalHost, as_root
+from tests.fleet.place import HOSTS, Place
 from tests.tools.real_etcd import Etcd, Member, make_pki, members_at, needed, running
 
 pytestmark = [
     pytest.mark.tools,
-    pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"),
+    as_root,
 ]
 
 DATA, WAL = "/var/lib/members", "/var/lib/members-log"
@@ -164,9 +166,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tup
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, taken: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Cluster:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
+def cluster(tmp_path: Path, taken: Any, quick_gates: None, request: pytest.FixtureRequest) -> Cluster:
     return Cluster(tmp_path, taken[0], members_at(tmp_path, 3), wal=getattr(request, "param", False))
 
 

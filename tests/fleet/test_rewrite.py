@@ -105,11 +105,6 @@ def json_reply(value: Any, status: int = 200) -> Reply:
     return Reply(status, json.dumps(value).encode())
 
 
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
-
-
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
     yield []

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.options import Options
 from fleet.rollback import Rollback, rollback_plan, rollback_run
 from fleet.rollback_text import rollback_json, rollback_lines
 from fleet.runs import apply_run
 from generator.errors import GateError, RefusedError
-from tests.fleet.local_host import LocalHost
+from tests.fleet.local_host import LocalHost, as_root
+from tests.fleet.place import HOSTS, PROGRAM, Place
 from tests.fleet.small_tree import DAEMON
-from tests.fleet.test_runs import HOSTS, PROGRAM, Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
+pytestmark = as_root
 CONF = "/etc/idle/idle.conf"
 
 
@@ -47,19 +43,6 @@ def marks(host: LocalHost) -> dict[str, Any]:
     found = json.loads(host.state("about").read_text())
     assert isinstance(found, dict)
     return found
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
-    return Place(tmp_path)
-
-
-@pytest.fixture
-def one(place: Place) -> Place:
-    place.names = {"n1": HOSTS["n1"]}
-    return place
 
 
 def change(place: Place, level: int) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.connection import Input
 from fleet.generations import About, History, Undone, about_from
 from fleet.push import host_manifest
@@ -22,12 +19,11 @@ from fleet.runs import apply_run
 from fleet.state import HostState, Owned, PathFacts
 from fleet.tree import Host
 from generator.errors import FleetError, RefusedError
+from tests.fleet.local_host import as_root, killed_at
+from tests.fleet.place import HOSTS, Place
 from tests.fleet.small_tree import ITEMS, write_tree
-from tests.fleet.test_kills import KILLER
 from tests.fleet.test_rollback import CONF, change, roll_back, seen, text
-from tests.fleet.test_runs import HOSTS, Place
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root")
 ENCRYPTION = "/etc/kubernetes/encryption.yaml"
 
 
@@ -156,15 +152,6 @@ def test_a_limit_on_hosts_that_the_apply_did_not_move_says_so() -> None:
         require_targets("demo", choice, {})
 
 
-@pytest.fixture
-def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
-    place = Place(tmp_path)
-    place.names = {"n1": HOSTS["n1"]}
-    return place
-
-
 KEY, CERT = "/etc/idle/idle.key", "/etc/idle/idle.crt"
 
 
@@ -177,7 +164,7 @@ def with_pair(place: Place, number: int, monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     place.contents[CERT] = f"certificate {number}\n"
     monkeypatch.setattr("fleet.secrets.SecretStore.content", lambda *_: f"KEYBYTES {number}\n".encode())
-    monkeypatch.setattr("fleet.runs.open_identity", _nothing)
+    monkeypatch.setattr("fleet.pushing.open_identity", _nothing)
 
 
 async def _nothing(_: object) -> None:
@@ -234,22 +221,12 @@ def test_a_killed_rollback_goes_on_or_an_apply_goes_forward(one: Place, program:
     one.contents["/etc/idle/late.conf"] = "late\n"
     one.run(apply_run)
     host = one.hosts["n1"]
-    path = host.fake / "bin" / program
-    real = shutil.which(program)
-    if program == "systemctl":
-        real = str(host.fake / "systemctl.real")
-        shutil.move(path, real)
-    path.write_text(KILLER.format(number=number, real=real))
-    path.chmod(0o755)
     killed = False
-    try:
-        roll_back(one)
-    except FleetError:
-        killed = True
-    path.unlink()
-    if program == "systemctl":
-        assert real is not None
-        shutil.move(real, path)
+    with killed_at(host, program, number):
+        try:
+            roll_back(one)
+        except FleetError:
+            killed = True
     if then == "rollback":
         if killed:
             try:
@@ -279,13 +256,13 @@ def test_an_apply_killed_anywhere_can_be_rolled_back(one: Place, program: str, n
     one.run(apply_run)
     change(one, 2)
     host = one.hosts["n1"]
-    path = host.fake / "bin" / program
-    path.write_text(KILLER.format(number=number, real=shutil.which(program)))
-    path.chmod(0o755)
-    try:
-        one.run(apply_run)
-    except FleetError:
-        path.unlink()
+    killed = False
+    with killed_at(host, program, number):
+        try:
+            one.run(apply_run)
+        except FleetError:
+            killed = True
+    if killed:
         begun = host.state("underway").exists()
         arrived = host.state("generation").read_text().splitlines()[0] == one.tree().hosts["n1"].digest
         if begun or arrived:

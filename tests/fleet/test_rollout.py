@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,28 +16,14 @@ from fleet.rollout import Watch, fault_of, not_rolled_out
 from fleet.selectors import belongs_on, selector_of
 from fleet.tree import Phase
 from generator.errors import GateError
-from tests.fleet.api_stand_in import Pki
-from tests.fleet.object_store import ObjectStore, refusal, with_store
+from tests.fleet.object_store import ObjectStore, Run, refusal
 
 Value = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def pki() -> Pki:
-    return Pki()
 
 
 @pytest.fixture
 def store() -> ObjectStore:
     return ObjectStore(node("w1"))
-
-
-Run = Callable[[Callable[[Api], Coroutine[Any, Any, Any]]], Any]
-
-
-@pytest.fixture
-def run(pki: Pki, tmp_path: Path, store: ObjectStore) -> Run:
-    return lambda action: with_store(pki, tmp_path, store, action)
 
 
 def node(name: str, reason: str = "") -> Value:

@@ -3,100 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import pwd
 import shutil
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import fleet.host_gates as host_gates
 from fleet.holder import holder_here
 from fleet.lock import Lock
 from fleet.options import Options
 from fleet.plan import Plan
-from fleet.plan_text import plan_lines
-from fleet.reporter import SilentReporter
-from fleet.runs import apply_run, plan_run, push_run
-from fleet.standing import Fleet, utc_now
-from fleet.tree import RenderedTree
+from fleet.runs import apply_run, push_run
+from fleet.standing import utc_now
 from generator.errors import ArtifactError, GateError, HostError, LockError, RefusedError
-from tests.fleet.local_host import LocalHosts
-from tests.fleet.small_tree import CONTENTS, ITEMS, write_tree
+from tests.fleet.local_host import as_root
+from tests.fleet.place import HOSTS, PROGRAM, Place
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the host scripts give files to their owners, which needs root"
-)
-
-PROGRAM = b"#!/bin/sh\nexec sleep 1000000\n"
-DIGEST = hashlib.sha256(PROGRAM).hexdigest()
-HOSTS = {f"n{number}": {"pool": "workers", "address": f"10.0.0.{number}"} for number in (1, 2, 3)}
-
-
-class Place:
-    """A workspace with a tree, and hosts to apply it to."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.hosts = LocalHosts(folder / "hosts")
-        self.cluster_dir = folder / "clusters" / "demo"
-        self.cluster_dir.mkdir(parents=True)
-        (folder / "art").mkdir()
-        (folder / "art" / "idle").write_bytes(PROGRAM)
-        self.locked = DIGEST
-        self.items: list[dict[str, Any]] = [dict(item) for item in ITEMS]
-        self.contents = dict(CONTENTS)
-        self.names = dict(HOSTS)
-        self.url = ""
-
-    def tree(self, **more: Any) -> RenderedTree:
-        (self.cluster_dir / "artifacts.lock").write_text(
-            "artifacts:\n- {name: idle, version: '1.0', arch: amd64, path: idle, size: 1, source: directory, "
-            f"sha256: {self.locked}}}\n"
-        )
-        return write_tree(
-            self.folder, hosts=self.names, items=self.items, contents=self.contents,
-            artifacts=[
-                {"name": "idle", "version": "1.0", "arch": "amd64", "url": self.url, "sha256": self.locked, "size": 1},
-            ],
-            **more,
-        )  # fmt: skip
-
-    def fleet(self, options: Options | None = None, **more: Any) -> Fleet:
-        async def no_api(_: object) -> Any:
-            raise AssertionError("nothing here needs the API")
-
-        given = replace(options or Options(), artifacts=self.folder / "art")
-        return Fleet(
-            self.tree(**more), self.cluster_dir, given, SilentReporter(), self.hosts.connect, no_api, _no_identity
-        )
-
-    def run(self, verb: Callable[[Fleet], Awaitable[Any]], options: Options | None = None, **more: Any) -> Any:
-        async def main() -> Any:
-            return await verb(self.fleet(options, **more))
-
-        return asyncio.run(main())
-
-    def plan(self, options: Options | None = None, **more: Any) -> list[str]:
-        found = self.run(lambda fleet: plan_run(fleet, objects=False), options, **more)
-        return [line.text for line in plan_lines(found)]
-
-
-def _no_identity() -> Any:
-    raise AssertionError("nothing here needs an identity")
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(host_gates, "STEADY_SECONDS", 0.0)
-    monkeypatch.setattr("fleet.gates.POLL_SECONDS", 0.01)
-    return Place(tmp_path)
+pytestmark = as_root
 
 
 def test_apply_brings_bare_hosts_up_and_then_changes_nothing(place: Place) -> None:
@@ -302,55 +230,6 @@ def test_a_gate_that_stays_shut_names_host_unit_and_reason(place: Place) -> None
     assert place.plan(phases=phases) == ["demo: nothing to do, 3 hosts are as rendered"]
 
 
-def test_what_left_the_manifest_goes_units_before_files(place: Place) -> None:
-    place.run(apply_run)
-    place.items = [item for item in place.items if item["kind"] in {"user", "directory"}]
-    place.contents = {}
-    host = place.hosts["n1"]
-    host.forget_log()
-    (host.root / "etc/idle/own.conf").write_text("of the operator\n")
-    place.run(apply_run)
-    assert host.log[0] == "disable idle.service"
-    for path in (
-        "etc/idle/idle.conf",
-        "etc/systemd/system/idle.service",
-        "usr/local/bin/idle",
-    ):
-        assert not os.path.lexists(host.root / path), path
-    assert (host.root / "opt/idle/1.0/idle").exists(), "a rollback needs it"
-    assert (host.root / "etc/idle/own.conf").exists()
-    assert len(place.plan()) == 1
-
-
-def test_the_files_of_a_unit_that_does_not_stop_stay(place: Place) -> None:
-    place.run(apply_run)
-    place.items = [item for item in place.items if item["kind"] in {"user", "directory"}]
-    place.contents = {}
-    host = place.hosts["n1"]
-    systemctl = (host.fake / "bin/systemctl").read_text()
-    (host.fake / "bin/systemctl").write_text(systemctl.replace("echo inactive >", "echo active >"))
-    with pytest.raises(HostError, match=r"n1: remove: idle\.service cannot be stopped, so its files stay"):
-        place.run(apply_run)
-    assert (host.root / "etc/systemd/system/idle.service").exists()
-    (host.fake / "bin/systemctl").write_text(systemctl)
-    place.run(apply_run)
-    assert not (host.root / "etc/systemd/system/idle.service").exists()
-    assert len(place.plan()) == 1
-
-
-def test_a_file_that_somebody_else_changed_is_named_and_kept(place: Place) -> None:
-    place.run(apply_run)
-    host = place.hosts["n1"]
-    (host.root / "etc/idle/idle.conf").write_text("precious\n")
-    place.items = [item for item in place.items if item.get("path") != "/etc/idle/idle.conf"]
-    del place.contents["/etc/idle/idle.conf"]
-    assert "    - /etc/idle/idle.conf (file) kept: somebody else has changed it" in place.plan()
-    place.run(apply_run)
-    assert (host.root / "etc/idle/idle.conf").read_text() == "precious\n"
-    assert not (place.hosts["n2"].root / "etc/idle/idle.conf").exists()
-    assert len(place.plan()) == 1, "it is no longer ours"
-
-
 def test_limit_leaves_the_others_alone(place: Place) -> None:
     place.run(apply_run, Options(limit=("n2",)))
     assert not (place.hosts["n1"].root / "etc/idle").exists()
@@ -482,60 +361,6 @@ def test_the_journal_says_who_applied_which_tree(place: Place) -> None:
     assert '"result": "begun"' in entries[0] and '"result": "done"' in entries[1]
 
 
-def with_extra(place: Place, **units: list[str]) -> None:
-    """Give the tree one more file of the phase host-base that units of a later phase read."""
-    place.items.append(
-        {"path": "/etc/idle/extra.conf", "kind": "file", "mode": "0644", "phase": "host-base", **units},
-    )  # fmt: skip
-    place.contents["/etc/idle/extra.conf"] = "more: 1\n"
-
-
-def without_extra(place: Place) -> None:
-    place.items = [item for item in place.items if item.get("path") != "/etc/idle/extra.conf"]
-    del place.contents["/etc/idle/extra.conf"]
-    for name in place.names:
-        place.hosts[name].forget_log()
-
-
-def test_a_file_that_left_restarts_the_unit_that_reads_it_in_that_units_batches(place: Place) -> None:
-    with_extra(place, restarts=["idle.service"])
-    place.run(apply_run)
-    without_extra(place)
-    lines = place.plan()
-    assert lines[lines.index("phase runtime") :] == [
-        "phase runtime",
-        "  n1…3 (3 hosts)",
-        "    - /etc/idle/extra.conf",
-        "    ! restart idle.service",
-        "",
-        "demo: 3 hosts, 3 restarts, 3 removals",
-    ]
-    (place.hosts["n1"].fake / "broken.idle.service").touch()
-    with pytest.raises(GateError):
-        place.run(apply_run)
-    assert (place.hosts["n2"].root / "etc/idle/extra.conf").exists(), "one host at a time"
-    (place.hosts["n1"].fake / "broken.idle.service").unlink()
-    place.run(apply_run)
-    for name in HOSTS:
-        assert not (place.hosts[name].root / "etc/idle/extra.conf").exists()
-        assert place.hosts[name].log[-1] in {"restart idle.service", "start idle.service"}
-    assert place.hosts["n2"].log == ["restart idle.service"]
-    assert place.plan() == ["demo: nothing to do, 3 hosts are as rendered"]
-
-
-def test_a_drop_in_that_left_is_reloaded_before_its_unit_restarts(place: Place) -> None:
-    path = "/etc/systemd/system/idle.service.d/50-own.conf"
-    place.items.append({"path": path, "kind": "file", "mode": "0644", "phase": "runtime", "restarts": ["idle.service"]})
-    place.contents[path] = "[Service]\nNice=1\n"
-    place.run(apply_run)
-    place.items.pop()
-    del place.contents[path]
-    host = place.hosts["n1"]
-    host.forget_log()
-    place.run(apply_run)
-    assert host.log == ["daemon-reload", "restart idle.service"]
-
-
 def test_defaults_of_systemd_hold_from_the_apply_on_and_go_with_it(place: Place) -> None:
     place.names = {"n1": HOSTS["n1"]}
     host = place.hosts["n1"]
@@ -551,30 +376,6 @@ def test_defaults_of_systemd_hold_from_the_apply_on_and_go_with_it(place: Place)
     del place.contents[path]
     place.run(apply_run)
     assert host.log == ["daemon-reload"] and not (host.root / path[1:]).exists()
-
-
-def test_a_file_that_left_and_that_somebody_changed_restarts_nothing(place: Place) -> None:
-    with_extra(place, restarts=["idle.service"])
-    place.names = {"n1": HOSTS["n1"]}
-    place.run(apply_run)
-    without_extra(place)
-    host = place.hosts["n1"]
-    (host.root / "etc/idle/extra.conf").write_text("of the operator\n")
-    assert "    - /etc/idle/extra.conf (file) kept: somebody else has changed it" in place.plan()
-    place.run(apply_run)
-    assert host.log == [] and (host.root / "etc/idle/extra.conf").exists()
-
-
-def test_a_file_that_left_restarts_a_unit_of_the_system_only_where_it_runs(place: Place) -> None:
-    with_extra(place, restarts=["sysctl.service"], reloads=["other.service"])
-    place.names = {name: HOSTS[name] for name in ("n1", "n2")}
-    place.run(apply_run)
-    without_extra(place)
-    (place.hosts["n1"].fake / "units/sysctl.service").write_text("active\n")
-    assert "    ! restart sysctl.service" in place.plan()
-    place.run(apply_run)
-    assert place.hosts["n1"].log == ["try-restart sysctl.service"] and place.hosts["n2"].log == []
-    assert len(place.plan()) == 1
 
 
 def test_a_file_added_by_hand_is_named_and_left_alone(place: Place) -> None:

@@ -21,7 +21,7 @@ from generator.errors import SealingError, WorkspaceError
 from generator.sealing import Identity
 from tests.fleet.local_host import LocalHosts
 from tests.fleet.small_tree import ITEMS, write_tree
-from tests.fleet.test_status_findings import FORMATION, TABLE
+from tests.fleet.status_facts import FORMATION, TABLE
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the host scripts ask for owners and users as root does")
 

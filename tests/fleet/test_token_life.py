@@ -18,7 +18,7 @@ from fleet.kube import Api
 from fleet.tls import client_context
 from fleet.token_life import HOUR, YEAR, Left, Lives, duration, key_name, lives, tokens_left
 from generator.errors import StaleTreeError
-from generator.pki.issuing import new_key, public_pem
+from generator.pki.keys import new_key, public_pem
 from tests.fleet.api_stand_in import Pki, Reply, Seen, stand_in
 
 SINCE = datetime(2030, 5, 17, 12, 0, tzinfo=UTC)

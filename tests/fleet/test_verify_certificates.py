@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 from fleet.inventory import Host, Pool, Ssh
 from fleet.verify.certificates import HostFiles, expected_leaves, judged, listed_names, read_files
 from fleet.verify.page import Certificate, Page
-from generator.pki.issuing import certificate_pem, key_pem
+from generator.pki.issuing import certificate_pem
+from generator.pki.keys import key_pem
 from tests.fleet.certificate_maker import CLIENT, NOW, TestCa, subject
 from tests.fleet.local_host import LocalHost
 

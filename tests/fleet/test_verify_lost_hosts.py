@@ -25,6 +25,7 @@ from fleet.verify.run import Design, VerifyOptions, _Run
 from fleet.verify.services import ALL_WAYS, SOME_WAYS, check_node_ports, check_service, ways
 from fleet.verify.visits import Verification
 from generator.errors import HostError
+from tests.fleet.test_host_gates import Nowhere
 
 PAGE = b"HTTP/1.0 200 OK\r\n\r\nw1\n"
 SERVICE = {"spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 80, "nodePort": 30999}]}}
@@ -80,7 +81,7 @@ class Wire:
         reader = asyncio.StreamReader()
         reader.feed_data(PAGE)
         reader.feed_eof()
-        return reader, Sink()
+        return reader, Nowhere()
 
     async def close(self) -> None:
         return
@@ -88,17 +89,6 @@ class Wire:
     def _alive(self) -> None:
         if self.host in self._network.broken:
             raise HostError(f"demo/{self.host}: {self._network.broken[self.host]}", self.host)
-
-
-class Sink:
-    def write(self, data: bytes, /) -> None:
-        return
-
-    async def drain(self) -> None:
-        return
-
-    def close(self) -> None:
-        return
 
 
 @pytest.fixture

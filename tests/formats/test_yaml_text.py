@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -59,3 +60,18 @@ def test_a_map_of_many_texts_does_not_reach_the_general_emitter(monkeypatch: pyt
     monkeypatch.setattr(yaml, "dump", refused)
     lines = {f"worker-{number}": f"{number:032x} {number:032x}" for number in range(100)}
     assert yaml_text({"data": lines, "kind": "ConfigMap"}).count("\n") == 102
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["y", "N", "1e3", "12e03", "1.e-3", "+.5E1", "1_0e3", "08", "0o17", "0O17", "0X1F", "0B1", "a\x85b", "\u2028\n"],
+)
+def test_a_text_that_other_parsers_take_for_something_else_is_quoted(text: str) -> None:
+    for written in (yaml_text({"key": text}), yaml_text({text: 1}), yaml_line([text])):
+        assert re.search(r"['\"].*['\"]", written), written
+    assert yaml.safe_load(yaml_text({"key": text, text: "x"})) == {"key": text, text: "x"}
+
+
+@pytest.mark.parametrize("text", ["100m", "1.36.2", "10Gi", "3f2a9c1b7d40-1", "e1", "x", "0o8", "1e3s", "10.0.0.1"])
+def test_a_text_that_is_one_to_everybody_has_no_needless_quotes(text: str) -> None:
+    assert yaml_text({"key": text}) == f"key: {text}\n"

@@ -15,7 +15,7 @@ from generator.formats.yaml_text import yaml_text
 from generator.render.charts import CHARTS, chart
 from generator.render.tree import read_tree
 from tests.ci.helm import program, template
-from tests.golden.ci_cases import FOLDER, PROJECT_CASES, ProjectCase
+from tests.golden.ci_cases import CONTAINER_CASES, FOLDER, ProjectCase
 
 APP = CHARTS / "app"
 MINOR = "1.36"
@@ -61,4 +61,4 @@ def chart_values(case: ProjectCase, project: Project, environment: str) -> str:
     return case.actual()[f"values-{environment}.yaml"].decode()
 
 
-CHART_CASES = [ChartCase(None), *(ChartCase(case) for case in PROJECT_CASES if not case.project().is_vm)]
+CHART_CASES = [ChartCase(None), *(ChartCase(case) for case in CONTAINER_CASES)]

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from generator.render.tree import write
-from tests.ci import error_cases as project_errors
-from tests.errors import cases as errors
+from tests.ci.error_cases import PROJECTS
+from tests.errors.cases import CLUSTERS
 from tests.golden.addon_cases import ADDON_CASES, AddonCase
 from tests.golden.cases import CASES, Case
 from tests.golden.chart_cases import CHART_CASES, ChartCase
@@ -42,7 +42,7 @@ def main() -> int:
             changed += 1
             print(f"=== {case.folder.parent.name}/{case.name}")
             print("\n".join(found))
-    messages = errors.update() | project_errors.update()
+    messages = CLUSTERS.update() | PROJECTS.update()
     print(f"{changed} of {len(every)} golden cases changed" + ("; review them and commit" if changed else ""))
     return 1 if changed or messages else 0
 

@@ -17,20 +17,12 @@ from pathlib import Path
 from fleet.admin import Signer
 from fleet.tls import ByteReader, ByteWriter
 from generator.formats.yaml_text import yaml_text
-from generator.pki.issuing import (
-    Authority,
-    authority,
-    certificate_pem,
-    issue_ca,
-    issue_leaf,
-    key_pem,
-    load_certificates,
-    new_key,
-    public_pem,
-)
+from generator.pki.issuing import Authority, authority, certificate_pem, issue_ca, issue_leaf, load_certificates
+from generator.pki.keys import key_pem, new_key, public_pem
 from generator.pki.request import CERT_SIGN, CLIENT_AUTH, CRL_SIGN, DIGITAL_SIGNATURE, SERVER_AUTH, Request
 from generator.sealing import create_identity, load_identity, parse_recipient, seal
 from lab import artifacts
+from tests.tools.real_etcd import ended, free_port
 
 ALGORITHM = "ecdsa-p256"
 CLUSTER = "loop"
@@ -72,13 +64,6 @@ async def connect(host: str) -> Loopback:
     return Loopback()
 
 
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[LoopbackApi]:
     """Bring up etcd, API server and controller manager; take them down at the end."""
@@ -107,12 +92,7 @@ def running(folder: Path) -> Iterator[LoopbackApi]:
         yield made
     finally:
         for process in reversed(processes):
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            ended(process)
 
 
 def _inputs(folder: Path) -> LoopbackApi:

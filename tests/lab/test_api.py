@@ -32,7 +32,7 @@ from fleet.plan import ObjectChange
 from fleet.tls import Credential, client_context
 from fleet.tree import Host, Phase, Pool, RenderedTree, Ssh
 from generator.errors import ApiError
-from generator.pki.issuing import new_key
+from generator.pki.keys import new_key
 from generator.pki.request_material import RequestMaterial
 from generator.render.objects import object_files, objects
 from generator.spec.model import Cluster

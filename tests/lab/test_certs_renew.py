@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from generator.pki.issuing import Authority, PrivateKey, issue_leaf
+from generator.pki.issuing import Authority, issue_leaf
+from generator.pki.keys import PrivateKey
 from generator.pki.renew import Choice, renew
 from generator.pki.request import Request
 from generator.sealing import load_identity

@@ -17,7 +17,8 @@ from generator.pki import writing
 from generator.pki.certificates import certificates
 from generator.pki.checking import check_keys
 from generator.pki.issue import issue
-from generator.pki.issuing import is_ca, private_key_id
+from generator.pki.issuing import is_ca
+from generator.pki.keys import private_key_id
 from generator.pki.listing import certificate_list
 from generator.sealing import Identity, create_identity, unseal_file
 from tests.pki.conftest import NOW, Workspace
@@ -380,7 +381,7 @@ class Killed(BaseException):
     pass
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(first=st.integers(1, 40), second=st.integers(1, 12))
 def test_an_issue_that_is_killed_leaves_whole_pairs_and_is_taken_up(
     tmp_path_factory: pytest.TempPathFactory, first: int, second: int
@@ -455,7 +456,7 @@ def test_a_file_that_cannot_be_written_changes_nothing(workspace: Workspace, mon
     assert workspace.files() == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     which=st.floats(0, 0.999),
     start=st.floats(0, 1),

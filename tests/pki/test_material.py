@@ -10,7 +10,8 @@ from generator.components.view import Material
 from generator.errors import PkiError, RenderError
 from generator.formats.natural import natural_order
 from generator.pki.certificates import certificates
-from generator.pki.issuing import certificate_key_id, load_certificates, private_key_id, sign_client, signed_by
+from generator.pki.issuing import certificate_key_id, load_certificates, sign_client, signed_by
+from generator.pki.keys import private_key_id
 from generator.pki.listing import certificate_list, expiry_warnings
 from generator.pki.request_material import RequestMaterial
 from generator.pki.store import index_text

@@ -151,7 +151,7 @@ def test_what_does_not_open_or_match_stops_all(workspace: Workspace) -> None:
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(steps=st.integers(0, 18))
 def test_a_killed_rekey_leaves_whole_files_and_is_finished_by_the_next(
     tmp_path_factory: pytest.TempPathFactory, steps: int

@@ -142,7 +142,7 @@ def test_an_ended_ca_and_a_stranger_change_nothing(workspace: Workspace) -> None
     assert workspace.files() == before
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.integers(0, 30))
 def test_a_killed_renewal_leaves_whole_pairs(tmp_path_factory: pytest.TempPathFactory, steps: int) -> None:
     workspace = Workspace(tmp_path_factory.mktemp("killed"))

@@ -43,7 +43,7 @@ def _shuffled(value: Any, chance: random.Random) -> Any:
     return value
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=False), st.sampled_from(["ha", "minimal"]))
 def test_the_order_in_which_people_write_changes_no_byte(chance: random.Random, name: str) -> None:
     spec = yaml.safe_load((GOLDEN / "clusters" / name / "cluster.yaml").read_text())

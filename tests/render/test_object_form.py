@@ -55,7 +55,7 @@ SETS = st.dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(SETS)
 def test_whatever_jsonnet_gives_is_objects_or_one_clear_error(sets: dict[str, Any]) -> None:
     with suppress(RenderError):

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from generator.render.phases import phases_text
+from generator.render.phases_page import phases_text
 from tests.components.sample import sample_cluster
 
 

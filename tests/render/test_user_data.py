@@ -199,7 +199,7 @@ def test_sizes_are_those_of_the_forms() -> None:
     assert gzip.decompress(formed(text, "gzip")).decode() == text and formed(text, "mime").isascii()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\0"), max_size=60))
 def test_any_text_comes_back_as_it_was(content: str) -> None:
     entry = yaml.safe_load(file_entry("/etc/x y", content, 0o640, "etcd", "kube-sa"))

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FLEET_MAY = ("generator.errors", "generator.formats", "generator.sealing", "generator.pki.issuing")
+FLEET_MAY = (
+    "generator.errors",
+    "generator.formats",
+    "generator.sealing",
+    "generator.pki.issuing",
+    "generator.pki.keys",
+)
 SOCKETS = {"socket", "ssl", "http", "urllib", "asyncssh", "asyncio", "requests", "urllib3", "aiohttp"}
 
 

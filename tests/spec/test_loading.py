@@ -64,7 +64,7 @@ def _shuffled(value: Any, rng: random.Random) -> Any:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_order_of_the_file_changes_nothing(rng: random.Random) -> None:
     hosts = {f"w{number}": {"pool": "workers", "address": f"10.0.0.{number}"} for number in range(20, 30)}
     content = spec(sysctl={"vm.max_map_count": 262144, "fs.file-max": "1"})
@@ -113,7 +113,7 @@ def test_the_full_sample_is_sound() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(_paths(_FULL)), _LEAVES), min_size=1, max_size=3))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_a_malformed_spec_is_a_clean_error(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     content = copy.deepcopy(_FULL)
     for path, value in changes:
@@ -135,7 +135,7 @@ def test_a_malformed_spec_is_a_clean_error(changes: list[tuple[tuple[Any, ...], 
         _LEAVES, lambda inner: st.dictionaries(st.sampled_from(sorted(_FULL)), inner, max_size=4), max_leaves=8
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_anything_is_a_clean_error(content: Any) -> None:
     try:
         load_text(yaml.safe_dump(content))

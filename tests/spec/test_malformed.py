@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +38,6 @@ VALUES: tuple[Any, ...] = (
     "10.0.0.[1:3]", "/", "../../etc/passwd", "/etc/passwd", "ünïcode", "{{secret:encryption/1}}", "$(reboot)", "a\nb",
     "a" * 300, "\t", "%s", "100%", "0s", "-1h", "1.20.2", "1.99.0", "none", "etcd", ["etcd", "etcd"], [None], {"": ""},
 )  # fmt: skip
-Damage = Callable[[Any, random.Random], None]
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
@@ -105,7 +103,7 @@ def test_a_damaged_spec_is_a_clean_error_or_renders(part: int) -> None:
 
     @seed(part)
     @given(st.randoms(use_true_random=True))
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
     def each(rng: random.Random) -> None:
         text = damaged(rng)
         try:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.spec.ranges import RangeFault, pattern
@@ -22,7 +22,6 @@ def test_malformed_ranges_are_refused(text: str) -> None:
         pattern(text)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9000), st.integers(0, 900), st.integers(1, 5))
 def test_range_counts_from_first_to_last(first: int, more: int, width: int) -> None:
     low, high = str(first).rjust(width, "0"), str(first + more)
@@ -32,7 +31,6 @@ def test_range_counts_from_first_to_last(first: int, more: int, width: int) -> N
     assert int(hosts.at(more)[1:]) == first + more
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="a1[]:-", max_size=12))
 def test_any_text_is_a_pattern_or_a_clear_fault(text: str) -> None:
     try:

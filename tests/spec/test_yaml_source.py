@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.errors import SpecError
@@ -65,7 +65,6 @@ def test_what_is_no_yaml_is_one_clear_fault(content: bytes | str) -> None:
         assert faults
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_value_or_a_clear_fault(text: str) -> None:
     try:
@@ -74,7 +73,6 @@ def test_any_text_is_a_value_or_a_clear_fault(text: str) -> None:
         assert error.faults
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_value_or_a_clear_fault(content: bytes) -> None:
     try:

@@ -33,7 +33,10 @@ class Builder(ABC):
 
     @abstractmethod
     def base(self, root: Path, names: Sequence[str]) -> None:
-        """Make a folder the base image of these names, with /usr/local/bin and /bin as its PATH."""
+        """Make a folder the base image of these names, with /usr/local/bin and /bin as its PATH.
+
+        Like the official images it starts something by itself, which what is built on it may not.
+        """
 
     @abstractmethod
     def build(self, context: Path, secret: str, argument: str) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class Buildah(Builder):
     def base(self, root: Path, names: Sequence[str]) -> None:
         container = self.run("from", "scratch")
         self.run("add", container, str(packed(root)), "/")
-        self.run("config", "--env", "PATH=/usr/local/bin:/bin", container)
+        self.run("config", "--env", "PATH=/usr/local/bin:/bin", "--cmd", '["inherited"]', container)
         for name in names:
             self.run("commit", "--quiet", *self.policy, container, name)
         self.run("rm", container)
@@ -140,7 +143,8 @@ class BuildKit(Builder):
 
     def base(self, root: Path, names: Sequence[str]) -> None:
         (first, *more) = names
-        self.run("import", "--change", "ENV PATH=/usr/local/bin:/bin", str(packed(root)), first)
+        changes = ("--change", "ENV PATH=/usr/local/bin:/bin", "--change", 'CMD ["inherited"]')
+        self.run("import", *changes, str(packed(root)), first)
         for name in more:
             self.run("tag", first, name)
 

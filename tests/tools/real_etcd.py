@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from generator.pki.issuing import certificate_pem, key_pem
+from generator.pki.issuing import certificate_pem
+from generator.pki.keys import key_pem
 from tests.fleet.certificate_maker import CLIENT, SERVER, TestCa
 
 START_SECONDS = 30
@@ -31,6 +32,7 @@ def needed(*programs: str) -> None:
 
 
 def free_port() -> int:
+    """Return a port that nobody uses now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -120,7 +122,7 @@ def running(members: Sequence[Member], pki: Path, *, state: str = "new") -> Iter
                 ],
                 stdout=log, stderr=log, env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             )  # fmt: skip
-            stack.callback(_ended, process)
+            stack.callback(ended, process)
         found = Etcd(tuple(members), pki)
         _wait_for(found)
         yield found
@@ -133,7 +135,8 @@ def _tls(pki: Path) -> list[str]:
     return [f"--cacert={pki / 'ca.crt'}", f"--cert={pki / 'backup.crt'}", f"--key={pki / 'backup.key'}"]
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process, by force where it does not go by itself."""
     process.terminate()
     try:
         process.wait(20)

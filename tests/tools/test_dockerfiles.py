@@ -18,13 +18,13 @@ from generator.ci.dockerfile import image_files
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import load_project
 from tests.ci.samples import EVERYTHING, sample
-from tests.golden.ci_cases import PROJECT_CASES
+from tests.golden.ci_cases import CONTAINER_CASES
 from tests.tools.test_node_tools import program
 
 pytestmark = pytest.mark.tools
 
 TEXTS = {
-    **{case.name: image_files(case.project()).dockerfile for case in PROJECT_CASES},
+    **{case.name: image_files(case.project()).dockerfile for case in CONTAINER_CASES},
     "everything": image_files(load_project(EVERYTHING)).dockerfile,
     "mirrored": image_files(load_project(EVERYTHING), "registry.example.net:5000/mirror").dockerfile,
     **{

@@ -16,13 +16,13 @@ import pytest
 
 from generator.ci.dockerfile import base_images, image_files
 from generator.ci.languages import LANGUAGES, SCRATCH
-from tests.golden.ci_cases import PROJECT_CASES, ProjectCase
+from tests.golden.ci_cases import CONTAINER_CASES, ProjectCase
 from tests.tools.image_builders import Buildah, Builder, BuildKit, needed
 from tests.tools.test_node_tools import program
 
 pytestmark = pytest.mark.tools
 
-CASES = [case for case in PROJECT_CASES if case.name != "own-dockerfile"]
+CASES = [case for case in CONTAINER_CASES if case.name != "own-dockerfile"]
 TOOLS = ("go", "mvn", "composer", "php", "npm", "yarn", "python", "pip")
 TOOL = """#!/bin/sh
 # Makes what made.txt lists, with a mode that nobody else can read.

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 
 from generator.ci.machines import machine_files, sudoers
+from tests.golden.ci_cases import MACHINE_CASES, ProjectCase
 from tests.golden.pipeline_cases import PIPELINE_CASES, PipelineCase
 
 pytestmark = pytest.mark.tools
-MACHINES = [case for case in PIPELINE_CASES if type(case) is PipelineCase and case.project().is_vm]
+MACHINES: list[PipelineCase | ProjectCase] = [
+    *(case for case in PIPELINE_CASES if type(case) is PipelineCase and case.project().is_vm),
+    *MACHINE_CASES,
+]
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (package systemd)")
 @pytest.mark.parametrize("case", MACHINES, ids=lambda case: case.name)
-def test_systemd_reads_every_unit(case: PipelineCase, tmp_path: Path) -> None:
+def test_systemd_reads_every_unit(case: PipelineCase | ProjectCase, tmp_path: Path) -> None:
     project = case.project()
     files = machine_files(project, project.environment_names[0])
     unit = tmp_path / files.unit_name
@@ -33,7 +37,7 @@ def test_systemd_reads_every_unit(case: PipelineCase, tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("visudo"), reason="needs visudo (package sudo)")
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("case", MACHINES, ids=lambda case: case.name)
-def test_sudo_reads_every_sudoers_file(case: PipelineCase, fixed: bool, tmp_path: Path) -> None:
+def test_sudo_reads_every_sudoers_file(case: PipelineCase | ProjectCase, fixed: bool, tmp_path: Path) -> None:
     file = tmp_path / "sudoers"
     file.write_text(sudoers(case.project(), unit_is_fixed=fixed))
     file.chmod(0o440)

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from fleet.compare import Change, HostPlan, Removal, Work
 from fleet.plan import Plan
+from fleet.work import Change, HostPlan, Removal, Work
 from verbs.running import agree_to_removals
 
 NOTHING = Plan("demo", (), {"n1": HostPlan("n1")})

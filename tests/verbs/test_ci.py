@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,10 @@ import yaml
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from generator.ci.project import load_project_file
+from generator.ci.beginning import project_text
+from generator.ci.project import load_project, load_project_file
+from generator.errors import SpecError
+from generator.spec import load
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
@@ -122,6 +126,21 @@ def test_what_is_suggested_makes_a_project_in_every_language(workspace: Path, la
     assert project.environment("qa").hosts == (("vm-1", "10.0.0.5") if deploy == "vm" else ())
 
 
+@pytest.mark.parametrize("language", ["go", "java", "php", "nodejs", "python"])
+@pytest.mark.parametrize("deploy", ["container", "vm"])
+def test_every_option_of_a_new_file_may_be_taken_up(language: str, deploy: str) -> None:
+    answers = {"language": language, "deploy": deploy, "environments": "dev"}
+    text = project_text("hello", answers | ({"environments.dev.hosts": "vm-1"} if deploy == "vm" else {}))
+    every = re.sub(r"^( *)#- ?", r"\1", text, flags=re.MULTILINE)
+    assert every.count("\n") == text.count("\n") and "#-" not in every.split("\n", 1)[1]
+    with pytest.raises(SpecError) as caught:
+        load_project(every)
+    # The one thing that has no default: which webhook.
+    (fault,) = caught.value.faults
+    assert fault.path == "notify[0].secret"
+    assert load_project(every.replace("secret: null", "secret: hello-webhook")).spec.deploy == deploy
+
+
 def test_a_terminal_is_asked_and_asked_again_where_an_answer_is_wrong(
     workspace: Path, terminal: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +195,37 @@ def test_warnings_are_told_and_stop_nothing(workspace: Path, capsys: pytest.Capt
     assert "ended on 2026-11-19, and today is 2026-11-20" in run(ci.dockerfile, project=str(path))[1]
 
 
+def test_what_the_cluster_does_not_have_is_warned_of(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mail = "notify: [{kind: slack, secret: hook}, {kind: mail, to: [team@example.net]}]\n"
+    (projects(workspace) / "hello.yaml").write_text(f"{PLAIN}run: {{port: 443}}\n{mail}")
+    spec = workspace / "clusters" / "minimal" / "cluster.yaml"
+    plain = spec.read_text()
+
+    def told() -> list[str]:
+        assert run(ci.validate) == (0, "")
+        return capsys.readouterr().err.splitlines()
+
+    assert told() == [
+        "warning: clusters/minimal/projects/hello.yaml:10: run.port: 443 is for root alone in Kubernetes 1.20, and the "
+        "chart refuses it; listen on one from 1024 on; the Service has port 80 all the same"
+    ]
+    plain = plain.replace('kubernetes: "1.20.2"', 'kubernetes: "1.22.17"')
+    spec.write_text(plain)
+    assert load(workspace, "minimal").versions.minor == (1, 22) and told() == []
+    needed = "toolsImage: r.example.net/t:1, library: {url: 'https://a.b/c'}, configuration: {url: 'https://a.b/c'}"
+    spec.write_text(f"{plain}addons: {{jenkins: {{enabled: true, {needed}, mail: {{host: null}}}}}}\n")
+    assert load(workspace, "minimal").addons.jenkins.enabled
+    assert told() == [
+        "warning: clusters/minimal/projects/hello.yaml:11: notify[1]: minimal has no server for mail; set "
+        "addons.jenkins.mail.host"
+    ]
+    spec.write_text(spec.read_text().replace("host: null", "host: mail.example.net, from: ci@example.net"))
+    assert told() == []
+    # A cluster with faults has a verb of its own that tells them.
+    spec.write_text("nonsense")
+    assert told() == []
+
+
 def test_the_registry_is_that_of_the_cluster_unless_another_is_said(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,13 +252,50 @@ def test_a_dockerfile_that_is_not_ours_stays(workspace: Path) -> None:
     (projects(workspace) / "hello.yaml").write_text(PLAIN)
     source = workspace / "source"
     source.mkdir()
-    (source / ".dockerignore").write_text("mine\n")
+    (source / "Dockerfile").write_text("FROM mine\n")
     code, error = run(ci.dockerfile, project="hello", out=str(source))
-    assert code == 1 and "is not of our making and stays" in error
-    assert not (source / "Dockerfile").exists()
-    (source / ".dockerignore").unlink()
+    assert code == 1 and "is not of our making and stays; name it in docker.file" in error
+    assert not (source / ".dockerignore").exists()
+    (source / "Dockerfile").unlink()
     for _ in range(2):
         assert run(ci.dockerfile, project="hello", out=str(source)) == (0, "")
+    assert {path.name for path in source.iterdir()} == {"Dockerfile", ".dockerignore"}
+
+
+def test_a_dockerignore_of_the_project_stays_beside_our_dockerfile(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (workspace / ".dockerignore").write_text("mine\n")
+    assert run(ci.dockerfile, project="hello", out=str(workspace)) == (0, "")
+    told = capsys.readouterr()
+    assert told.out == f"wrote Dockerfile into {workspace}\n" and "is the project's own and stays" in told.err
+    assert (workspace / ".dockerignore").read_text() == "mine\n"
+    assert (workspace / "Dockerfile").read_text().startswith("# Made from the project file of hello")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore"])
+def test_nothing_is_written_through_a_link(workspace: Path, name: str) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (workspace / name).symlink_to(workspace / "elsewhere")
+    code, error = run(ci.dockerfile, project="hello", out=str(workspace))
+    assert (code, "is not of our making and stays" in error) == ((1, True) if name == "Dockerfile" else (0, False))
+    assert not (workspace / "elsewhere").exists()
+    (workspace / "values-dev.yaml").symlink_to(workspace / "elsewhere")
+    assert run(ci.values_, project="hello", env="dev", out=str(workspace)) == (0, "")
+    assert not (workspace / "elsewhere").exists() and not (workspace / "values-dev.yaml").is_symlink()
+
+
+def test_what_cannot_be_written_is_one_clear_sentence(workspace: Path) -> None:
+    (projects(workspace) / "hello.yaml").write_text(PLAIN)
+    (workspace / "values-dev.yaml").mkdir()
+    code, error = run(ci.values_, project="hello", env="dev", out=str(workspace))
+    assert code == 1 and "values-dev.yaml: cannot be written (Is a directory); " in error
+    assert not list(workspace.glob(".values*"))
+    shutil.rmtree(projects(workspace))
+    (workspace / "clusters" / "minimal" / "projects").write_text("a file")
+    code, error = run(ci.new, name="hello", no_input=True)
+    assert code == 1 and "clusters/minimal/projects/hello.yaml: cannot be written (" in error
 
 
 def test_an_image_is_told_as_described(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +331,16 @@ def test_values_of_all_environments_go_into_a_folder(workspace: Path, capsys: py
         (ci.values_, {"project": "hello", "env": "prod"}, "has no environment 'prod'; did you mean prd?"),
         (ci.values_, {"project": "hello", "env": "dev", "image": "hello"}, "'hello' is no image"),
         (ci.values_, {"project": "hello", "out": "/nowhere"}, "--out /nowhere: no such directory"),
+        (
+            ci.values_,
+            {"project": "hello", "env": "dev", "pull_secret": ["A b"]},
+            "--pull-secret: 'A b' is not the name",
+        ),
+        (
+            ci.dockerfile,
+            {"project": "hello", "registry": "https://r.example.net"},
+            "--registry: 'https://r.example.net' is",
+        ),
         (ci.values_, {"project": "vm", "env": "prd"}, "runs on virtual machines"),
         (ci.dockerfile, {"project": "vm"}, "runs on virtual machines and has no image"),
         (ci.dockerfile, {"project": "hello", "out": "/nowhere"}, "--out /nowhere: no such directory"),

@@ -1,0 +1,15 @@
+pipelineJob('images-pinned') {
+  description('go, container; from clusters/prod/projects/images-pinned.yaml')
+  logRotator { numToKeep(50) }
+  properties { disableConcurrentBuilds() }
+  parameters {
+    choiceParam('ENVIRONMENT', ['', 'dev'], 'where to release; asked for where empty')
+    stringParam('BRANCH', '', 'branch or tag; that of the project file where empty')
+  }
+  definition {
+    cps {
+      script('@Library(\'slipway\') _\n\nslipwayPipeline(\n    project: \'images-pinned\',\n    cluster: \'prod\',\n    environment: params.ENVIRONMENT,\n    branch: params.BRANCH,\n    configuration: [url: \'https://git.example.net/ops.git\', branch: \'main\'],\n    approvers: \'release-team\'\n)\n')
+      sandbox(true)
+    }
+  }
+}
