@@ -12,9 +12,10 @@ from pathlib import Path
 from invoke.context import Context
 
 import addons
+from fleet import helm_release
 from fleet.telling import Hook, Letter, MailServer, tell
 from generator.ci.languages import LANGUAGES
-from generator.ci.notices import Event, event_from, mail_text, refusal, webhook_body
+from generator.ci.notices import Event, event_from, mail_text, refusal, signing, webhook_body
 from generator.ci.project import Project
 from generator.ci.scanning import judge, severities_of
 from generator.ci.settings import Settings, settings_from
@@ -64,6 +65,7 @@ def read_input(name: str, option: str) -> bytes:
     help={
         "project": PROJECT,
         "env": "which environment",
+        "branch": "branch, tag or commit that is built; else that of the project file",
         "push": "registry to push to, with its path; else addons.jenkins.push.registry of the cluster",
         "build-secret": "file with the credentials for package sources, for the build alone",
         "cluster": WHICH,
@@ -74,6 +76,7 @@ def stages_(
     context: Context,
     project: str,
     env: str,
+    branch: str | None = None,
     push: str | None = None,
     build_secret: str | None = None,
     cluster: str | None = None,
@@ -87,8 +90,8 @@ def stages_(
     found, place = loaded(project, cluster)
     settings = settings_of(place)
     settings = replace(settings, registry=push.rstrip("/") if push else settings.registry)
-    settings = replace(settings, build_secret=build_secret or settings.build_secret)
-    document = stages(found, env, settings, str(path))
+    settings = replace(settings, build_secret=build_secret or settings.build_secret, helm=helm_release.major())
+    document = stages(found, env, settings, str(path), branch)
     if json:
         console.raw(dumps(document, indent=2) + "\n")
         return
@@ -139,6 +142,7 @@ def scan(
             "idleWaivers": [one.id for one in verdict.idle],
             "milder": verdict.milder,
             "targets": verdict.targets,
+            "forsaken": verdict.forsaken or None,
         }
         console.raw(dumps(document, indent=2) + "\n")
     else:
@@ -152,7 +156,8 @@ def scan(
     help={
         "project": PROJECT,
         "event": "JSON document about the run, - for standard input; docs/ci/notifications.md has its keys",
-        "webhook": "CREDENTIAL=FILE: the file that holds the URL, - for standard input; may be given several times",
+        "webhook": "CREDENTIAL=FILE: the file that holds the URL, what messages are signed with or the login for "
+        "mail, - for standard input; may be given several times",
         "mail-host": "the mail server; else that of the cluster",
         "mail-port": "its port; else that of the cluster, 25 by default",
         "mail-from": "who sends; else what the cluster says",
@@ -180,7 +185,7 @@ def notify(
     happened = event_from(read_input(event, "--event"))
     mail = settings_of(place).mail
     server = MailServer(mail_host or mail.host, mail_port or mail.port, mail_from or mail.sender)
-    told = tell(notices_of(found, happened), urls_of(webhook or [], event), server)
+    told = tell(notices_of(found, happened), secrets_of(webhook or [], event), server)
     for one in told:
         if one.why:
             console.warn(f"{found.name}: {one.kind} to {one.to} was not sent: {one.why}")
@@ -197,27 +202,35 @@ def notices_of(project: Project, event: Event) -> list[Hook | Letter]:
         if event.concerns not in one.on:
             continue
         if one.kind == "mail":
-            found.append(Letter(one.to, *mail_text(event)))
+            found.append(Letter(one.to, *mail_text(event), one.secret or ""))
         else:
-            body = webhook_body(one.kind, event)
-            found.append(Hook(one.kind, one.secret or "", body, partial(refusal, one.kind)))
+            found.append(
+                Hook(
+                    one.kind,
+                    one.secret or "",
+                    webhook_body(one.kind, event),
+                    partial(refusal, one.kind),
+                    signing(one.kind),
+                    one.signing_secret or "",
+                )
+            )
     return found
 
 
-def urls_of(given: list[str], event: str) -> dict[str, str]:
-    """Return the URLs by credential; raises WorkspaceError for a word that names no file, and never shows a URL."""
+def secrets_of(given: list[str], event: str) -> dict[str, str]:
+    """Return URLs and signing secrets by credential; raises WorkspaceError where a word names no file; shows none."""
     found: dict[str, str] = {}
     readers = ["--event"] if event == "-" else []
     for word in given:
         credential, _, file = word.partition("=")
         if not file or "://" in word:
-            raise WorkspaceError("--webhook: write CREDENTIAL=FILE, the URL in the file; it is a secret, and not shown")
+            raise WorkspaceError("--webhook: write CREDENTIAL=FILE; what is given holds a secret, and is not shown")
         if file == "-":
             readers.append(f"--webhook {credential}")
         if len(readers) > 1:
             raise WorkspaceError(f"{' and '.join(readers)}: standard input is read once; use a file")
         text = read_input(file, "--webhook").decode("utf-8", "replace").strip()
         if not text:
-            raise WorkspaceError(f"--webhook {word}: the file is empty; put the URL into it")
+            raise WorkspaceError(f"--webhook {word}: the file is empty; put the URL or secret into it")
         found[credential] = text
     return found

@@ -29,6 +29,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "ci_pipeline": ("ci.stages", "ci.scan", "ci.notify"),
     "ci_unit": ("ci.unit",),
     "ci_machines": ("ci.deploy",),
+    "ci_recover": ("ci.recover",),
     "ci_trigger": ("ci.trigger",),
     "ci_pods": ("ci.logs", "ci.shell"),
 }

@@ -52,7 +52,7 @@ function(cluster, config)
            },
          },
        })
-    + { [id]: file(id, 'URL of a webhook') for id in cluster.projects.webhooks };
+    + { [id]: file(id, 'for notifications') for id in cluster.projects.webhooks };
   local sealed = { admin: config.adminSecret } + { [id]: names.sealed(id) for id in std.objectFields(known) };
   {
     folder:: folder,

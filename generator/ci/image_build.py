@@ -1,9 +1,14 @@
-"""The commands that build an image into an archive, without root and without a daemon; they push nothing."""
+"""The commands that build an image into an archive, without root and without a daemon; they push nothing.
+
+@AUTH@ is a config.json with logins, for base images that not everybody may pull; no step of a build sees it.
+"""
 
 from __future__ import annotations
 
 from generator.ci.languages import Defaults
 from generator.ci.settings import Settings
+
+_LOGINS = "@OUT@/logins"
 
 
 def image_commands(settings: Settings, language: Defaults, name: str, own: str | None, archive: str) -> list[list[str]]:
@@ -20,15 +25,21 @@ def image_commands(settings: Settings, language: Defaults, name: str, own: str |
     if settings.builder == "buildah":
         return [
             ["buildah", "build", "--isolation", "chroot", "--storage-driver", "vfs", "--format", "docker",
-             *_each("--build-arg", arguments), *(["--secret", secret] if secret else []),
+             "--authfile", "@AUTH@", *_each("--build-arg", arguments), *(["--secret", secret] if secret else []),
              "--file", f"{folder}/{filename}", "--tag", name, "@WORK@"],
             ["buildah", "push", "--storage-driver", "vfs", name, f"docker-archive:{archive}:{name}"],
+            # The agent runs all the time, and vfs keeps each layer whole: its disk would be full after some runs.
+            ["buildah", "rmi", "--storage-driver", "vfs", "--force", name],
         ]  # fmt: skip
     options = {f"build-arg:{key}": value for key, value in arguments.items()}
     return [
-        ["buildctl", "build", "--progress", "plain", "--frontend", "dockerfile.v0", "--local", "context=@WORK@",
-         "--local", f"dockerfile={folder}", "--opt", f"filename={filename}", *_each("--opt", options),
-         *(["--secret", secret] if secret else []), "--output", f"type=docker,name={name},dest={archive}"],
+        # buildctl takes a folder, in which the file has this name.
+        ["install", "-D", "-m", "600", "@AUTH@", f"{_LOGINS}/config.json"],
+        ["env", f"DOCKER_CONFIG={_LOGINS}", "buildctl", "build", "--progress", "plain", "--frontend", "dockerfile.v0",
+         "--local", "context=@WORK@", "--local", f"dockerfile={folder}", "--opt", f"filename={filename}",
+         *_each("--opt", options), *(["--secret", secret] if secret else []), "--output",
+         f"type=docker,name={name},dest={archive}"],
+        ["rm", "-r", _LOGINS],
     ]  # fmt: skip
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from generator.ci.notices import WEBHOOKS
 from generator.ci.project import Project
 
 KEPT_RUNS = 50
@@ -101,10 +100,9 @@ def project_facts(projects: Sequence[Project], cluster: str, section: Mapping[st
         for name in one.environment_names
         if one.spec.namespace is not None or name not in section["environments"]
     }
-    targets = [target for one in projects for target in one.spec.notify]
     return {
         "jobs": jobs(projects, cluster, section),
-        "webhooks": sorted({one.secret for one in targets if one.kind in WEBHOOKS and one.secret}),
+        "webhooks": sorted({id for one in projects for id in one.webhook_credentials}),
         "machines": any(one.is_vm for one in projects),
         "namespaces": sorted(named - of_cluster),
         "gitPorts": sorted({port for one in projects if (port := _port(one.spec.git.url)) is not None}),

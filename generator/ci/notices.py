@@ -1,9 +1,10 @@
 """What is told of a run: the event, and the text that each kind of receiver gets of it.
 
 A kind of webhook is one JSON template in generator/ci/notify, no code: `body` with slots like {project} in its texts,
-`escape` (what the receiver would read as markup, and what stands in its place), `outcomes` (more slots by outcome) and
-`accepted` (what the answer must hold beside the HTTP status, for receivers that answer 200 to what they refuse). A line
-with an empty slot is left out; a text that is one slot alone takes its value as it is, a number as a number.
+`escape` (what the receiver would read as markup, and what stands in its place), `outcomes` (more slots by outcome),
+`accepted` (what the answer must hold beside the HTTP status, for receivers that answer 200 to what they refuse) and
+`signing` (how messages are signed, for receivers that can want that). A line with an empty slot is left out; a text
+that is one slot alone takes its value as it is, a number as a number.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from importlib.resources import files
 from typing import Any
 
 from generator.errors import RefusedError
+from generator.formats.webhook_signing import Signing
 
 OUTCOMES = ("success", "failure", "aborted")
 WEBHOOKS = ("dingtalk", "wecom", "feishu", "slack", "json")
 _SLOT = re.compile(r"\{([A-Za-z]+)\}")
 _LONGEST = 200
 """Letters of one value: receivers refuse a message that is too long, and a release is told of in a few lines."""
+_WHOLE = {"image": 500, "artifact": 500, "link": 1000}
+"""Letters of values whose end matters: a digest, a way. A repository has 255 letters, a tag 128, a digest 71."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def event_from(text: str | bytes) -> Event:
         else:
             if value is not None and not isinstance(value, str):
                 raise RefusedError(f"the event's {key} is {value!r}; write text")
-            found[field.name] = _one_line(value or "")
+            found[field.name] = _one_line(value or "", _WHOLE.get(key, _LONGEST))
     missing = [key for key in ("project", "environment", "outcome") if not found[keys[key].name]]
     if missing:
         raise RefusedError(f"the event has no {', '.join(missing)}; the pipeline says them of every run")
@@ -93,10 +97,10 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, longest: int = _LONGEST) -> str:
     # A commit's author chooses the own name: no line break, no terminal control, no end.
     plain = "".join(char if char.isprintable() else " " for char in text).strip()
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 1]}…"
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
 
 
 def duration_words(seconds: int) -> str:
@@ -118,6 +122,12 @@ def template(kind: str) -> Mapping[str, Any]:
     """Return the template of a kind of webhook."""
     found: Mapping[str, Any] = json.loads((files("generator") / "ci" / "notify" / f"{kind}.json").read_text("utf-8"))
     return found
+
+
+def signing(kind: str) -> Signing | None:
+    """Return how a kind of webhook is signed; None for one that knows no signatures."""
+    found = template(kind).get("signing")
+    return Signing(**found) if found else None
 
 
 def webhook_body(kind: str, event: Event) -> bytes:

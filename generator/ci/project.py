@@ -80,6 +80,12 @@ class Project:
         """Return the folder of the releases on virtual machines."""
         return self.spec.vm.directory or f"/srv/{self.name}"
 
+    @property
+    def webhook_credentials(self) -> tuple[str, ...]:
+        """Return the ids of the credentials that webhooks need: their URLs, and what messages are signed with."""
+        ids = {id for one in self.spec.notify for id in (one.secret, one.signing_secret) if id}
+        return tuple(sorted(ids))
+
     def environment(self, name: str) -> Environment:
         """Return one environment; raises WorkspaceError where the project has none of that name."""
         for known in self.environment_names:

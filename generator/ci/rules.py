@@ -8,8 +8,9 @@ from datetime import date, timedelta
 
 from generator.ci.found import Found
 from generator.ci.languages import LANGUAGES
+from generator.ci.notices import WEBHOOKS, signing
 from generator.ci.rules_environments import check_environments
-from generator.ci.schema import ProjectSpec
+from generator.ci.schema import NotifySection, ProjectSpec
 from generator.errors import Fault
 from generator.spec.structure import suggestion
 from generator.spec.yaml_source import Document, Path
@@ -221,15 +222,21 @@ def _notifications(spec: ProjectSpec, found: Found) -> None:
         if one.kind == "mail":
             if not one.to:
                 found.fault((*at, "to"), "is missing", "name the addresses that get the mail")
-            if one.secret is not None:
-                found.fault(
-                    (*at, "secret"), "is for webhooks, and mail goes through the cluster's server", "take it out"
-                )
         else:
             if one.secret is None:
                 found.fault((*at, "secret"), "is missing", "name the Jenkins credential that holds the webhook's URL")
             if one.to:
                 found.fault((*at, "to"), f"is for mail, and this is {one.kind}", "take it out")
+        if one.signing_secret is not None:
+            _signature(one, (*at, "signingSecret"), found)
+
+
+def _signature(one: NotifySection, at: Path, found: Found) -> None:
+    signers = [kind for kind in WEBHOOKS if signing(kind) is not None]
+    if one.kind not in signers:
+        found.fault(at, f"is for {' and '.join(signers)}, and this is {one.kind}", "take it out")
+    elif one.signing_secret == one.secret:
+        found.fault(at, "is the credential that holds the URL", "name another one, which holds the secret alone")
 
 
 def _waivers(spec: ProjectSpec, found: Found, today: date | None) -> None:

@@ -44,7 +44,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says. `milder` counts findings below the gate; `idle` are waivers that nothing needed."""
+    """What the gate says.
+
+    `milder` counts findings below the gate; `idle` are waivers that nothing needed; `forsaken` is the distribution of
+    an image for which nobody mends vulnerabilities any more, "" where there is none.
+    """
 
     subject: str
     stopping: tuple[Finding, ...]
@@ -53,6 +57,7 @@ class Verdict:
     idle: tuple[WaiverSection, ...]
     milder: int
     targets: int
+    forsaken: str = ""
 
     @property
     def passes(self) -> bool:
@@ -67,6 +72,10 @@ class Verdict:
         found += [f"the waiver of {one.id} ended on {one.until}; decide anew" for one in self.ended]
         found += [f"the waiver of {one.id} is not needed for this; take it out once no scan needs it"
                   for one in self.idle]  # fmt: skip
+        if self.forsaken:
+            found.append(
+                f"{self.forsaken} gets no more security fixes, so little is known of it; take a newer base image"
+            )
         if not self.targets:
             found.append("the scanner found nothing to look at; see whether it knows this kind of source")
         counted = f"{len(self.stopping)} stop, {len(self.waived)} waived, {self.milder} below the gate"
@@ -86,11 +95,18 @@ def severities_of(text: str) -> tuple[str, ...]:
     return words
 
 
-def findings_of(report: str | bytes) -> tuple[str, int, tuple[Finding, ...]]:
-    """Return what was scanned, in how many targets, and every finding once.
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was scanned, in how many targets, every finding once, and the distribution if it is `forsaken`."""
 
-    Raises RefusedError for a text that is no such report.
-    """
+    subject: str
+    targets: int
+    findings: tuple[Finding, ...]
+    forsaken: str
+
+
+def report_of(report: str | bytes) -> Report:
+    """Return what a scanner's report holds; raises RefusedError for a text that is no such report."""
     try:
         document = json.loads(report)
     except (ValueError, RecursionError):
@@ -109,7 +125,15 @@ def findings_of(report: str | bytes) -> tuple[str, int, tuple[Finding, ...]]:
         for one in _entries(result):
             found[_finding(one, str(result.get("Target", "")))] = None
     name = str(document.get("ArtifactName") or "the scan")
-    return _plain(name), len(results or []), tuple(found)
+    return Report(_plain(name), len(results or []), tuple(found), _forsaken(document))
+
+
+def _forsaken(document: Mapping[str, Any]) -> str:
+    metadata = document.get("Metadata")
+    system = metadata.get("OS") if isinstance(metadata, dict) else None
+    if not isinstance(system, dict) or system.get("EOSL") is not True:
+        return ""
+    return _plain(f"{system.get('Family') or 'the distribution'} {system.get('Name') or ''}").strip()
 
 
 def _entries(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -145,18 +169,20 @@ def judge(
 
     Raises RefusedError for a text that is no report.
     """
-    subject, targets, findings = findings_of(report)
+    found = report_of(report)
+    findings = found.findings
     waivers = tuple(waivers)
     holding = {one.id.upper(): one for one in waivers if date.fromisoformat(one.until) >= today}
     grave = [one for one in findings if one.severity in stopping]
     grave.sort(key=lambda one: (-SEVERITIES.index(one.severity), one.id, one.package, one.target))
     ids = {one.id.upper() for one in grave}
     return Verdict(
-        subject=subject,
+        subject=found.subject,
         stopping=tuple(one for one in grave if one.id.upper() not in holding),
         waived=tuple((one, holding[one.id.upper()]) for one in grave if one.id.upper() in holding),
         ended=tuple(one for one in waivers if one.id.upper() not in holding),
         idle=tuple(one for one in holding.values() if one.id.upper() not in ids),
         milder=len(findings) - len(grave),
-        targets=targets,
+        targets=found.targets,
+        forsaken=found.forsaken,
     )

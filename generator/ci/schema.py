@@ -239,7 +239,14 @@ class NotifySection(Section):
         description="How: a webhook of a vendor, a webhook that takes plain JSON, or mail."
     )
     secret: CredentialId | None = Field(
-        None, description="Id of the Jenkins credential that holds the webhook's URL; not for mail."
+        None,
+        description="Id of the Jenkins credential that holds the webhook's URL; for mail USER:PASSWORD, where the "
+        "server wants a login.",
+    )
+    signing_secret: CredentialId | None = Field(
+        None,
+        description="Id of the Jenkins credential that holds the secret with which messages are signed; for robots of "
+        "dingtalk and feishu that want it.",
     )
     to: list[MailAddress] = Field([], description="Addresses; for mail alone.")
     on: Outcomes = Field(["success", "failure"], description="After which runs.")

@@ -26,9 +26,10 @@ class Settings:
 
     `registry` is where images go, `push_secret` the id of the credential for it, `pull_secret` the
     Secret in the namespaces with which they are pulled ("" for none), `ssh_key` that of the key for virtual
-    machines, `known_hosts` that of the file with their host keys. `database` is the mirror of the scanner's database,
-    "" for its own place. The last three are facts of the machine that runs the pipeline: where the chart is, where
-    packages come from by the names of build arguments, and the file with the credentials for that.
+    machines, `known_hosts` that of the file with their host keys. `database` and `java_database` are the mirrors of the
+    scanner's databases, "" for their own place. The last four are facts of the machine that runs the pipeline: where
+    the chart is, the major version of its helm, where packages come from by the names of build arguments, and the file
+    with the credentials for that.
     """
 
     registry: str = ""
@@ -37,11 +38,13 @@ class Settings:
     builder: str = "buildkit"
     severities: tuple[str, ...] = STOPPING
     database: str = ""
+    java_database: str = ""
     ssh_key: str = "vm-ssh-key"
     known_hosts: str = "vm-known-hosts"
     namespaces: Mapping[str, str] = field(default_factory=dict)
     mail: Mail = Mail()
     chart: str = "addons/charts/app"
+    helm: int = 4
     sources: Mapping[str, str] = field(default_factory=dict)
     build_secret: str = ""
 
@@ -59,6 +62,7 @@ def settings_from(section: Mapping[str, Any]) -> Settings:
         builder=str(section.get("builder") or plain.builder),
         severities=severities_of(severity if isinstance(severity, str) else ",".join(severity)),
         database=str(scanner.get("database") or ""),
+        java_database=str(scanner.get("javaDatabase") or ""),
         known_hosts=str(section.get("knownHostsSecret") or plain.known_hosts),
         ssh_key=str(section.get("sshKeySecret") or plain.ssh_key),
         namespaces={

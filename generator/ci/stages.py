@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from generator.ci.build_steps import steps_on_agent
 from generator.ci.image_build import image_commands
 from generator.ci.languages import LANGUAGES
-from generator.ci.notices import WEBHOOKS
 from generator.ci.project import Project
+from generator.ci.scalars import Branch
 from generator.ci.settings import Settings
 from generator.errors import RefusedError
 
@@ -22,19 +24,25 @@ TOOLS = "slipway"
 """Label of the agent that has Slipway, helm, the scanner and the image builder."""
 MINUTES = {
     "fetch": 5, "checkout": 10, "scan": 20, "build": 60, "dockerfile": 5, "image": 60, "imageScan": 20, "push": 20,
-    "approval": 240, "deploy": 30, "notify": 5,
+    "approval": 240, "deploy": 60, "recover": 15, "notify": 5,
 }  # fmt: skip
 """How long each stage may take; the time for the approval is that of a person."""
 ASKING = ("prd",)
 """Environments to which nothing is released before a person says so."""
+_SCANNER_WAIT = "15m"
 _HELM_WAIT = "15m"
+"""For what is released, and once more for the way back; both and one more way back before them fit into `deploy`."""
+_WAY_BACK = {3: "--atomic"}
+"""How helm is told to go back where a release fails, by its major version, where that differs from the newest."""
 
 
-def stages(project: Project, environment: str, settings: Settings, file: str | None = None) -> dict[str, Any]:
+def stages(
+    project: Project, environment: str, settings: Settings, file: str | None = None, branch: str | None = None
+) -> dict[str, Any]:
     """Return the document for one environment; `file` is how commands name the project file.
 
-    Raises WorkspaceError for an environment that the project does not have, RefusedError where there is no registry to
-    push to.
+    `branch` is built in place of the project's own. Raises WorkspaceError for an environment that the project does not
+    have, RefusedError for a branch that is none, and where there is no registry to push to.
     """
     here = project.environment(environment)
     named = file or project.file
@@ -45,7 +53,7 @@ def stages(project: Project, environment: str, settings: Settings, file: str | N
         "language": spec.language,
         "deploy": spec.deploy,
         "agents": {"build": spec.language, "tools": TOOLS},
-        "git": {"url": spec.git.url, "branch": spec.git.branch},
+        "git": {"url": spec.git.url, "branch": _branch(branch) if branch else spec.git.branch},
         "timeouts": dict(MINUTES),
         "asks": list(ASKING),
         "scan": {
@@ -76,6 +84,14 @@ def stages(project: Project, environment: str, settings: Settings, file: str | N
     }
 
 
+def _branch(text: str) -> str:
+    # A run takes it from whoever starts it, and Jenkins takes patterns and variables in its place.
+    try:
+        return TypeAdapter(Branch).validate_python(text)
+    except ValidationError:
+        raise RefusedError(f"{text!r} is no branch, tag or commit; write it like main or v1.2.0") from None
+
+
 def namespace_of(project: Project, environment: str, settings: Settings) -> str:
     """Return the namespace of an environment: from the project's own where it says one, else the cluster's."""
     here = project.environment(environment)
@@ -91,9 +107,14 @@ def _build(project: Project) -> dict[str, Any]:
 
 def _scan(kind: str, settings: Settings, report: str, target: list[str]) -> list[str]:
     # All severities are in the report, so that the verdict can count what is below the gate.
-    # https://trivy.dev/latest/docs/references/configuration/cli/trivy_filesystem/
+    # https://trivy.dev/latest/docs/references/configuration/cli/trivy_filesystem/ --quiet would hide why it failed, and
+    # the cache on disk is one run's alone, which a second one waits for in vain.
     database = ["--db-repository", settings.database] if settings.database else []
-    return ["trivy", kind, "--quiet", "--scanners", "vuln", "--format", "json", "--output", report, *database, *target]
+    database += ["--java-db-repository", settings.java_database] if settings.java_database else []
+    return [
+        "trivy", kind, "--no-progress", "--timeout", _SCANNER_WAIT, "--cache-backend", "memory", "--scanners", "vuln",
+        "--format", "json", "--output", report, *database, *target,
+    ]  # fmt: skip
 
 
 def _gate(file: str, settings: Settings, report: str) -> list[str]:
@@ -130,6 +151,9 @@ def _release(project: Project, environment: str, file: str, settings: Settings, 
     overlay = ["--values", f"@WORK@/{spec.chart.values}"] if spec.chart.values else []
     made = ["slipway", "ci.values", "--project", file, "--env", environment, "--image", "@IMAGE@", "--out", "@OUT@"]
     made += ["--pull-secret", settings.pull_secret] if settings.pull_secret else []
+    recover = ["slipway", "ci.recover", "--project", file, "--env", environment]
+    # Only a chart of the project's own has others below it.
+    below = ["--dependency-update"] if spec.chart.path else []
     return {
         "name": project.name,
         "namespace": namespace,
@@ -137,10 +161,14 @@ def _release(project: Project, environment: str, file: str, settings: Settings, 
         "values": values,
         "commands": [
             made,
-            # --atomic waits and goes back to the release before; https://helm.sh/docs/v3/helm/helm_upgrade/
+            recover,
+            # Waits, and goes back to the release before; https://helm.sh/docs/helm/helm_upgrade/
             ["helm", "upgrade", "--install", project.name, chart, "--namespace", namespace, "--values", values,
-             *overlay, "--atomic", "--wait", "--timeout", _HELM_WAIT, "--history-max", "10"],
+             *overlay, *below, _WAY_BACK.get(settings.helm, "--rollback-on-failure"), "--wait", "--timeout",
+             _HELM_WAIT, "--history-max", "10"],
         ],
+        # After an abort: helm was killed in the middle of its own way back.
+        "recover": [[*recover, "--at-once"]],
     }  # fmt: skip
 
 
@@ -166,9 +194,15 @@ def _notify(project: Project, file: str, settings: Settings) -> dict[str, Any]:
     server = ["--mail-host", mail.host, "--mail-port", str(mail.port), "--mail-from", mail.sender] if mail.host else []
     return {
         "targets": [
-            {"kind": one.kind, "credential": one.secret, "to": list(one.to), "on": list(one.on)}
+            {
+                "kind": one.kind,
+                "credential": one.secret,
+                "signingCredential": one.signing_secret,
+                "to": list(one.to),
+                "on": list(one.on),
+            }
             for one in project.spec.notify
         ],
-        "credentials": sorted({one.secret for one in project.spec.notify if one.kind in WEBHOOKS and one.secret}),
+        "credentials": list(project.webhook_credentials),
         "command": ["slipway", "ci.notify", "--project", file, "--event", "@OUT@/event.json", *server],
     }

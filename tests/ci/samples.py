@@ -52,7 +52,7 @@ environments:
     env: {LOG_LEVEL: debug, GREETING: null, EXTRA: "1"}
     secrets: []
 notify:
-  - {kind: dingtalk, secret: hello-dingtalk, on: [failure]}
+  - {kind: dingtalk, secret: hello-dingtalk, signingSecret: hello-dingtalk-key, on: [failure]}
   - {kind: mail, to: [team@example.net]}
 waivers: [{id: CVE-2026-0001, until: 2026-12-31, reason: the path is not reached}]
 """ % ("0" * 64)

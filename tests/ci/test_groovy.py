@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,7 +86,7 @@ def test_words_reach_a_shell_unchanged(classes: Path) -> None:
         "@OTHER@",
         "ü",
     ]
-    line, filled, absent, secret = groovy(
+    line, filled, absent, secret, written = groovy(
         classes,
         "functions.groovy",
         [
@@ -92,8 +94,11 @@ def test_words_reach_a_shell_unchanged(classes: Path) -> None:
             call("Words", "line", ["a", "--output=@OUT@/x", "@WORK@"], {"OUT": "/o u't", "WORK": "/w"}),
             call("Words", "line", ["push", "@IMAGE@"], {"IMAGE": None}),
             call("Words", "line", ["push", "--authfile", "@AUTH@/x y"], {}, {"AUTH": "SLIPWAY_AUTH"}),
+            call("Words", "asWritten", ["printf", "%s", "", "it's @TAG@ $HOME", "@AUTH@"]),
         ],
     )
+    done = subprocess.run(["sh", "-c", written["gave"]], capture_output=True, text=True)
+    assert done.stdout == "it's @TAG@ $HOME@AUTH@"
     done = subprocess.run(["sh", "-c", line["gave"]], capture_output=True, text=True)
     assert done.stdout == "".join(f"{word}\n" for word in words[2:])
     assert subprocess.run(["sh", "-c", f"printf '%s\\n' {filled['gave']}"], capture_output=True, text=True).stdout == (
@@ -116,8 +121,8 @@ def test_tag_image_event_and_outcome(classes: Path) -> None:
             call("Facts", "image", "registry.example.net/apps/hello", TAG, f"sha256:{'c' * 64}\n"),
             call("Facts", "image", "registry.example.net/apps/hello", TAG, ""),
             call("Facts", "event", facts),
-            call("Facts", "outcome", ["UserInterruption"]),
-            call("Facts", "outcome", ["ExceededTimeout"]),
+            *(call("Facts", "outcome", [one]) for one in ("UserInterruption", "Rejection", "QueueTaskCancelled")),
+            *(call("Facts", "outcome", [one]) for one in ("ExceededTimeout", "RemovedNodeTimeoutCause")),
             call("Facts", "outcome", []),
             call("Facts", "webhooks", ["hello-slack", "ops"]),
         ],
@@ -130,12 +135,17 @@ def test_tag_image_event_and_outcome(classes: Path) -> None:
     assert (found.author, found.duration_seconds, found.failed_stage, found.image) == (
         'Ada "x" <a@b>', 62, "Build", "",
     )  # fmt: skip
-    assert [one["gave"] for one in outcomes] == ["aborted", "failure", "failure"]
+    assert [one["gave"] for one in outcomes] == ["aborted"] * 3 + ["failure"] * 3
     assert webhooks["gave"] == ["--webhook", "hello-slack=@SLIPWAY_WEBHOOK_0@", "--webhook", "ops=@SLIPWAY_WEBHOOK_1@"]
 
 
 def run(
-    classes: Path, text: str, environment: str = "prd", given: dict[str, Any] | None = None, **scenario: Any
+    classes: Path,
+    text: str,
+    environment: str = "prd",
+    given: dict[str, Any] | None = None,
+    author: str = "Ada Lovelace <ada@example.net>",
+    **scenario: Any,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Run the pipeline; return how it ended and what it did."""
     project = sample(text)
@@ -144,7 +154,7 @@ def run(
     answers = [
         ["ci.validate", json.dumps(valid)],
         ["ci.stages", json.dumps(plan)],
-        ["git log", "Ada Lovelace <ada@example.net>\n"],
+        ["git log", f"{author}\n"],
         ["ci.deploy", json.dumps({"digest": "d" * 64})],
     ]
     document = {"given": given or {**GIVEN, "environment": environment}, "answers": answers, **scenario}
@@ -156,6 +166,7 @@ def of(trace: list[dict[str, Any]], key: str) -> list[Any]:
     return [one[key] for one in trace if key in one]
 
 
+SCAN = "--no-progress --timeout 15m --cache-backend memory --scanners vuln --format json"
 CONTAINER_STAGES = [
     "Fetch project", "Checkout", "Scan source", "Build", "Dockerfile", "Build image", "Scan image", "Push image",
     "Choose environment", "Release", "Notify",
@@ -171,37 +182,62 @@ def test_a_container_from_project_file_to_release(classes: Path) -> None:
     assert end == "finished"
     assert of(trace, "stage") == CONTAINER_STAGES
     assert of(trace, "node") == ["slipway", "python", "slipway", "slipway", "slipway"]
+    commands = of(trace, "sh")
+    # A release that was left half-way is seen to before helm refuses it.
+    order = [one.split()[0] if one.startswith("helm") else one.split()[1] for one in commands if "ci.recover" in one
+             or one.startswith("helm")]  # fmt: skip
+    assert order == ["ci.recover", "helm"]
     # Every stage has its minutes.
     after = [trace[index + 1] for index, one in enumerate(trace) if "stage" in one]
     assert all(one.get("timeout") and one["unit"] == "MINUTES" for one in after)
-    commands = of(trace, "sh")
     places = {one["sh"]: one for one in trace if "sh" in one}
     work = "/agent-slipway/slipway/hello/7"
     builds = [one for one in commands if one.startswith("/bin/sh")]
     assert len(builds) == 2 and "pip install" in builds[0] and "make all" in builds[1]
-    assert [one for one in commands if one.startswith(("trivy", "buildctl", "skopeo", "helm", "/bin/sh"))] == [
-        f"trivy fs --quiet --scanners vuln --format json --output {work}/out/scan-source.json {work}/source",
+    assert [one for one in commands if one.startswith(("trivy", "env", "skopeo", "helm", "/bin/sh"))] == [
+        f"trivy fs {SCAN} --output {work}/out/scan-source.json {work}/source",
         *builds,
-        next(one for one in commands if one.startswith("buildctl")),
-        f"trivy image --quiet --scanners vuln --format json --output {work}/out/scan-image.json --input "
-        f"{work}/out/image.tar",
+        next(one for one in commands if one.startswith(f"env DOCKER_CONFIG={work}/out/logins buildctl")),
+        f"trivy image {SCAN} --output {work}/out/scan-image.json --input {work}/out/image.tar",
         f"skopeo copy --authfile \"$SLIPWAY_AUTH\" --digestfile {work}/out/digest docker-archive:{work}/out/image.tar "
         f"docker://registry.example.net/apps/hello:{TAG}",
         f"helm upgrade --install hello {work}/source/deploy/chart --namespace shop-prd --values "
-        f"{work}/out/values-prd.yaml --values {work}/source/deploy/values.yaml --atomic --wait --timeout 15m "
-        "--history-max 10",
+        f"{work}/out/values-prd.yaml --values {work}/source/deploy/values.yaml --dependency-update "
+        "--rollback-on-failure --wait --timeout 15m --history-max 10",
     ]  # fmt: skip
     assert {places[one]["in"] for one in builds} == {"/agent-python/slipway/hello/7/source"}
     assert any(f"--image registry.example.net/apps/hello:{TAG}@sha256:{'c' * 64} " in one for one in commands)
     # Credentials are there for the commands that need them, and for no other.
     with_secret = {one["sh"].split()[0] + " " + one["sh"].split()[1]: one["with"] for one in trace if one.get("with")
                    and "sh" in one}  # fmt: skip
-    assert with_secret == {"skopeo copy": ["SLIPWAY_AUTH"], "slipway ci.notify": ["SLIPWAY_WEBHOOK_0"]}
+    assert with_secret == {
+        "install -D": ["SLIPWAY_AUTH"],
+        "env DOCKER_CONFIG=" + f"{work}/out/logins": ["SLIPWAY_AUTH"],
+        "rm -r": ["SLIPWAY_AUTH"],
+        "skopeo copy": ["SLIPWAY_AUTH"],
+        "slipway ci.notify": ["SLIPWAY_WEBHOOK_0", "SLIPWAY_WEBHOOK_1"],
+    }
     told = event_of(trace)
     assert (told.outcome, told.environment, told.failed_stage, told.author) == (
         "success", "prd", "", "Ada Lovelace <ada@example.net>",
     )  # fmt: skip
     assert told.image.endswith(f":{TAG}@sha256:{'c' * 64}")
+
+
+def test_what_is_sealed_stays_where_it_is_and_what_a_plan_needs_does_not(classes: Path) -> None:
+    _, trace = run(classes, PLAIN, "dev")
+    [patterns] = [one["excludes"] for one in trace if one.get("stash") == "configuration"]
+    # Ant's patterns: two stars for any folders, one for a part of a name.
+    parts = (re.escape(one).replace(r"\*\*/", "(.*/)?").replace(r"\*\*", ".*") for one in patterns.split(","))
+    excluded = re.compile("|".join(one.replace(r"\*", "[^/]*") for one in parts)).fullmatch
+    clusters, rendered = "configuration/clusters/demo", "configuration/rendered/demo"
+    for name in (f"{clusters}/pki/ca.key.age", f"{clusters}/secrets/addons/x.age", f"{rendered}/hosts/a/files/etc/x"):
+        assert excluded(name), name
+    for name in (
+        f"{clusters}/cluster.yaml", f"{clusters}/projects/hello.yaml", f"{clusters}/addons.jsonnet",
+        f"{rendered}/charts/app-1.0.0.tgz", f"{rendered}/bom.yaml",
+    ):  # fmt: skip
+        assert not excluded(name), name
 
 
 def test_prd_asks_and_others_do_not(classes: Path) -> None:
@@ -241,18 +277,73 @@ def test_virtual_machines_take_the_other_way(classes: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "end", "outcome"),
-    [("failed", "script returned exit code 1", "failure"), ("aborted", "interrupted", "aborted"),
-     ("late", "interrupted", "failure")],
+    [("failed", "script returned exit code 1", "failure"), ("UserInterruption", "interrupted", "aborted"),
+     ("ExceededTimeout", "interrupted", "failure"), ("RemovedNodeCause", "interrupted", "failure")],
 )  # fmt: skip
 def test_what_breaks_is_told_and_goes_no_further(classes: Path, how: str, end: str, outcome: str) -> None:
     found, trace = run(classes, EVERYTHING, "dev", breaks="trivy image", how=how)
     assert found == end
     assert of(trace, "stage")[-2:] == ["Scan image", "Notify"]
+    # Both reports stay with the run, also that of a scan that stopped it, and one that never came breaks nothing.
+    kept = [(one["kept"], one["orNothing"]) for one in trace if "kept" in one]
+    assert kept == [("out/scan-*.json", True)] * 2
     assert not any("skopeo" in one or "helm" in one for one in of(trace, "sh"))
     told = event_of(trace)
     assert (told.outcome, told.failed_stage, told.environment) == (outcome, "Scan image", "dev")
-    # Every folder is left empty, however the run ended.
-    assert len(of(trace, "deleted")) == 2 * len(of(trace, "node"))
+    # Every folder is left empty, however the run ended, and the one beside it that steps use.
+    deleted = of(trace, "deleted")
+    assert len(deleted) == 3 * len(of(trace, "node"))
+    assert len([one for one in deleted if one.endswith("/7@tmp")]) == len(of(trace, "node"))
+
+
+def test_an_abort_of_a_release_is_followed_by_the_way_back(classes: Path) -> None:
+    end, trace = run(classes, EVERYTHING, "dev", breaks="helm upgrade", how="UserInterruption")
+    assert end == "interrupted"
+    at = next(index for index, one in enumerate(trace) if one.get("sh", "").startswith("helm upgrade"))
+    # helm is killed five seconds after it was asked to end.
+    assert [one.get("slept") or one.get("sh") for one in trace[at + 1 : at + 4]][1:] == [
+        10,
+        "slipway ci.recover --project configuration/clusters/demo/projects/hello.yaml --env dev --at-once",
+    ]
+    assert event_of(trace).outcome == "aborted"
+    # One that fails has gone back by itself.
+    end, trace = run(classes, EVERYTHING, "dev", breaks="helm upgrade", how="failed")
+    assert not any("--at-once" in one for one in of(trace, "sh"))
+
+
+@pytest.mark.parametrize(
+    ("breaks", "how", "outcome", "stage"),
+    [("agent python", "UserInterruption", "aborted", "Build"),
+     ("the input", "Rejection", "aborted", "Choose environment")],
+)  # fmt: skip
+def test_the_stage_is_named_that_waited(classes: Path, breaks: str, how: str, outcome: str, stage: str) -> None:
+    _, trace = run(classes, EVERYTHING, breaks=breaks, how=how)
+    told = event_of(trace)
+    assert (told.outcome, told.failed_stage) == (outcome, stage)
+
+
+def test_the_words_of_a_project_are_its_own(classes: Path) -> None:
+    command = "sed -i s/@TAG@/@AUTH@/ 'it is'.txt"
+    _, trace = run(classes, PLAIN + f'\nbuild: {{command: "{command}", artifact: x}}\n', "dev")
+    [line] = [one for one in of(trace, "sh") if one.startswith("/bin/sh")]
+    assert shlex.split(line) == ["/bin/sh", "-euc", command]
+
+
+def test_names_of_strangers_run_nothing(classes: Path, tmp_path: Path) -> None:
+    """A job, a branch and an author with all that shells, Groovy and JSON could read as their own."""
+    hostile = "x'\"$(touch ran)`touch ran`${env}; touch ran #\\ ü"
+    given = {**GIVEN, "environment": "dev", "branch": hostile}
+    _, trace = run(classes, EVERYTHING, given=given, author=hostile, job=f"team/{hostile}")
+    told = event_of(trace)
+    assert told.author == hostile
+    asked = [shlex.split(one) for one in of(trace, "sh") if one.startswith("slipway ci.stages")]
+    assert asked and all(one[-2:] == ["--branch", hostile] for one in asked), asked
+    programs = {one.split()[0] for one in of(trace, "sh")}
+    assert programs == {"slipway", "git", "trivy", "/bin/sh", "install", "env", "rm", "skopeo", "helm"}
+    files = {"SLIPWAY_AUTH": "", "SLIPWAY_WEBHOOK_0": "", "SLIPWAY_WEBHOOK_1": ""}
+    for line in of(trace, "sh"):
+        subprocess.run(["sh", "-euc", f"set -- {line}"], check=True, cwd=tmp_path, env={**os.environ, **files})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_notification_that_fails_fails_nothing(classes: Path) -> None:

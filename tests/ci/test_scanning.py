@@ -78,6 +78,15 @@ def test_nothing_found_passes_and_nothing_looked_at_is_said() -> None:
     assert judge('{"SchemaVersion": 2}', (), TODAY).passes
 
 
+def test_a_distribution_that_nobody_mends_is_said() -> None:
+    system = {"Family": "debian", "Name": "9.13"}
+    line = "debian 9.13 gets no more security fixes, so little is known of it; take a newer base image"
+    assert judge(report(Metadata={"OS": {**system, "EOSL": True}}), (), TODAY).lines[0] == line
+    assert judge(report(Metadata={"OS": {"EOSL": True}}), (), TODAY).forsaken == "the distribution"
+    for metadata in ({"OS": system}, {"OS": {**system, "EOSL": False}}, {"OS": None}, {}, None, [], "x"):
+        assert judge(report(Metadata=metadata), (), TODAY).forsaken == ""
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

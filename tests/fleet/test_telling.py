@@ -1,19 +1,14 @@
-"""Notifications to a real HTTP server and a real SMTP server on loopback."""
+"""Notifications to a real HTTP server on loopback."""
 
 from __future__ import annotations
 
-import email
-import email.policy
 import http.server
 import json
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -151,6 +146,16 @@ def test_silence_ends_with_the_time(receiver: Receiver) -> None:
     assert time.monotonic() - began < 1
 
 
+def test_who_never_answers_keeps_no_other_waiting(receiver: Receiver) -> None:
+    receiver.wait = 1.0
+    targets = [target(secret=f"hook-{index}") for index in range(8)]
+    began = time.monotonic()
+    told = tell(EVENTS["failure"], targets, {one.secret or "": receiver.url for one in targets}, NO_MAIL, timeout=0.5,
+                pauses=())  # fmt: skip
+    assert [(one.to, bool(one.why)) for one in told] == [(f"hook-{index}", True) for index in range(8)]
+    assert time.monotonic() - began < 3
+
+
 def test_nobody_there_and_no_url_are_said_without_the_url() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -175,90 +180,3 @@ def test_only_those_are_told_who_want_to_know(receiver: Receiver) -> None:
     only_failures = target(on=["failure"])
     assert tell(EVENTS["success"], [only_failures], urls, NO_MAIL) == ()
     assert len(tell(EVENTS["aborted"], [only_failures, target(on=["success"])], urls, NO_MAIL)) == 1
-
-
-@dataclass
-class Post:
-    """A real SMTP server that keeps what it gets."""
-
-    port: int
-    folder: Path
-
-    def mails(self) -> list[EmailMessage]:
-        found = sorted((self.folder / "new").glob("*"))
-        return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in found]  # type: ignore[misc]
-
-
-def post_office(folder: Path, *options: str) -> tuple[Post, subprocess.Popen[bytes]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    words = ["aiosmtpd", "-n", "-l", f"localhost:{port}", *options, "-c", "aiosmtpd.handlers.Mailbox", str(folder)]
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    return Post(port, folder), process
-
-
-needs_aiosmtpd = pytest.mark.skipif(not shutil.which("aiosmtpd"), reason="needs aiosmtpd (package python3-aiosmtpd)")
-
-
-@pytest.fixture
-def post(tmp_path: Path) -> Iterator[Post]:
-    one, process = post_office(tmp_path / "mails")
-    yield one
-    process.terminate()
-    process.wait()
-
-
-def mailed(event: Event, post: Post, host: str = "localhost") -> tuple[Told, ...]:
-    to = NotifySection(kind="mail", to=["team@example.net", "ops@example.net"])
-    return tell(event, [to], {}, MailServer(host, post.port, "ci@example.net"), timeout=5, pauses=())
-
-
-@pytest.mark.tools
-@needs_aiosmtpd
-def test_a_mail_arrives(post: Post) -> None:
-    assert mailed(EVENTS["failure"], post) == (Told("mail", "team@example.net, ops@example.net"),)
-    [mail] = post.mails()
-    assert mail["Subject"] == "billing: failed on the way to prd, stage Release"
-    assert (mail["From"], mail["To"]) == ("ci@example.net", "team@example.net, ops@example.net")
-    golden = Path(__file__).parents[1] / "golden/pipeline/notices/rendered/mail-failure.txt"
-    assert mail.get_content().strip() == golden.read_text().partition("\n\n")[2].strip()
-
-
-@pytest.mark.tools
-@needs_aiosmtpd
-def test_a_mail_is_encrypted_where_that_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out",
-         str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    # With a certificate the server takes nothing that is not encrypted.
-    post, process = post_office(tmp_path / "mails", "--tlscert", str(certificate), "--tlskey", str(key))
-    try:
-        [told] = mailed(EVENTS["success"], post)
-        assert told.why.startswith("localhost cannot be reached (its certificate: ")
-        assert post.mails() == []
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert mailed(EVENTS["success"], post)[0].why == ""
-        assert len(post.mails()) == 1
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def test_no_mail_server_is_said() -> None:
-    to = NotifySection(kind="mail", to=["team@example.net"])
-    assert tell(EVENTS["failure"], [to], {}, NO_MAIL)[0].why.startswith("no mail server; set addons.jenkins.mail.host")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    [told] = tell(EVENTS["failure"], [to], {}, MailServer("127.0.0.1", port), pauses=())
-    assert told.why == "127.0.0.1 cannot be reached (Connection refused)"

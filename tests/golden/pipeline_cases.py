@@ -22,7 +22,11 @@ from generator.render.tree import read_tree
 FOLDER = Path(__file__).parent / "pipeline"
 SECTION = {
     "push": {"registry": "registry.example.net/apps", "secret": "registry-push", "pullSecret": "registry-pull"},
-    "scanner": {"severity": ["CRITICAL"], "database": "registry.example.net/mirror/trivy-db:2"},
+    "scanner": {
+        "severity": ["CRITICAL"],
+        "database": "registry.example.net/mirror/trivy-db",
+        "javaDatabase": "registry.example.net/mirror/trivy-java-db",
+    },
     "mail": {"host": "mail.example.net", "port": 587, "from": "ci@example.net"},
     "environments": {"dev": {"namespace": "team-dev"}},
 }

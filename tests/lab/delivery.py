@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -67,6 +68,13 @@ class Helm:
         found: dict[str, Any] = yaml.safe_load(self.lab.admin_kubeconfig().read_text())
         found["users"] = [{"name": one["name"], "user": {"token": token}} for one in found["users"]]
         return found
+
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """What a program needs that runs helm itself: to find it, and through it the cluster."""
+        kept = {key: text for key, text in surroundings().items() if key.startswith("HELM_")}
+        path = f"{self.program.parent}:{os.environ['PATH']}"
+        return {**kept, "KUBECONFIG": str(self.kubeconfig), "PATH": path}
 
     def run(self, *words: str, values: dict[str, Any] | None = None) -> Completed:
         command = [str(self.program), f"--kubeconfig={self.kubeconfig}", f"--namespace={NAMESPACE}", *words]
@@ -173,7 +181,7 @@ class Agent:
             filled = [reduce(lambda word, name: word.replace(f"@{name}@", known[name]), known, word) for word in words]
             match filled:
                 case ["slipway", verb, *rest]:
-                    done = self.lab.invoke(verb, *rest)
+                    done = self.lab.invoke(verb, *rest, environment=self.helm.surroundings)
                 case ["helm", *rest]:
                     rest[rest.index("--timeout") + 1] = timeout
                     done = self.helm.run(*rest)

@@ -62,7 +62,7 @@ def test_stages_are_as_described(files: Path, capsys: pytest.CaptureFixture[str]
         verbs.stages_, capsys, "ci.stages", project=project, env="prd", push="registry.example.net/apps/",
         build_secret="/run/netrc",
     )  # fmt: skip
-    [build] = found["image"]["build"]
+    [build] = [words for words in found["image"]["build"] if "buildctl" in words]
     assert "build-arg:GOPROXY=https://proxy.example.net" in build
     assert "id=netrc,src=/run/netrc" in build
     assert found["release"]["chart"].endswith("addons/charts/app")
@@ -155,13 +155,16 @@ def test_a_release_to_machines_is_told_host_by_host(
 def test_a_notification_that_fails_is_said_and_fails_nothing(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "event.json").write_text(json.dumps(EVENT))
     (files / "url").write_text("ftp://s3cret\n")
-    options = {"project": "./everything.yaml", "event": "event.json", "webhook": ["hello-dingtalk=url"]}
+    webhooks = ["hello-dingtalk=url", "hello-dingtalk-key=url"]
+    options = {"project": "./everything.yaml", "event": "event.json", "webhook": webhooks}
     assert run(verbs.notify, **options) == (0, "")
     said = capsys.readouterr()
     assert "0 of 2 notifications sent" in said.out
     assert "dingtalk to hello-dingtalk was not sent: what its credential holds is no http(s) URL" in said.err
     assert "mail to team@example.net was not sent: no mail server" in said.err
     assert "s3cret" not in said.out + said.err
+    run(verbs.notify, **{**options, "webhook": ["hello-dingtalk=url"]})
+    assert "its signing secret is not known; give --webhook hello-dingtalk-key=FILE" in capsys.readouterr().err
     found = document(verbs.notify, capsys, "ci.notify", **options)
     assert [one["sent"] for one in found["told"]] == [False, False]
 
@@ -170,14 +173,14 @@ def test_a_url_comes_from_standard_input_but_never_from_the_command_line(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"https://x.example.net/s3cret\n")))
-    assert verbs.urls_of(["a=-"], "event.json") == {"a": "https://x.example.net/s3cret"}
+    assert verbs.secrets_of(["a=-"], "event.json") == {"a": "https://x.example.net/s3cret"}
     (files / "empty").write_text("\n")
     for words, event, says in (
-        (["a=https://x/s3cret"], "e", "and not shown"), (["a"], "e", "and not shown"), (["a=-"], "-", "read once"),
+        (["a=https://x/s3cret"], "e", "is not shown"), (["a"], "e", "is not shown"), (["a=-"], "-", "read once"),
         (["a=empty"], "e", "the file is empty"), (["a=none"], "e", "cannot be read"),
     ):  # fmt: skip
         with pytest.raises(Exception, match=says) as error:
-            verbs.urls_of(words, event)
+            verbs.secrets_of(words, event)
         assert "s3cret" not in str(error.value)
 
 

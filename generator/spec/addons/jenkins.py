@@ -106,6 +106,9 @@ class JenkinsScanner(Section):
 
     severity: list[Severity] = Field(["HIGH", "CRITICAL"], min_length=1, description="What stops a run.")
     database: RegistryPrefix | None = Field(None, description="Mirror of the scanner's database, for an air gap.")
+    java_database: RegistryPrefix | None = Field(
+        None, description="Mirror of its index of Java archives, which images with .jar files want beside that."
+    )
 
 
 class JenkinsSources(Section):

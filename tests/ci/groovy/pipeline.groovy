@@ -3,13 +3,19 @@ import groovy.json.JsonSlurperClassic
 import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
 
 // Run vars/slipwayPipeline.groovy, named by the first argument, with steps that note what was asked of them.
-// Standard input: {given, answers: [[part of a command, its standard output]…], breaks: part of a command or a stage,
-// how: failed | aborted | late}. Standard output: what happened, in order.
+// Standard input: {given, answers: [[part of a command, its standard output]…], job: its name, breaks: part of a command,
+// a stage, "agent LABEL" or "the input", how: failed, or the name of a cause below}. Standard output: what happened, in order.
 
 class UserInterruption {
 }
 
+class Rejection {
+}
+
 class ExceededTimeout {
+}
+
+class RemovedNodeCause {
 }
 
 def scenario = new JsonSlurperClassic().parse(System.in.newReader('UTF-8'))
@@ -35,12 +41,12 @@ def broken = { String text ->
         throw new IOException('script returned exit code 1')
     }
     def error = new FlowInterruptedException()
-    error.causes = [scenario.how == 'late' ? new ExceededTimeout() : new UserInterruption()]
+    error.causes = [this.class.classLoader.loadClass(scenario.how).newInstance()]
     throw error
 }
 
-binding.setVariable('env', [BUILD_URL: 'https://ci.example.net/job/hello/7/', JOB_NAME: 'hello', BUILD_NUMBER: '7'])
-step('node') { String label, Closure body -> trace << [node: label]; within("/agent-${label}", body); trace << [left: label] }
+binding.setVariable('env', [BUILD_URL: 'https://ci.example.net/job/hello/7/', JOB_NAME: scenario.job ?: 'hello', BUILD_NUMBER: '7'])
+step('node') { String label, Closure body -> broken("agent ${label}"); trace << [node: label]; within("/agent-${label}", body); trace << [left: label] }
 step('ws') { String path, Closure body -> within(path, body) }
 step('dir') { String path, Closure body -> within(path, body) }
 step('deleteDir') { -> trace << [deleted: place.drop(1).join('/')] }
@@ -60,9 +66,11 @@ step('withCredentials') { List wanted, Closure body ->
 step('file') { Map one -> [file: one.credentialsId, variable: one.variable] }
 step('sshUserPrivateKey') { Map one -> [key: one.credentialsId, variable: one.keyFileVariable] }
 step('choice') { Map one -> one }
-step('input') { Map one -> trace << [input: one.message.toString(), submitter: one.submitter]; broken('input'); 'qa' }
-step('stash') { Map one -> trace << [stash: one.name, includes: one.includes.toString()] }
+step('input') { Map one -> trace << [input: one.message.toString(), submitter: one.submitter]; broken('the input'); 'qa' }
+step('stash') { Map one -> trace << [stash: one.name, includes: one.includes.toString(), excludes: one.excludes] }
 step('unstash') { String name -> trace << [unstash: name] }
+step('sleep') { Map one -> trace << [slept: one.time, unit: one.unit] }
+step('archiveArtifacts') { Map one -> trace << [kept: one.artifacts, orNothing: one.allowEmptyArchive] }
 step('echo') { Object text -> trace << [echo: text.toString()] }
 step('writeFile') { Map one -> trace << [wrote: one.file, text: one.text] }
 step('readFile') { String path -> 'sha256:' + 'c' * 64 + '\n' }

@@ -7,7 +7,7 @@ import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException
  *
  * given.project        name of the project in the cluster's folder projects/, or a file in the configuration
  * given.cluster        the cluster whose configuration it is
- * given.branch         branch or tag that is built in place of the project's own
+ * given.branch         branch, tag or commit that is built in place of the project's own; ci.stages says whether it is one
  * given.environment    dev, qa, pre or prd; asked for before the release where it is not said
  * given.configuration  [url, branch, credential] of the repository with clusters/
  * given.gitCredential  id of the credential that fetches the project's source, null where none is needed
@@ -19,7 +19,8 @@ def call(Map given) {
         environment: given.environment ?: 'an environment', link: env.BUILD_URL,
     ]
     try {
-        released(run)
+        // For agents that never come; each stage has its own, shorter time.
+        timeout(time: 12, unit: 'HOURS') { released(run) }
         run.outcome = 'success'
         run.failedStage = null
     } catch (FlowInterruptedException error) {
@@ -33,27 +34,33 @@ def call(Map given) {
 
 /** The stages up to the release, in order. */
 void released(Map run) {
-    onAgent('slipway') {
+    onAgent(run, 'Fetch project', 'slipway') {
         during(run, 'Fetch project', 5) { fetch(run) }
         during(run, 'Checkout', run.plan.timeouts.checkout) { source(run) }
-        during(run, 'Scan source', run.plan.timeouts.scan) { all(run, run.plan.scan.commands) }
+        during(run, 'Scan source', run.plan.timeouts.scan) { scanned(run, run.plan.scan.commands) }
     }
     if (run.plan.build.commands || run.plan.vm) {
-        onAgent(run.plan.agents.build) {
+        onAgent(run, 'Build', run.plan.agents.build) {
             during(run, 'Build', run.plan.timeouts.build) { built(run) }
         }
     }
     if (run.plan.image) {
-        onAgent(run.plan.agents.tools) { image(run) }
+        onAgent(run, 'Dockerfile', run.plan.agents.tools) { image(run) }
     }
     during(run, 'Choose environment', run.plan.timeouts.approval) { chosen(run) }
-    onAgent(run.plan.agents.tools) {
-        during(run, 'Release', run.plan.timeouts.deploy) { release(run) }
+    onAgent(run, 'Release', run.plan.agents.tools) {
+        try {
+            during(run, 'Release', run.plan.timeouts.deploy) { release(run) }
+        } catch (FlowInterruptedException error) {
+            recovered(run)
+            throw error
+        }
     }
 }
 
-/** Run on an agent, in a folder that no other run has, and leave nothing there. */
-void onAgent(String label, Closure body) {
+/** Run on an agent, in a folder that no other run has, and leave nothing there; `next` is the stage that waits for it. */
+void onAgent(Map run, String next, String label, Closure body) {
+    run.failedStage = next
     node(label) {
         ws("slipway/${env.JOB_NAME}/${env.BUILD_NUMBER}") {
             try {
@@ -61,6 +68,8 @@ void onAgent(String label, Closure body) {
                 withEnv(["SLIPWAY_ROOT=${pwd()}/configuration", 'LC_ALL=C.UTF-8']) { body() }
             } finally {
                 deleteDir()
+                // Where steps keep their scripts and files of credentials for as long as they run.
+                dir("${pwd()}@tmp") { deleteDir() }
             }
         }
     }
@@ -77,7 +86,9 @@ void during(Map run, String name, int minutes, Closure body) {
 void fetch(Map run) {
     Map from = run.given.configuration
     dir('configuration') { cloned(from.url, from.branch ?: 'main', from.credential) }
-    stash(name: 'configuration', includes: 'configuration/**', useDefaultExcludes: false)
+    // What is sealed is for the operators of the cluster, and what is rendered for its hosts, but for the chart.
+    String others = '**/.git/**,**/pki/**,**/secrets/**,configuration/rendered/*/hosts/**,configuration/rendered/*/objects/**'
+    stash(name: 'configuration', includes: 'configuration/**', excludes: others, useDefaultExcludes: false)
     sh(label: 'validate', script: Words.line(['slipway', 'ci.validate'] + named(run), [:]))
     Map answer = Facts.read(answered('validate', ['slipway', 'ci.validate'] + named(run) + ['--json']))
     run.environments = answer.projects[0].environments
@@ -96,6 +107,9 @@ String answered(String label, List<String> words) {
 /** Ask Slipway what is to be done for an environment; paths in it are of this agent. */
 void plan(Map run, String environment) {
     List<String> words = ['slipway', 'ci.stages'] + named(run) + ['--env', environment, '--json']
+    if (run.given.branch) {
+        words += ['--branch', run.given.branch]
+    }
     run.plan = Facts.read(answered('plan', words))
 }
 
@@ -107,7 +121,7 @@ String cloned(String url, String branch, String credential) {
 
 void source(Map run) {
     dir('source') {
-        run.commit = cloned(run.plan.git.url, run.given.branch ?: run.plan.git.branch, run.given.gitCredential)
+        run.commit = cloned(run.plan.git.url, run.plan.git.branch, run.given.gitCredential)
         run.author = sh(label: 'author', script: "git log -1 --format='%an <%ae>'", returnStdout: true).trim()
     }
     run.tag = Facts.tag(run.commit, env.BUILD_NUMBER)
@@ -117,13 +131,19 @@ void source(Map run) {
 
 /** Run commands of the plan one after the other; `variables` are files of credentials that the shell knows. */
 void all(Map run, List<List<String>> commands, Map<String, String> variables = [:]) {
-    every(commands, values(run), variables)
-}
-
-void every(List<List<String>> commands, Map<String, String> values, Map<String, String> variables) {
+    Map<String, String> known = values(run)
     for (int index = 0; index < commands.size(); index++) {
         List<String> words = commands[index]
-        sh(label: words.take(2).join(' '), script: Words.line(words, values, variables))
+        sh(label: words.take(2).join(' '), script: Words.line(words, known, variables))
+    }
+}
+
+/** Scan and judge; what the scanner found stays with the run, whatever the verdict. */
+void scanned(Map run, List<List<String>> commands) {
+    try {
+        all(run, commands)
+    } finally {
+        archiveArtifacts(artifacts: 'out/scan-*.json', allowEmptyArchive: true)
     }
 }
 
@@ -134,8 +154,12 @@ Map<String, String> values(Map run) {
 
 void built(Map run) {
     unstash('source')
-    Map<String, String> known = values(run)
-    dir('source') { every(run.plan.build.commands, known, [:]) }
+    dir('source') {
+        for (int index = 0; index < run.plan.build.commands.size(); index++) {
+            // The project's own words: what stands between two signs in them is the project's too.
+            sh(label: 'build', script: Words.asWritten(run.plan.build.commands[index]))
+        }
+    }
     if (run.plan.vm) {
         // Where all of the source is needed, all of it is what was built.
         String artifact = run.plan.build.artifact
@@ -151,13 +175,18 @@ void image(Map run) {
         prepared(run, 'source')
         all(run, run.plan.image.dockerfile)
     }
-    during(run, 'Build image', times.image) { all(run, run.plan.image.build) }
-    during(run, 'Scan image', times.imageScan) { all(run, run.plan.image.scan) }
+    during(run, 'Build image', times.image) { loggedIn(run, run.plan.image.build) }
+    during(run, 'Scan image', times.imageScan) { scanned(run, run.plan.image.scan) }
     during(run, 'Push image', times.push) {
-        withCredentials([file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]) {
-            all(run, run.plan.image.push, [AUTH: 'SLIPWAY_AUTH'])
-        }
+        loggedIn(run, run.plan.image.push)
         run.image = Facts.image(run.plan.image.repository, run.tag, readFile('out/digest'))
+    }
+}
+
+/** Run commands that find a file with logins to registries. */
+void loggedIn(Map run, List<List<String>> commands) {
+    withCredentials([file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]) {
+        all(run, commands, [AUTH: 'SLIPWAY_AUTH'])
     }
 }
 
@@ -193,6 +222,21 @@ void release(Map run) {
     }
 }
 
+/** Bring back what an abort left half-way; helm had five seconds for that, which are over when this begins. */
+void recovered(Map run) {
+    if (!run.plan.release) {
+        return
+    }
+    try {
+        timeout(time: run.plan.timeouts.recover, unit: 'MINUTES') {
+            sleep(time: 10, unit: 'SECONDS')
+            all(run, run.plan.release.recover)
+        }
+    } catch (Exception error) {
+        echo("the release may be left half-way, and the next run sees to it: ${error.message}")
+    }
+}
+
 void machines(Map run) {
     Map vm = run.plan.vm
     List wanted = [
@@ -214,9 +258,11 @@ void told(Map run) {
         return
     }
     try {
-        onAgent(run.plan.agents.tools) {
-            stage('Notify') {
-                timeout(time: run.plan.timeouts.notify, unit: 'MINUTES') { sent(run) }
+        timeout(time: 1, unit: 'HOURS') {
+            onAgent(run, run.failedStage, run.plan.agents.tools) {
+                stage('Notify') {
+                    timeout(time: run.plan.timeouts.notify, unit: 'MINUTES') { sent(run) }
+                }
             }
         }
     } catch (Exception error) {

@@ -7,6 +7,8 @@ import groovy.json.JsonSlurperClassic
 /** What is known of one run, as texts: its tag, its image, the event that is told at its end. */
 class Facts implements Serializable {
     private static final long serialVersionUID = 1L
+    /** Why a run ends that somebody ends: the run itself, its input, its wait for an agent, a newer run. */
+    static final List<String> BY_PEOPLE = ['UserInterruption', 'Rejection', 'QueueTaskCancelled', 'CancelledCause']
 
     /** Return a JSON document as plain maps and lists, which a run can keep over a restart of the controller. */
     @NonCPS
@@ -46,10 +48,10 @@ class Facts implements Serializable {
         JsonOutput.toJson(known)
     }
 
-    /** Return "aborted" for a run that somebody ended, "failure" for one that took too long or broke. */
+    /** Return "aborted" for a run that somebody ended, "failure" for one that took too long or lost its agent. */
     @NonCPS
     static String outcome(List<String> causes) {
-        causes && !causes.contains('ExceededTimeout') ? 'aborted' : 'failure'
+        causes.any { it in BY_PEOPLE } ? 'aborted' : 'failure'
     }
 
     /** Return the simple names of the classes of some causes. */

@@ -19,6 +19,12 @@ class Words implements Serializable {
         words.collect { word(it, values, variables) }.join(' ')
     }
 
+    /** Return a command as a line for sh in which nothing is filled. */
+    @NonCPS
+    static String asWritten(List<String> words) {
+        words.collect { quoted(it) ?: "''" }.join(' ')
+    }
+
     @NonCPS
     private static String word(String text, Map<String, String> values, Map<String, String> variables) {
         def whole = new StringBuilder()
