@@ -15,7 +15,7 @@ local rules = [
   rule('autoscaling', ['horizontalpodautoscalers']),
   rule('networking.k8s.io', ['ingresses', 'networkpolicies']),
   rule('policy', ['poddisruptionbudgets']),
-  // --wait and --atomic look whether what was released gets ready.
+  // --wait and the way back look whether what was released gets ready.
   rule('apps', ['replicasets'], ['get', 'list', 'watch']),
   rule('', ['pods'], ['get', 'list', 'watch']),
 ];
