@@ -108,7 +108,7 @@ def stages_(
     name="scan",
     help={
         "project": PROJECT,
-        "report": "the scanner's JSON report (Trivy, schema 2), - for standard input",
+        "report": "the scanner's JSON report (of Trivy, schema 2, or of Grype), - for standard input",
         "severity": "what stops a run, separated by commas; else what the cluster says, HIGH,CRITICAL by default",
         "cluster": WHICH,
         "json": AS_JSON,

@@ -5,6 +5,7 @@ local names = import 'names.libsonnet';
 
 function(cluster, config)
   local repositories = [config.library.url, config.configuration.url];
+  local databases = [config.scanner.database, config.scanner.javaDatabase];
   local packages = [config.sources[name] for name in std.objectFields(config.sources)];
   // Ports that the spec names are open without being said a second time.
   local toController = names.tcp([config.ports.http, config.ports.agent]);
@@ -12,7 +13,7 @@ function(cluster, config)
     config.agentPorts
     + (if config.mail.host == null then [] else [config.mail.port])
     + cluster.projects.gitPorts
-    + names.portsIn(repositories + packages + [config.push.registry, config.scanner.database])
+    + names.portsIn(repositories + packages + databases + [config.push.registry])
   );
   local agentsIn(namespace) = {
     ['fromAgents-' + namespace]: kube.networkPolicy('allow-to-controller', namespace, {

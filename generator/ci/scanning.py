@@ -1,53 +1,32 @@
 """The gate behind a scanner: which findings of its report stop a run, and which a waiver of the project passes over.
 
-The scanner is a program of the agent; read here is the JSON report of Trivy, schema 2, which scanners beside it can
-write too: https://trivy.dev/latest/docs/configuration/reporting/. A report that cannot be read never passes.
+The scanner is a program of the agent, and its report says itself whose it is. One that cannot be read never passes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
+from generator.ci.findings import SEVERITIES, Finding, Report
+from generator.ci.grype_report import is_grype, read_grype
 from generator.ci.schema import WaiverSection
+from generator.ci.trivy_report import is_trivy, read_trivy
 from generator.errors import RefusedError
 
-SEVERITIES = ("UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL")
-"""From the mildest to the worst."""
 STOPPING = ("HIGH", "CRITICAL")
 """What stops a run unless said."""
-_SCHEMA = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One vulnerability of one package; `fixed` is the version that mends it, "" where none does yet."""
-
-    id: str
-    severity: str
-    package: str
-    installed: str
-    fixed: str
-    target: str
-    title: str
-
-    @property
-    def line(self) -> str:
-        """Return what a reader of the log needs to act on it."""
-        mend = f"{self.fixed} mends it" if self.fixed else "nothing mends it yet"
-        title = f": {self.title}" if self.title else ""
-        return f"{self.severity} {self.id} in {self.package} {self.installed} ({self.target}), {mend}{title}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the gate says.
 
-    `milder` counts findings below the gate; `idle` are waivers that nothing needed; `forsaken` is the distribution of
-    an image for which nobody mends vulnerabilities any more, "" where there is none.
+    `milder` counts findings below the gate; `idle` are waivers that nothing needed; `targets` is in how many places the
+    scanner looked, None where it does not say; `forsaken` is the distribution of an image for which nobody mends
+    vulnerabilities any more, "" where there is none.
     """
 
     subject: str
@@ -56,7 +35,7 @@ class Verdict:
     ended: tuple[WaiverSection, ...]
     idle: tuple[WaiverSection, ...]
     milder: int
-    targets: int
+    targets: int | None
     forsaken: str = ""
 
     @property
@@ -76,7 +55,7 @@ class Verdict:
             found.append(
                 f"{self.forsaken} gets no more security fixes, so little is known of it; take a newer base image"
             )
-        if not self.targets:
+        if self.targets == 0:
             found.append("the scanner found nothing to look at; see whether it knows this kind of source")
         counted = f"{len(self.stopping)} stop, {len(self.waived)} waived, {self.milder} below the gate"
         if self.stopping:
@@ -95,71 +74,24 @@ def severities_of(text: str) -> tuple[str, ...]:
     return words
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was scanned, in how many targets, every finding once, and the distribution if it is `forsaken`."""
-
-    subject: str
-    targets: int
-    findings: tuple[Finding, ...]
-    forsaken: str
-
-
 def report_of(report: str | bytes) -> Report:
     """Return what a scanner's report holds; raises RefusedError for a text that is no such report."""
     try:
         document = json.loads(report)
     except (ValueError, RecursionError):
         raise RefusedError(
-            "the scanner's report is no JSON; see what the scanner said, and give it --format json"
+            "the scanner's report is no JSON; see what the scanner said, and give trivy --format json, or grype "
+            "--output json"
         ) from None
-    if not isinstance(document, dict) or document.get("SchemaVersion") != _SCHEMA:
-        raise RefusedError(
-            "the scanner's report is not of Trivy's JSON schema 2; use a scanner that writes it, in a version from 0.20"
-        )
-    results = document.get("Results")
-    if results is not None and not (isinstance(results, list) and all(isinstance(one, dict) for one in results)):
-        raise RefusedError("the scanner's report has Results that are no list; run the scanner again")
-    found: dict[Finding, None] = {}
-    for result in results or []:
-        for one in _entries(result):
-            found[_finding(one, str(result.get("Target", "")))] = None
-    name = str(document.get("ArtifactName") or "the scan")
-    return Report(_plain(name), len(results or []), tuple(found), _forsaken(document))
-
-
-def _forsaken(document: Mapping[str, Any]) -> str:
-    metadata = document.get("Metadata")
-    system = metadata.get("OS") if isinstance(metadata, dict) else None
-    if not isinstance(system, dict) or system.get("EOSL") is not True:
-        return ""
-    return _plain(f"{system.get('Family') or 'the distribution'} {system.get('Name') or ''}").strip()
-
-
-def _entries(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    entries = result.get("Vulnerabilities") or []
-    if isinstance(entries, list) and all(isinstance(one, dict) and one.get("VulnerabilityID") for one in entries):
-        return entries
-    raise RefusedError("the scanner's report has vulnerabilities without an id; run the scanner again")
-
-
-def _finding(one: Mapping[str, Any], target: str) -> Finding:
-    severity = str(one.get("Severity") or "UNKNOWN").upper()
-    return Finding(
-        id=_plain(str(one["VulnerabilityID"])),
-        # What a later scanner calls otherwise is not passed over for that.
-        severity=severity if severity in SEVERITIES else "CRITICAL",
-        package=_plain(str(one.get("PkgName") or "a package")),
-        installed=_plain(str(one.get("InstalledVersion") or "")),
-        fixed=_plain(str(one.get("FixedVersion") or "")),
-        target=_plain(target),
-        title=_plain(str(one.get("Title") or ""))[:120],
+    if isinstance(document, dict):
+        if is_trivy(document):
+            return read_trivy(document)
+        if is_grype(document):
+            return read_grype(document)
+    raise RefusedError(
+        "the scanner's report is neither of Trivy's JSON schema 2 nor of Grype's JSON; give trivy --format json, or "
+        "grype --output json"
     )
-
-
-def _plain(text: str) -> str:
-    # A report holds texts of strangers, and a log is read in terminals and browsers.
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def judge(
@@ -175,11 +107,12 @@ def judge(
     holding = {one.id.upper(): one for one in waivers if date.fromisoformat(one.until) >= today}
     grave = [one for one in findings if one.severity in stopping]
     grave.sort(key=lambda one: (-SEVERITIES.index(one.severity), one.id, one.package, one.target))
-    ids = {one.id.upper() for one in grave}
+    covered = {one: holding[id] for one in grave for id in reversed(one.ids) if id in holding}
+    ids = {id for one in grave for id in one.ids}
     return Verdict(
         subject=found.subject,
-        stopping=tuple(one for one in grave if one.id.upper() not in holding),
-        waived=tuple((one, holding[one.id.upper()]) for one in grave if one.id.upper() in holding),
+        stopping=tuple(one for one in grave if one not in covered),
+        waived=tuple((one, covered[one]) for one in grave if one in covered),
         ended=tuple(one for one in waivers if one.id.upper() not in holding),
         idle=tuple(one for one in holding.values() if one.id.upper() not in ids),
         milder=len(findings) - len(grave),

@@ -27,15 +27,16 @@ class Settings:
     `registry` is where images go, `push_secret` the id of the credential for it, `pull_secret` the
     Secret in the namespaces with which they are pulled ("" for none), `ssh_key` that of the key for virtual
     machines, `known_hosts` that of the file with their host keys. `database` and `java_database` are the mirrors of the
-    scanner's databases, "" for their own place. The last four are facts of the machine that runs the pipeline: where
-    the chart is, the major version of its helm, where packages come from by the names of build arguments, and the file
-    with the credentials for that.
+    databases of `scanner`, "" for their own place: repositories of a registry for trivy, a URL for grype, which has no
+    second one. The last four are facts of the machine that runs the pipeline: where the chart is, the major version of
+    its helm, where packages come from by the names of build arguments, and the file with the credentials for that.
     """
 
     registry: str = ""
     push_secret: str = "registry-push"
     pull_secret: str = ""
     builder: str = "buildkit"
+    scanner: str = "trivy"
     severities: tuple[str, ...] = STOPPING
     database: str = ""
     java_database: str = ""
@@ -60,6 +61,7 @@ def settings_from(section: Mapping[str, Any]) -> Settings:
         push_secret=str(push.get("secret") or plain.push_secret),
         pull_secret=str(push.get("pullSecret") or ""),
         builder=str(section.get("builder") or plain.builder),
+        scanner=str(scanner.get("program") or plain.scanner),
         severities=severities_of(severity if isinstance(severity, str) else ",".join(severity)),
         database=str(scanner.get("database") or ""),
         java_database=str(scanner.get("javaDatabase") or ""),

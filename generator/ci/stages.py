@@ -17,6 +17,7 @@ from generator.ci.image_build import image_commands
 from generator.ci.languages import LANGUAGES
 from generator.ci.project import Project
 from generator.ci.scalars import Branch
+from generator.ci.scanners import image_scan, source_scan
 from generator.ci.settings import Settings
 from generator.errors import RefusedError
 
@@ -29,7 +30,6 @@ MINUTES = {
 """How long each stage may take; the time for the approval is that of a person."""
 ASKING = ("prd",)
 """Environments to which nothing is released before a person says so."""
-_SCANNER_WAIT = "15m"
 _HELM_WAIT = "15m"
 """For what is released, and once more for the way back; both and one more way back before them fit into `deploy`."""
 _WAY_BACK = {3: "--atomic"}
@@ -58,7 +58,7 @@ def stages(
         "asks": list(ASKING),
         "scan": {
             "commands": [
-                _scan("fs", settings, "@OUT@/scan-source.json", ["@WORK@"]),
+                source_scan(settings, "@WORK@", "@OUT@/scan-source.json"),
                 _gate(named, settings, "@OUT@/scan-source.json"),
             ]
         },
@@ -105,18 +105,6 @@ def _build(project: Project) -> dict[str, Any]:
     }
 
 
-def _scan(kind: str, settings: Settings, report: str, target: list[str]) -> list[str]:
-    # All severities are in the report, so that the verdict can count what is below the gate.
-    # https://trivy.dev/latest/docs/references/configuration/cli/trivy_filesystem/ --quiet would hide why it failed, and
-    # the cache on disk is one run's alone, which a second one waits for in vain.
-    database = ["--db-repository", settings.database] if settings.database else []
-    database += ["--java-db-repository", settings.java_database] if settings.java_database else []
-    return [
-        "trivy", kind, "--no-progress", "--timeout", _SCANNER_WAIT, "--cache-backend", "memory", "--scanners", "vuln",
-        "--format", "json", "--output", report, *database, *target,
-    ]  # fmt: skip
-
-
 def _gate(file: str, settings: Settings, report: str) -> list[str]:
     severity = ",".join(settings.severities)
     return ["slipway", "ci.scan", "--project", file, "--report", report, "--severity", severity]
@@ -134,8 +122,8 @@ def _image(project: Project, file: str, settings: Settings) -> dict[str, Any]:
         # Beside the source, which is the build's context.
         "dockerfile": [] if own else [["slipway", "ci.dockerfile", "--project", file, "--out", "@WORK@"]],
         "build": image_commands(settings, LANGUAGES[project.spec.language], name, own, archive),
-        # An archive is scanned before anything is pushed, and no daemon is asked for it.
-        "scan": [_scan("image", settings, report, ["--input", archive]), _gate(file, settings, report)],
+        # An archive is scanned before anything is pushed.
+        "scan": [image_scan(settings, archive, report), _gate(file, settings, report)],
         "push": [
             ["skopeo", "copy", "--authfile", "@AUTH@", "--digestfile", digest, f"docker-archive:{archive}",
              f"docker://{name}"]

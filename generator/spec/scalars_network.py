@@ -138,6 +138,10 @@ def _registry_prefix(text: str) -> str:
     )
 
 
+def _mirror(text: str) -> str:
+    return _url(text) if "://" in text else _registry_prefix(text)
+
+
 def _port_range(text: str) -> str:
     match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]) <= 65535:
@@ -156,6 +160,8 @@ Source = Annotated[str, AfterValidator(_source)]
 Url = Annotated[str, AfterValidator(_url)]
 RegistryHost = Annotated[str, AfterValidator(_registry)]
 RegistryPrefix = Annotated[str, AfterValidator(_registry_prefix)]
+Mirror = Annotated[str, AfterValidator(_mirror)]
+"""A place in a registry, or a URL: which of the two is for who asks there."""
 PortRange = Annotated[str, AfterValidator(_port_range)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Cidrs = Annotated[

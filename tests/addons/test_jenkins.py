@@ -203,10 +203,10 @@ def test_a_port_that_the_spec_names_is_open_for_who_goes_there() -> None:
         ]
         for namespace in ("jenkins", "jenkins-agents", "jenkins-build")
     }
-    # Library by 8444, plugins by 8445, packages by 8443, the scanner's database by 5001.
+    # Library by 8444, plugins by 8445, packages by 8443, the scanner's databases by 5001 and 5002.
     assert found == {
         "jenkins": [22, 443, 8444, 8445],
-        "jenkins-agents": [22, 25, 80, 443, 465, 587, 5000, 5001, 8443, 8444],
+        "jenkins-agents": [22, 25, 80, 443, 465, 587, 5000, 5001, 5002, 8443, 8444],
         "jenkins-build": [80, 443, 5000, 8443],
     }
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from generator.ci.scanning import SEVERITIES, judge, severities_of
+from generator.ci.findings import SEVERITIES
+from generator.ci.scanning import judge, severities_of
 from generator.ci.schema import WaiverSection
 from generator.errors import RefusedError
 

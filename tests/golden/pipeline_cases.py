@@ -1,6 +1,7 @@
 """The golden cases of the pipeline, byte for byte: what it is told to do, what machines get, what is told of a run.
 
 pipeline/<case>/project.yaml  the project file, whose first line says what the case is about
+pipeline/<case>/section.yaml  keys of addons.jenkins for that case alone; may be missing
 pipeline/<case>/rendered/     stages-<environment>.json; for virtual machines unit, env-<environment>, sudoers
 pipeline/notices/rendered/    what each kind of receiver gets of a release that went well, failed, was aborted
 """
@@ -11,6 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from generator.ci.machines import machine_files, sudoers
 from generator.ci.notices import WEBHOOKS, Event, mail_text, webhook_body
@@ -71,7 +74,10 @@ class PipelineCase:
 
     def _texts(self) -> dict[str, str]:
         project = self.project()
-        settings = settings_from({**SECTION, "builder": "buildah" if project.spec.docker.file else "buildkit"})
+        own = self.folder / "section.yaml"
+        keys = yaml.safe_load(own.read_text()) if own.is_file() else {}
+        builder = "buildah" if project.spec.docker.file else "buildkit"
+        settings = settings_from({**SECTION, "builder": builder, **keys})
         names = project.environment_names
         found = {
             f"stages-{name}.json": json.dumps(stages(project, name, settings), indent=2) + "\n"

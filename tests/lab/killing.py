@@ -66,12 +66,15 @@ class Moment:
             return False
         return bool(event["event"] in ACTIVATIONS if self.activated else event["event"] == "phase")
 
-    def missed_by(self, attempt: Attempt) -> bool:
-        """Whether the kill came too late: the run had gone on to what it was to be kept from."""
+    def met_by(self, attempt: Attempt) -> Moment | None:
+        """Return the moment at which the kill struck; None where the run had ended or was in another phase by then.
+
+        On a busy machine a run that was to be hit before the first activation of a phase is hit right after it.
+        """
         if not attempt.killed or not attempt.before or not self.is_now(attempt.before[-1]):
-            return True
+            return None
         activated = [event.get("phase") for event in attempt.after if event["event"] in ACTIVATIONS]
-        return any(phase != self.phase or not self.activated for phase in activated)
+        return Moment(self.phase, self.activated or bool(activated)) if {*activated} <= {self.phase} else None
 
 
 def apply(

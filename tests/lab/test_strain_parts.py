@@ -23,21 +23,22 @@ LATER: Event = {"event": "host", "phase": "nodes", "host": "q1"}
 
 
 @pytest.mark.parametrize(
-    ("activated", "before", "after", "missed"),
+    ("activated", "before", "after", "struck"),
     [
         (False, [PHASE], [], False),
         (False, [PHASE], [HOST], True),
-        (True, [PHASE, HOST], [HOST, NEXT], False),
-        (True, [PHASE, HOST], [HOST, NEXT, LATER], True),
-        (True, [PHASE], [], True),
+        (False, [PHASE], [HOST, LATER], None),
+        (True, [PHASE, HOST], [HOST, NEXT], True),
+        (True, [PHASE, HOST], [HOST, NEXT, LATER], None),
+        (True, [PHASE], [], None),
     ],
 )
-def test_a_kill_is_late_when_more_was_activated(
-    activated: bool, before: list[Event], after: list[Event], missed: bool
+def test_where_a_kill_struck_is_known_by_what_was_activated(
+    activated: bool, before: list[Event], after: list[Event], struck: bool | None
 ) -> None:
     attempt = Attempt(exit=-signal.SIGKILL, before=before, after=after)
-    assert Moment("etcd", activated).missed_by(attempt) is missed
-    assert Moment("etcd", activated).missed_by(Attempt(exit=0, before=before, after=after))
+    assert Moment("etcd", activated).met_by(attempt) == (None if struck is None else Moment("etcd", struck))
+    assert Moment("etcd", activated).met_by(Attempt(exit=0, before=before, after=after)) is None
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa"])

@@ -49,7 +49,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name, script in SCRIPTS.items():
             (root / "usr/local/bin" / name).write_text(f"#!/bin/sh\n{script}\n")
             (root / "usr/local/bin" / name).chmod(0o755)
-        for name in ("usr/local/bin/trivy", "usr/bin/helm", "usr/bin/buildctl"):
+        for name in ("usr/local/bin/trivy", "grype", "usr/bin/helm", "usr/bin/buildctl"):
             (root / name).write_text(f"{name}\n")
         text = re.sub(r"@sha256:[0-9a-f]{64}", "", TEXT)
         builder.base(
@@ -77,7 +77,7 @@ def test_hadolint_has_nothing_to_say() -> None:
 def test_every_base_has_a_version_and_a_digest() -> None:
     bases = re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)
     outside = [name for name in bases if name.startswith("$REGISTRY/")]
-    assert len(outside) == 4 and set(bases) - set(outside) == {"base"}
+    assert len(outside) == 5 and set(bases) - set(outside) == {"base"}
     for name in outside:
         assert re.fullmatch(r"\$REGISTRY/[a-z/-]+:v?\d+\.\d+\.\d+[a-z-]*@sha256:[0-9a-f]{64}", name), name
 
@@ -96,7 +96,7 @@ def test_it_has_every_program_that_a_plan_calls(image: Path) -> None:
     for file in (REPOSITORY / "tests/golden/pipeline").glob("*/rendered/stages-*.json"):
         document = json.loads(file.read_text())
         called |= {called_by(command) for command in commands(document)} - EVERYWHERE
-    assert {"slipway", "trivy", "helm", "skopeo", "buildctl", "buildah"} < called
+    assert {"slipway", "trivy", "grype", "helm", "skopeo", "buildctl", "buildah"} < called
     installed = set((image / "asked").read_text().split())
     for name in called:
         assert name in installed or (image / "usr/local/bin" / name).is_symlink() or there(image, name), name
@@ -109,7 +109,7 @@ def called_by(command: list[str]) -> str:
 
 
 def there(image: Path, name: str) -> bool:
-    return (image / "usr/local/bin" / name).read_text().endswith(f"bin/{name}\n")
+    return (image / "usr/local/bin" / name).read_text().endswith(f"{name}\n")
 
 
 def commands(document: object) -> Iterator[list[str]]:

@@ -17,6 +17,7 @@ from invoke.exceptions import Exit
 
 from fleet import releases
 from fleet.releases import Outcome, Release
+from tests.ci import test_grype_report as grype
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.ci.test_scanning import report, vulnerability
 from tests.fleet.test_json_documents import schema
@@ -98,6 +99,11 @@ def test_the_gate_ends_with_2_where_it_stops(files: Path, capsys: pytest.Capture
     capsys.readouterr()
     found = document(verbs.scan, capsys, "ci.scan", project="./everything.yaml", report="bad.json")
     assert (found["passes"], found["waived"][0]["until"]) == (True, "2026-12-31")
+    (files / "grype.json").write_text(grype.report(grype.match("GHSA-aaaa-bbbb-cccc", others=("CVE-2026-0001",))))
+    found = document(verbs.scan, capsys, "ci.scan", project="./everything.yaml", report="grype.json")
+    assert (found["passes"], found["waived"][0]["alias"], found["targets"]) == (True, "CVE-2026-0001", None)
+    assert run(verbs.scan, project="./plain.yaml", report="grype.json")[0] == 2
+    capsys.readouterr()
     for path, says in (("none.json", "cannot be read"), ("plain.yaml", "is no JSON")):
         code, said = run(verbs.scan, project="./plain.yaml", report=path)
         assert code == 1 and says in said

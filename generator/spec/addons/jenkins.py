@@ -11,7 +11,7 @@ from generator.spec.addons.base import AddonSection
 from generator.spec.addons.ingress_controllers import SecretName
 from generator.spec.addons.storage import ObjectName, StorageSpec
 from generator.spec.scalars import DnsLabel, PinnedImage, complaint, matching
-from generator.spec.scalars_network import Endpoint, Port, RegistryPrefix, Url
+from generator.spec.scalars_network import Endpoint, Mirror, Port, RegistryPrefix, Url
 from generator.spec.schema_base import Section
 
 EnvironmentName = Literal["dev", "qa", "pre", "prd"]
@@ -104,10 +104,15 @@ class JenkinsPush(Section):
 class JenkinsScanner(Section):
     """The gate against known vulnerabilities."""
 
+    program: Literal["trivy", "grype"] = Field("trivy", description="The scanner, a program of the agent slipway.")
     severity: list[Severity] = Field(["HIGH", "CRITICAL"], min_length=1, description="What stops a run.")
-    database: RegistryPrefix | None = Field(None, description="Mirror of the scanner's database, for an air gap.")
+    database: Mirror | None = Field(
+        None,
+        examples=["registry.example.net/mirror/trivy-db"],
+        description="Mirror of its database, for an air gap: a repository for trivy, for grype the URL of the listing.",
+    )
     java_database: RegistryPrefix | None = Field(
-        None, description="Mirror of its index of Java archives, which images with .jar files want beside that."
+        None, description="Mirror of trivy's index of Java archives, which images with .jar files want beside that."
     )
 
 
@@ -182,7 +187,8 @@ class JenkinsSection(AddonSection):
         False, description="Whether agents run all the time, a StatefulSet each, and not as pods on demand."
     )
     tools_image: PinnedImage | None = Field(
-        None, description="Image of the agent slipway: slipway, git, trivy, skopeo, helm and the client of the builder."
+        None,
+        description="Image of the agent slipway: slipway, git, scanner, skopeo, helm and the client of the builder.",
     )
     builder: Literal["buildkit", "buildah"] = Field("buildkit", description="What builds images, without root.")
     push: JenkinsPush = Field(JenkinsPush(), description="Where images go.")

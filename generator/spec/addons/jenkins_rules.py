@@ -26,6 +26,7 @@ def check_jenkins(cluster: Cluster, findings: Findings) -> None:
     if not section.enabled:
         return
     _needed(section, findings)
+    _scanner(section, findings)
     _ports(section, findings)
     _namespaces(section, findings)
     _placement(cluster, section, findings)
@@ -69,6 +70,23 @@ def _needed(section: JenkinsSection, findings: Findings) -> None:
 def _left_out(findings: Findings, path: Path) -> bool:
     """Return whether nothing is written at a path: of a value that is none of its kind enough is said."""
     return findings.document.raw.get(path, "null") in {"", "~", "null"}
+
+
+def _scanner(section: JenkinsSection, findings: Findings) -> None:
+    path, scanner = (*PATH, "scanner"), section.scanner
+    is_url = "://" in (scanner.database or "")
+    if scanner.program == "grype":
+        if scanner.database is not None and not is_url:
+            what = f"grype fetches its database from a URL, and {scanner.database} is a place in a registry"
+            todo = "write where the mirror has it, like https://mirror.example.net/grype/databases"
+            findings.fault((*path, "database"), what, todo)
+        if scanner.java_database is not None:
+            what = "is trivy's: grype has one database for all languages"
+            findings.fault((*path, "javaDatabase"), what, "take it out, or write program: trivy")
+    elif is_url:
+        what = f"trivy fetches its database from a registry, and {scanner.database} is a URL"
+        todo = "write the repository without a scheme, like registry.example.net/mirror/trivy-db"
+        findings.fault((*path, "database"), what, todo)
 
 
 def _ports(section: JenkinsSection, findings: Findings) -> None:
