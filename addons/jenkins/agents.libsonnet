@@ -124,7 +124,7 @@ function(cluster, config, image, sources)
   };
 
   // What the image itself has goes before.
-  local withPrograms = ['/bin/sh', '-c', 'PATH="$PATH:%s" exec "$@"' % programs, 'agent'];
+  local withPrograms = ['/bin/sh', '-c', 'export PATH="$PATH:%s"; exec "$@"' % programs, 'agent'];
   local connect(name, agent, secret) = (if php(name) then withPrograms else []) + [
     '/agent/java/bin/java',
     '-jar',
