@@ -13,7 +13,7 @@ local home = '/home/jenkins';
 // A folder that is the user's own, as buildah wants it; a volume belongs to root.
 local runtime = home + '/run';
 
-function(cluster, config, image, sources)
+function(cluster, config, image, sources, trust)
   local controller = '%s.%s.svc.%s' % [names.controller, names.controller, cluster.domain];
   local address = {
     url: 'http://%s:%d' % [controller, config.ports.http],
@@ -71,13 +71,14 @@ function(cluster, config, image, sources)
         { name: 'home', mountPath: home },
         { name: 'sources', mountPath: sources.folder, readOnly: true },
       ],
-    }],
+    }] + trust.initContainers(image(config.agentImage)),
     containers: [container {
       image: image(if tools(name) then config.toolsImage else config.agentImages[name]),
       workingDir: home + '/agent',
       // Without it buildah and skopeo write to /var/tmp, which is read-only.
       env: [{ name: 'HOME', value: home }, { name: 'TMPDIR', value: '/tmp' }]
            + sources.environment
+           + trust.environment
            + (if tools(name) && !builds(name) then [
                 { name: 'BUILDKIT_HOST', value: 'tcp://buildkitd.%s.svc.%s:1234' % [names.builds, cluster.domain] },
               ] else [])
@@ -94,7 +95,7 @@ function(cluster, config, image, sources)
         { name: 'workspace', mountPath: home + '/agent' },
         { name: 'tmp', mountPath: '/tmp' },
         { name: 'sources', mountPath: sources.folder, readOnly: true },
-      ] + (if caches(name) then [{ name: 'caches', mountPath: '/caches' }] else []) + super.volumeMounts,
+      ] + trust.mounts + (if caches(name) then [{ name: 'caches', mountPath: '/caches' }] else []) + super.volumeMounts,
     }],
     volumes: [
       { name: 'agent', emptyDir: { sizeLimit: '1Gi' } },
@@ -103,7 +104,7 @@ function(cluster, config, image, sources)
       { name: 'workspace', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'sources', configMap: { name: 'package-sources' } },
-    ] + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
+    ] + trust.volumes + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
   };
 
   local connect(agent, secret) = [
@@ -159,7 +160,9 @@ function(cluster, config, image, sources)
       template: {
         metadata: {
           labels: labels(name),
-          annotations: pods.restartOn(sources.configMap(namespace(name)))
+          annotations: pods.restartOn(sources.configMap(namespace(name)) + {
+            data+: if trust.wanted then { trust: trust.data } else {},
+          })
                        + (if builds(name) && !appArmor
                           then { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' } else {}),
         },

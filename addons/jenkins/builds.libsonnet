@@ -4,7 +4,7 @@ local pods = import '../lib/pods.libsonnet';
 local versions = import '../lib/versions.libsonnet';
 local names = import 'names.libsonnet';
 
-function(cluster, config, image)
+function(cluster, config, image, trust)
   local selector = names.builderPods;
   local packages = [config.sources[name] for name in std.objectFields(config.sources)];
   local asked = { exec: { command: ['buildctl', '--addr', 'tcp://127.0.0.1:1234', 'debug', 'workers'] }, timeoutSeconds: 10 };
@@ -41,9 +41,9 @@ function(cluster, config, image)
              template: {
                metadata: {
                  labels: kube.labels('jenkins', 'builder'),
-                 [if !appArmor then 'annotations']: {
-                   'container.apparmor.security.beta.kubernetes.io/buildkitd': 'unconfined',
-                 },
+                 [if !appArmor || trust.wanted then 'annotations']:
+                   (if appArmor then {} else { 'container.apparmor.security.beta.kubernetes.io/buildkitd': 'unconfined' })
+                   + (if trust.wanted then pods.restartOn({ data: trust.data }) else {}),
                },
                spec: {
                  serviceAccountName: 'buildkitd',
@@ -64,6 +64,7 @@ function(cluster, config, image)
                      // Steps of a build see each other's processes: a PID namespace would need /proc unmasked.
                      '--oci-worker-no-process-sandbox',
                    ],
+                   [if trust.wanted then 'env']: trust.plain.environment,
                    ports: [{ name: 'buildkit', containerPort: 1234, protocol: 'TCP' }],
                    readinessProbe: asked { periodSeconds: 30, initialDelaySeconds: 5 },
                    livenessProbe: asked { periodSeconds: 30, initialDelaySeconds: 30 },
@@ -79,13 +80,13 @@ function(cluster, config, image)
                      { name: 'layers', mountPath: '/home/user/.local/share/buildkit' },
                      { name: 'run', mountPath: '/run/user/1000' },
                      { name: 'tmp', mountPath: '/tmp' },
-                   ],
+                   ] + trust.plain.mounts,
                  }],
                  volumes: [
                    { name: 'layers', emptyDir: { sizeLimit: config.layersSize } },
                    { name: 'run', emptyDir: { sizeLimit: '64Mi' } },
                    { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
-                 ],
+                 ] + trust.plain.volumes,
                },
              },
            },

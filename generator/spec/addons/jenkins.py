@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from generator.spec.addons.base import AddonSection
 from generator.spec.addons.ingress_controllers import SecretName
 from generator.spec.addons.storage import ObjectName, StorageSpec
-from generator.spec.scalars import DnsLabel, PinnedImage, complaint, matching
+from generator.spec.scalars import DnsLabel, PinnedImage, RelativePath, complaint, matching
 from generator.spec.scalars_network import Endpoint, Mirror, Port, RegistryPrefix, Url
 from generator.spec.schema_base import Section
 
@@ -215,6 +215,10 @@ class JenkinsSection(AddonSection):
     tools_image: PinnedImage | None = Field(
         None,
         description="Image of the agent slipway: slipway, git, scanner, skopeo, helm and the client of the builder.",
+    )
+    ca_file: RelativePath | None = Field(
+        None,
+        description="PEM file of the CAs that controller, agents and builder trust as well, relative to cluster.yaml.",
     )
     builder: Literal["buildkit", "buildah"] = Field("buildkit", description="What builds images, without root.")
     push: JenkinsPush = Field(JenkinsPush(), description="Where images go.")
