@@ -311,7 +311,8 @@ def test_the_controller_is_as_large_as_asked_and_its_home_is_its_own() -> None:
     assert claims == {"jenkins-home"}
     caches = one(CASES["air-gap"], "PersistentVolumeClaim", "caches")
     assert caches["metadata"]["namespace"] == "jenkins-agents" and caches["spec"]["accessModes"] == ["ReadWriteMany"]
-    environment = {entry["name"]: entry["value"] for entry in spec["initContainers"][0]["env"]}
+    (plugins,) = [step for step in spec["initContainers"] if step["name"] == "plugins"]
+    environment = {entry["name"]: entry["value"] for entry in plugins["env"]}
     assert environment["JENKINS_UC"] == "https://[fd00::9]:8445/jenkins"
 
 

@@ -102,7 +102,7 @@ def test_what_java_and_others_trust_is_made_of_both(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [(None, "there is no file files/house.pem"), ("nothing\n", "holds no certificates in PEM"),
-     (HOUSE + "-----BEGIN EC PRIVATE KEY-----\n", "there is a private key in"),
+     (HOUSE + "-----BEGIN EC PRIVATE " + "KEY-----\n", "there is a private key in"),
      (HOUSE.replace("-----END CERTIFICATE-----", "", 1), "holds no certificates in PEM")],
 )  # fmt: skip
 def test_a_file_of_cas_holds_certificates_and_nothing_else(text: str | None, says: str) -> None:
