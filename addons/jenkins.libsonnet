@@ -9,6 +9,7 @@ local environmentsOf = import 'jenkins/environments.libsonnet';
 local names = import 'jenkins/names.libsonnet';
 local networkOf = import 'jenkins/network.libsonnet';
 local sourcesOf = import 'jenkins/sources.libsonnet';
+local trustOf = import 'jenkins/trust.libsonnet';
 local claim = import 'lib/claim.libsonnet';
 local images = import 'lib/images.libsonnet';
 local knobs = import 'lib/knobs.libsonnet';
@@ -114,12 +115,13 @@ local objects(cluster, given) =
   local image = images(cluster, config);
   local sources = sourcesOf(config);
   local credentials = credentialsOf(cluster, config);
-  local agents = agentsOf(cluster, config, image, sources);
+  local trust = trustOf(cluster);
+  local agents = agentsOf(cluster, config, image, sources, trust);
   local casc = cascOf(cluster, config, credentials, agents);
 
-  controllerOf(cluster, config, image, credentials, casc, agents)
+  controllerOf(cluster, config, image, credentials, casc, agents, trust)
   + agents
-  + buildsOf(cluster, config, image)
+  + buildsOf(cluster, config, image, trust)
   + environmentsOf(cluster, config)
   + networkOf(cluster, config)
   + {
@@ -127,6 +129,10 @@ local objects(cluster, given) =
     sources: sources.configMap(names.agents),
     [if names.toolsNamespace(config) != names.agents then 'buildSources']: sources.configMap(names.builds),
   }
+  + (if !trust.wanted then {} else {
+       ['ca-' + namespace]: trust.configMap(namespace)
+       for namespace in [names.controller, names.agents, names.builds]
+     })
   + (if config.caches == null then {}
      else local caches = claim(cluster, 'caches', names.agents, config.caches).objects; {
        ['caches-' + key]: caches[key]

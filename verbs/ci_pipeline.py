@@ -34,7 +34,7 @@ def settings_of(place: Place | None) -> Settings:
     section = None
     if place is not None:
         section = load(place.root, place.cluster).addons.model_dump(mode="json", by_alias=True).get("jenkins")
-    sources = {name for one in LANGUAGES.values() for name in one.sources}
+    sources = {name for one in LANGUAGES.values() for name in (*one.sources, one.secret.variable) if name}
     return replace(
         settings_from(section or {}),
         chart=str(_chart(place)),
@@ -67,7 +67,8 @@ def read_input(name: str, option: str) -> bytes:
         "env": "which environment",
         "branch": "branch, tag or commit that is built; else that of the project file",
         "push": "registry to push to, with its path; else addons.jenkins.push.registry of the cluster",
-        "build-secret": "file with the credentials for package sources, for the build alone",
+        "build-secret": "file with the credentials for package sources, for the build alone; else the credential that "
+        "addons.jenkins.buildSecrets names",
         "cluster": WHICH,
         "json": AS_JSON,
     },

@@ -15,7 +15,7 @@ local programs = '/agent/bin';
 // A folder that is the user's own, as buildah wants it; a volume belongs to root.
 local runtime = home + '/run';
 
-function(cluster, config, image, sources)
+function(cluster, config, image, sources, trust)
   local controller = '%s.%s.svc.%s' % [names.controller, names.controller, cluster.domain];
   local address = {
     url: 'http://%s:%d' % [controller, config.ports.http],
@@ -88,13 +88,14 @@ function(cluster, config, image, sources)
             resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
             securityContext: pods.locked,
             volumeMounts: [{ name: 'agent', mountPath: '/agent' }],
-          }]),
+          }]) + trust.initContainers(image(config.agentImage)),
     containers: [container {
       image: image(if tools(name) then config.toolsImage else config.agentImages[name]),
       workingDir: home + '/agent',
       // Without it buildah and skopeo write to /var/tmp, which is read-only.
       env: [{ name: 'HOME', value: home }, { name: 'TMPDIR', value: '/tmp' }]
            + sources.environment
+           + trust.environment
            + (if tools(name) && !builds(name) then [
                 { name: 'BUILDKIT_HOST', value: 'tcp://buildkitd.%s.svc.%s:1234' % [names.builds, cluster.domain] },
               ] else [])
@@ -111,7 +112,7 @@ function(cluster, config, image, sources)
         { name: 'workspace', mountPath: home + '/agent' },
         { name: 'tmp', mountPath: '/tmp' },
         { name: 'sources', mountPath: sources.folder, readOnly: true },
-      ] + (if caches(name) then [{ name: 'caches', mountPath: '/caches' }] else []) + super.volumeMounts,
+      ] + trust.mounts + (if caches(name) then [{ name: 'caches', mountPath: '/caches' }] else []) + super.volumeMounts,
     }],
     volumes: [
       { name: 'agent', emptyDir: { sizeLimit: '1Gi' } },
@@ -120,7 +121,7 @@ function(cluster, config, image, sources)
       { name: 'workspace', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
       { name: 'sources', configMap: { name: 'package-sources' } },
-    ] + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
+    ] + trust.volumes + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
   };
 
   // What the image itself has goes before.
@@ -178,7 +179,9 @@ function(cluster, config, image, sources)
       template: {
         metadata: {
           labels: labels(name),
-          annotations: pods.restartOn(sources.configMap(namespace(name)))
+          annotations: pods.restartOn(sources.configMap(namespace(name)) + {
+            data+: if trust.wanted then { trust: trust.data } else {},
+          })
                        + (if builds(name) && !appArmor
                           then { 'container.apparmor.security.beta.kubernetes.io/agent': 'unconfined' } else {}),
         },

@@ -5,7 +5,7 @@ local quantities = import '../lib/quantities.libsonnet';
 local versions = import '../lib/versions.libsonnet';
 local names = import 'names.libsonnet';
 
-function(cluster, config, image)
+function(cluster, config, image, trust)
   local selector = names.builderPods;
   local packages = [config.sources[name] for name in std.objectFields(config.sources)];
   local asked = { exec: { command: ['buildctl', '--addr', 'tcp://127.0.0.1:1234', 'debug', 'workers'] }, timeoutSeconds: 10 };
@@ -45,9 +45,9 @@ function(cluster, config, image)
              template: {
                metadata: {
                  labels: kube.labels('jenkins', 'builder'),
-                 [if !appArmor then 'annotations']: {
-                   'container.apparmor.security.beta.kubernetes.io/buildkitd': 'unconfined',
-                 },
+                 [if !appArmor || trust.wanted then 'annotations']:
+                   (if appArmor then {} else { 'container.apparmor.security.beta.kubernetes.io/buildkitd': 'unconfined' })
+                   + (if trust.wanted then pods.restartOn({ data: trust.data }) else {}),
                },
                spec: {
                  serviceAccountName: 'buildkitd',
@@ -73,7 +73,7 @@ function(cluster, config, image)
                    // The image says a folder of its home, where rootlesskit could not make its own: the root is read-only.
                    // XDG_RUNTIME_DIR is /run/user/1000 and HOME /home/user, as mounted below
                    // (https://github.com/moby/buildkit/blob/master/Dockerfile, stage rootless).
-                   env: [{ name: 'TMPDIR', value: '/tmp' }],
+                   env: [{ name: 'TMPDIR', value: '/tmp' }] + trust.plain.environment,
                    ports: [{ name: 'buildkit', containerPort: 1234, protocol: 'TCP' }],
                    readinessProbe: asked { periodSeconds: 30, initialDelaySeconds: 5 },
                    livenessProbe: asked { periodSeconds: 30, initialDelaySeconds: 30 },
@@ -89,13 +89,13 @@ function(cluster, config, image)
                      { name: 'layers', mountPath: '/home/user/.local/share/buildkit' },
                      { name: 'run', mountPath: '/run/user/1000' },
                      { name: 'tmp', mountPath: '/tmp' },
-                   ],
+                   ] + trust.plain.mounts,
                  }],
                  volumes: [
                    { name: 'layers', emptyDir: { sizeLimit: config.layersSize } },
                    { name: 'run', emptyDir: { sizeLimit: '64Mi' } },
                    { name: 'tmp', emptyDir: { sizeLimit: config.workspaceSize } },
-                 ],
+                 ] + trust.plain.volumes,
                },
              },
            },

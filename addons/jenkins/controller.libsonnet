@@ -8,7 +8,7 @@ local names = import 'names.libsonnet';
 local namespace = names.controller;
 local home = '/var/jenkins_home';
 
-function(cluster, config, image, credentials, casc, agents)
+function(cluster, config, image, credentials, casc, agents, trust)
   local selector = names.controllerPods;
   local homeClaim = claim(cluster, 'jenkins-home', namespace, config.storage);
   local plugins = kube.configMap('jenkins-plugins', namespace, {
@@ -60,7 +60,7 @@ function(cluster, config, image, credentials, casc, agents)
           metadata: {
             labels: kube.labels('jenkins', 'controller'),
             annotations: pods.restartOn({
-              data: [std.md5(text), plugins.data, credentials.ids] + (if static then [init.data] else []),
+              data: [std.md5(text), plugins.data, credentials.ids] + (if static then [init.data] else []) + trust.data,
             }),
           },
           spec: {
@@ -71,7 +71,7 @@ function(cluster, config, image, credentials, casc, agents)
             terminationGracePeriodSeconds: 120,
             securityContext: pods.nonRoot(1000) + { fsGroupChangePolicy: 'OnRootMismatch' },
             nodeSelector: pods.linux + config.nodeSelector,
-            initContainers: [{
+            initContainers: trust.initContainers(image(config.image)) + [{
               name: 'plugins',
               image: image(config.image),
               command: [
@@ -86,14 +86,14 @@ function(cluster, config, image, credentials, casc, agents)
                                                                        { name: 'JENKINS_UC', value: mirror },
                                                                        { name: 'JENKINS_UC_DOWNLOAD_URL', value: mirror + '/download/plugins' },
                                                                        { name: 'JENKINS_PLUGIN_INFO', value: mirror + '/plugin-versions.json' },
-                                                                     ]),
+                                                                     ]) + trust.environment,
               resources: config.pluginResources,
               securityContext: pods.locked,
               volumeMounts: [
                 { name: 'plugin-list', mountPath: '/etc/slipway/plugins', readOnly: true },
                 { name: 'home', mountPath: home },
                 { name: 'tmp', mountPath: '/tmp' },
-              ],
+              ] + trust.mounts,
             }],
             containers: [{
               name: 'jenkins',
@@ -104,7 +104,7 @@ function(cluster, config, image, credentials, casc, agents)
                 { name: 'JENKINS_SLAVE_AGENT_PORT', value: '%d' % config.ports.agent },
                 // The file, and not its folder, in which a ConfigMap has links to itself.
                 { name: 'CASC_JENKINS_CONFIG', value: '/etc/slipway/casc/jenkins.yaml' },
-              ] + (if static then [{ name: 'SLIPWAY_AGENTS', value: agents.secrets }] else []),
+              ] + (if static then [{ name: 'SLIPWAY_AGENTS', value: agents.secrets }] else []) + trust.environment,
               ports: [
                 { name: 'http', containerPort: config.ports.http, protocol: 'TCP' },
                 { name: 'agent', containerPort: config.ports.agent, protocol: 'TCP' },
@@ -120,7 +120,7 @@ function(cluster, config, image, credentials, casc, agents)
                 { name: 'configuration', mountPath: '/etc/slipway/casc', readOnly: true },
                 { name: 'credentials', mountPath: credentials.folder, readOnly: true },
                 { name: 'tmp', mountPath: '/tmp' },
-              ] + (if static then [{ name: 'init', mountPath: home + '/init.groovy.d', readOnly: true }] else []),
+              ] + (if static then [{ name: 'init', mountPath: home + '/init.groovy.d', readOnly: true }] else []) + trust.mounts,
             }],
             volumes: [
               { name: 'home', persistentVolumeClaim: { claimName: homeClaim.name } },
@@ -128,7 +128,7 @@ function(cluster, config, image, credentials, casc, agents)
               { name: 'configuration', configMap: { name: 'jenkins-configuration' } },
               { name: 'credentials', secret: { secretName: 'jenkins-credentials', defaultMode: std.parseOctal('440') } },
               { name: 'tmp', emptyDir: { sizeLimit: '2Gi' } },
-            ] + (if static then [{ name: 'init', configMap: { name: 'jenkins-init' } }] else []),
+            ] + (if static then [{ name: 'init', configMap: { name: 'jenkins-init' } }] else []) + trust.volumes,
           },
         },
       },

@@ -52,7 +52,8 @@ function(cluster, config)
            },
          },
        })
-    + { [id]: file(id, 'for notifications') for id in cluster.projects.webhooks };
+    + { [id]: file(id, 'for notifications') for id in cluster.projects.webhooks }
+    + { [id]: file(id, 'package sources, for image builds') for id in std.set(std.objectValues(config.buildSecrets)) };
   local sealed = { admin: config.adminSecret } + { [id]: names.sealed(id) for id in std.objectFields(known) };
   {
     folder:: folder,

@@ -18,6 +18,13 @@ function(config)
     repositories: [{ type: 'composer', url: sources.composer }, { packagist: false }],
   };
   local set(name, value) = if value == null then [] else [{ name: name, value: value }];
+  // https://go.dev/ref/mod#environment-variables
+  local go = { GOPROXY: sources.go, GOSUMDB: sources.goSumDb, GONOSUMDB: sources.goNoSumDb };
+  local pip = line('index-url = %s', sources.pip)
+              + line('extra-index-url = %s', sources.pipExtra)
+              + line('trusted-host = %s', sources.pipTrustedHost);
+  // What an image build of Java reads its sources from: `ci.stages` makes it the build's secret.
+  local maven = if sources.maven == null && config.mavenSettings == null then null else folder + '/settings.xml';
   local shared = config.caches != null;
   // java takes user.home from /etc/passwd, where user 1000 of the image has another home. What writes into a repository
   // beside others waits for its turn by locks on files (Maven 3.9 and later;
@@ -37,18 +44,21 @@ function(config)
       // What Composer unpacks with.
       unzip: importstr 'init/unzip.sh',
       npmrc: line('registry=%s', sources.npm),
-      'go.env': line('GOPROXY=%s', sources.go),
-      'pip.conf': if sources.pip == null then '' else '[global]\nindex-url = %s\n' % sources.pip,
+      'go.env': std.join('', [line(name + '=%s', go[name]) for name in std.objectFields(go)]),
+      'pip.conf': if pip == '' then '' else '[global]\n' + pip,
       // https://getcomposer.org/doc/05-repositories.md#disabling-packagist-org
       'composer.json': std.manifestJsonEx(composer, '  ') + '\n',
     }) + kube.labelled('jenkins', 'agent'),
     // The names of Dockerfiles' build arguments, from which the pipeline passes on what images are built with, and where
     // tools find files and caches.
     environment::
-      set('GOPROXY', sources.go)
+      std.flattenArrays([set(name, go[name]) for name in std.objectFields(go)])
       + set('NPM_CONFIG_REGISTRY', sources.npm)
       + set('PIP_INDEX_URL', sources.pip)
+      + set('PIP_EXTRA_INDEX_URL', sources.pipExtra)
+      + set('PIP_TRUSTED_HOST', sources.pipTrustedHost)
       + set('COMPOSER_REPOSITORY', sources.composer)
+      + set('SLIPWAY_MAVEN_SETTINGS', maven)
       + [
         { name: 'GOENV', value: folder + '/go.env' },
         { name: 'NPM_CONFIG_USERCONFIG', value: folder + '/npmrc' },

@@ -1,17 +1,24 @@
 """The commands that build an image into an archive, without root and without a daemon; they push nothing.
 
-@AUTH@ is a config.json with logins, for base images that not everybody may pull; no step of a build sees it.
+@AUTH@ is a config.json with logins, for base images that not everybody may pull; no step of a build sees it. @SECRET@
+is the file of the credential for package sources, which the build's own steps read.
 """
 
 from __future__ import annotations
 
-from generator.ci.languages import Defaults
+from generator.ci.languages import LANGUAGES
+from generator.ci.schema import Language
 from generator.ci.settings import Settings
 
 _LOGINS = "@OUT@/logins"
 
 
-def image_commands(settings: Settings, language: Defaults, name: str, own: str | None, archive: str) -> list[list[str]]:
+def secret_credential(settings: Settings, language: Language, own: str | None) -> str | None:
+    """Return the id of the credential whose file is @SECRET@ in the commands; None where they have no such word."""
+    return None if own is not None or settings.build_secret else settings.build_secrets.get(language)
+
+
+def image_commands(settings: Settings, language: Language, name: str, own: str | None, archive: str) -> list[list[str]]:
     """Return the commands for the builder that the cluster has; `own` is a Dockerfile of the project's own.
 
     https://github.com/moby/buildkit/blob/master/docs/reference/buildctl.md, and buildah-build(1), buildah-push(1).
@@ -20,8 +27,11 @@ def image_commands(settings: Settings, language: Defaults, name: str, own: str |
     arguments = {"REVISION": "@COMMIT@", "VERSION": "@TAG@"}
     secret = ""
     if own is None:
-        arguments |= {key: settings.sources[key] for key in language.sources if key in settings.sources}
-        secret = f"id={language.secret.id},src={settings.build_secret}" if settings.build_secret else ""
+        ours = LANGUAGES[language]
+        arguments |= {key: settings.sources[key] for key in ours.sources if key in settings.sources}
+        credential = "@SECRET@" if secret_credential(settings, language, own) else ""
+        file = settings.build_secret or credential or settings.sources.get(ours.secret.variable, "")
+        secret = f"id={ours.secret.id},src={file}" if file else ""
     if settings.builder == "buildah":
         return [
             ["buildah", "build", "--isolation", "chroot", "--storage-driver", "vfs", "--format", "docker",

@@ -17,10 +17,14 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A file that a build reads and that no layer keeps: `--secret id=ID,src=FILE` of BuildKit and buildah."""
+    """A file that a build reads and that no layer keeps: `--secret id=ID,src=FILE` of BuildKit and buildah.
+
+    `variable` names such a file on the machine that builds, where sources without credentials are one file as well.
+    """
 
     id: str
     target: str
+    variable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ LANGUAGES: Mapping[Language, Defaults] = {
         run_example="[java, -jar, /app/hello.jar]",
         # https://maven.apache.org/settings.html: sources and credentials are one file.
         sources=(),
-        secret=Secret("maven-settings", "/root/.m2/settings.xml"),
+        secret=Secret("maven-settings", "/root/.m2/settings.xml", "SLIPWAY_MAVEN_SETTINGS"),
         ignored=("target/", "build/", ".gradle/", "**/*.class"),
     ),
     "php": Defaults(

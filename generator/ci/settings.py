@@ -29,7 +29,8 @@ class Settings:
     machines, `known_hosts` that of the file with their host keys. `database` and `java_database` are the mirrors of the
     databases of `scanner`, "" for their own place: repositories of a registry for trivy, a URL for grype, which has no
     second one. The last four are facts of the machine that runs the pipeline: where the chart is, the major version of
-    its helm, where packages come from by the names of build arguments, and the file with the credentials for that.
+    its helm, where packages come from by the names of the variables that say it, and a file with the credentials for
+    that, in place of those that `build_secrets` names by language.
     """
 
     registry: str = ""
@@ -43,6 +44,7 @@ class Settings:
     ssh_key: str = "vm-ssh-key"
     known_hosts: str = "vm-known-hosts"
     namespaces: Mapping[str, str] = field(default_factory=dict)
+    build_secrets: Mapping[str, str] = field(default_factory=dict)
     mail: Mail = Mail()
     chart: str = "addons/charts/app"
     helm: int = 4
@@ -72,6 +74,7 @@ def settings_from(section: Mapping[str, Any]) -> Settings:
             for name, one in environments.items()
             if isinstance(one, Mapping) and one.get("namespace")
         },
+        build_secrets={language: str(name) for language, name in _part(section, "buildSecrets").items() if name},
         mail=Mail(str(mail.get("host") or ""), int(mail.get("port") or 25), str(mail.get("from") or "")),
     )
 

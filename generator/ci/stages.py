@@ -2,8 +2,8 @@
 
 Commands are lists of words, never text for a shell. What only the run knows stands in them as @WORK@ (the folder of the
 source), @OUT@ (the folder for what the run itself makes), @TAG@ and @COMMIT@, @IMAGE@ (as pushed, with its digest), and
-@AUTH@, @KEY@ and @KNOWN_HOSTS@ (files of credentials). A secret is named by the id of its credential and is in no
-command.
+@AUTH@, @SECRET@, @KEY@ and @KNOWN_HOSTS@ (files of credentials). A secret is named by the id of its credential and is
+in no command.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from generator.ci.build_steps import steps_on_agent
-from generator.ci.image_build import image_commands
-from generator.ci.languages import LANGUAGES
+from generator.ci.image_build import image_commands, secret_credential
 from generator.ci.project import Project
 from generator.ci.scalars import Branch
 from generator.ci.scanners import image_scan, source_scan
@@ -111,7 +110,8 @@ def _gate(file: str, settings: Settings, report: str) -> list[str]:
 
 
 def _image(project: Project, file: str, settings: Settings) -> dict[str, Any]:
-    own = project.spec.docker.file
+    spec = project.spec
+    own = spec.docker.file
     repository = f"{settings.registry}/{project.name}"
     archive, report, digest = "@OUT@/image.tar", "@OUT@/scan-image.json", "@OUT@/digest"
     name = f"{repository}:@TAG@"
@@ -119,9 +119,10 @@ def _image(project: Project, file: str, settings: Settings) -> dict[str, Any]:
         "own": own,
         "repository": repository,
         "credential": settings.push_secret,
+        "buildSecret": secret_credential(settings, spec.language, own),
         # Beside the source, which is the build's context.
         "dockerfile": [] if own else [["slipway", "ci.dockerfile", "--project", file, "--out", "@WORK@"]],
-        "build": image_commands(settings, LANGUAGES[project.spec.language], name, own, archive),
+        "build": image_commands(settings, spec.language, name, own, archive),
         # An archive is scanned before anything is pushed.
         "scan": [image_scan(settings, archive, report), _gate(file, settings, report)],
         "push": [

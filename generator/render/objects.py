@@ -78,6 +78,7 @@ def cluster_argument(cluster: Cluster) -> dict[str, Any]:
             for _, pool in sorted(cluster.pools.items())
             if pool.gpu is not None
         ],
+        "jenkinsCa": cluster.jenkins_ca,
         "addons": cluster.addons.model_dump(mode="json", by_alias=True),
     }
 

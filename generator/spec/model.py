@@ -172,7 +172,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A whole cluster. `sysctl` holds the user's own values, None where one of ours is to be left alone."""
+    """A whole cluster. `sysctl` holds the user's own values, None where one of ours is to be left alone.
+
+    `jenkins_ca` is the text of the file with the CAs that the delivery chain trusts, PEM; None where there is none.
+    """
 
     name: str
     versions: Versions
@@ -196,6 +199,7 @@ class Cluster:
     addons: AddonsSpec = field(default_factory=AddonsSpec)
     backup: Backup = field(default_factory=Backup)
     system: System = field(default_factory=System)
+    jenkins_ca: str | None = None
 
     @property
     def pod_dns_ips(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from generator.spec import inventory
 from generator.spec.addons.etcd_backup import EtcdBackupSection, recipient
+from generator.spec.addons.jenkins import JenkinsSection
 from generator.spec.faults import Findings
 from generator.spec.model import Cluster
 from generator.spec.overriding import files, overrides, text_of
@@ -89,6 +90,7 @@ def resolved(spec: ClusterSpec, findings: Findings) -> Cluster:
         addons=spec.addons,
         backup=_backup(spec.addons.etcd_backup, findings),
         system=system,
+        jenkins_ca=_jenkins_ca(spec.addons.jenkins, findings),
     )
 
 
@@ -124,6 +126,23 @@ def _backup(section: EtcdBackupSection, findings: Findings) -> Backup:
     if s3 is not None and s3.ca_file is not None:
         ca = text_of(s3.ca_file, ("addons", "etcdBackup", "target", "s3", "caFile"), findings)
     return Backup(tuple(dict.fromkeys(found)), ca)
+
+
+def _jenkins_ca(section: JenkinsSection, findings: Findings) -> str | None:
+    """Return the certificates that the delivery chain trusts; a file without one, or with a key, is a fault."""
+    if section.ca_file is None:
+        return None
+    path = ("addons", "jenkins", "caFile")
+    text = text_of(section.ca_file, path, findings)
+    if text is None:
+        return None
+    if "PRIVATE KEY-----" in text:
+        # It would become a ConfigMap, which everybody reads.
+        findings.fault(path, f"there is a private key in {section.ca_file}", "leave the certificates alone in it")
+    begun, ended = (text.count(f"-----{word} CERTIFICATE-----") for word in ("BEGIN", "END"))
+    if begun != ended or not begun:
+        findings.fault(path, f"{section.ca_file} holds no certificates in PEM", "write them one after the other")
+    return text.rstrip() + "\n"
 
 
 def _network(spec: NetworkSpec) -> Network:

@@ -12,17 +12,19 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from generator.ci.languages import LANGUAGES
+from generator.ci.schema import Language as ProjectLanguage
+from generator.errors import SpecError
 from generator.pki.request_material import RequestMaterial
 from generator.render.charts import charts
 from generator.render.objects import ADDONS, images, object_files, objects
-from generator.spec.addons.jenkins import JenkinsRepository
+from generator.spec.addons.jenkins import JenkinsRepository, JenkinsSources, Language
 from tests.addons.casc_keys import strange
 from tests.addons.cases import in_minors, members, pod_specs
 from tests.addons.schemas import check
@@ -53,6 +55,18 @@ def casc(case: AddonCase) -> dict[str, Any]:
 
 def credentials(case: AddonCase) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = casc(case)["credentials"]["system"]["domainCredentials"][0]["credentials"]
+    return found
+
+
+def tools_agent(case: AddonCase) -> dict[str, Any]:
+    """Return the pod of the agent slipway where it is one on demand."""
+    (text,) = [
+        template["yaml"]
+        for cloud in casc(case)["jenkins"]["clouds"]
+        for template in cloud["kubernetes"]["templates"]
+        if template["name"] == "slipway"
+    ]
+    found: dict[str, Any] = yaml.safe_load(text)["spec"]
     return found
 
 
@@ -359,11 +373,11 @@ def test_a_port_that_the_spec_names_is_open_for_who_goes_there() -> None:
         ]
         for namespace in ("jenkins", "jenkins-agents", "jenkins-build")
     }
-    # Library by 8444, plugins by 8445, packages by 8443, the scanner's databases by 5001 and 5002.
+    # Library by 8444, plugins by 8445, packages by 8443, checksums by 8446, the scanner's databases by 5001 and 5002.
     assert found == {
         "jenkins": [22, 443, 8444, 8445],
-        "jenkins-agents": [22, 25, 80, 443, 465, 587, 5000, 5001, 5002, 8443, 8444],
-        "jenkins-build": [80, 443, 5000, 8443],
+        "jenkins-agents": [22, 25, 80, 443, 465, 587, 5000, 5001, 5002, 8443, 8444, 8446],
+        "jenkins-build": [80, 443, 5000, 8443, 8446],
     }
 
 
@@ -383,6 +397,60 @@ def test_the_ingress_controller_is_known_by_a_label_that_its_namespace_has(
     assert who == {"namespaceSelector": {"matchLabels": {label: "traefik"}}}
 
 
+def test_image_builds_get_sources_and_credentials_of_each_language() -> None:
+    files = one(CASES["air-gap"], "ConfigMap", "package-sources")["data"]
+    assert files["go.env"].splitlines() == [
+        "GONOSUMDB=git.example.net/*", "GOPROXY=https://mirror.example.net/go",
+        "GOSUMDB=sum.golang.org https://sums.example.net:8446",
+    ]  # fmt: skip
+    assert files["pip.conf"].splitlines()[1:] == [
+        "index-url = https://mirror.example.net:8443/pip", "extra-index-url = https://mirror.example.net/pip-own",
+        "trusted-host = mirror.example.net",
+    ]  # fmt: skip
+    spec = tools_agent(CASES["air-gap"])
+    (container,) = spec["containers"]
+    said = {entry["name"]: entry["value"] for entry in container["env"]}
+    for language in LANGUAGES.values():
+        assert language.secret.variable in {"", *said}
+        assert language.title == "Java" or set(language.sources) <= set(said)
+    # What is named is mounted there.
+    (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "sources"]
+    assert said["SLIPWAY_MAVEN_SETTINGS"] == f"{mount['mountPath']}/settings.xml" and "settings.xml" in files
+    (plain,) = tools_agent(CASES["default"])["containers"]
+    assert "SLIPWAY_MAVEN_SETTINGS" not in {entry["name"] for entry in plain["env"]}
+    asked = {entry["file"]["id"] for entry in credentials(CASES["air-gap"]) if "file" in entry}
+    assert {"build-netrc", "build-maven", "build-npmrc"} <= asked
+
+
+def test_languages_of_build_secrets_are_those_of_projects() -> None:
+    assert get_args(Language) == get_args(ProjectLanguage)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("registry-push", "push.secret"), ("vm-ssh-key", "virtual machines"), ("ops-git", "git.secret")]
+)
+def test_no_build_sees_the_credential_of_something_else(name: str, says: str) -> None:
+    asked = {**LEAST, "git": {"secret": "ops-git"}, "buildSecrets": {"go": name}}
+    with pytest.raises(SpecError, match=rf"buildSecrets.go: {name} is the credential of .*{says}"):
+        loaded(addons={"jenkins": asked})
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("goSumDb", ("off", "sum.golang.org", "sums.example.net+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8 https://s.example.net:8446"),
+         ("on https://x y", "a b", "https://sums.example.net")),
+        ("goNoSumDb", ("git.example.net/*", "*.example.net,a/b"), ("a, b", "git.example.net/$x", "a,")),
+    ],
+)  # fmt: skip
+def test_what_go_is_told_of_checksums(key: str, good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    for text in good:
+        assert JenkinsSources.model_validate({key: text}).model_dump(by_alias=True)[key] == text
+    for text in bad:
+        with pytest.raises(ValidationError):
+            JenkinsSources.model_validate({key: text})
+
+
 def test_only_the_agent_with_the_tools_may_have_images_built() -> None:
     ((rule),) = one(CASES["default"], "NetworkPolicy", "allow-agents", "jenkins-build")["spec"]["ingress"]
     (who,) = rule["from"]
@@ -398,7 +466,8 @@ def test_the_controller_is_as_large_as_asked_and_its_home_is_its_own() -> None:
     assert claims == {"jenkins-home"}
     caches = one(CASES["air-gap"], "PersistentVolumeClaim", "caches")
     assert caches["metadata"]["namespace"] == "jenkins-agents" and caches["spec"]["accessModes"] == ["ReadWriteMany"]
-    environment = {entry["name"]: entry["value"] for entry in spec["initContainers"][0]["env"]}
+    (plugins,) = [step for step in spec["initContainers"] if step["name"] == "plugins"]
+    environment = {entry["name"]: entry["value"] for entry in plugins["env"]}
     assert environment["JENKINS_UC"] == "https://[fd00::9]:8445/jenkins"
 
 

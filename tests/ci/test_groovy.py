@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,12 @@ def scenario(
     environment: str = "prd",
     given: dict[str, Any] | None = None,
     author: str = "Ada Lovelace <ada@example.net>",
+    settings: Settings = SETTINGS,
     **more: Any,
 ) -> dict[str, Any]:
     """Return what one run of the pipeline begins with, as tests/ci/groovy/pipeline.groovy wants it."""
     project = sample(text)
-    plan = stages(project, environment, SETTINGS, "configuration/clusters/demo/projects/hello.yaml")
+    plan = stages(project, environment, settings, "configuration/clusters/demo/projects/hello.yaml")
     valid = {"projects": [{"environments": list(project.environment_names)}], "faults": []}
     answers = [
         ["ci.validate", json.dumps(valid)],
@@ -240,6 +242,20 @@ def test_a_container_from_project_file_to_release(classes: Path) -> None:
         "success", "prd", "", "Ada Lovelace <ada@example.net>",
     )  # fmt: skip
     assert told.image.endswith(f":{TAG}@sha256:{'c' * 64}")
+
+
+def test_the_credential_of_package_sources_is_there_for_the_image_build_alone(classes: Path) -> None:
+    settings = replace(SETTINGS, build_secrets={"go": "build-netrc", "python": "build-pip"})
+    end, trace = run(classes, PLAIN, "dev", settings=settings)
+    assert end == "finished"
+    seen = [one["sh"] for one in trace if "SLIPWAY_SECRET" in (one.get("with") or ())]
+    assert [line.split()[0] for line in seen] == ["install", "env", "rm"]
+    assert '--secret id=netrc,src="$SLIPWAY_SECRET" ' in seen[1]
+    wanted = [one for step in of(trace, "credentials") for one in step]
+    assert {"file": "build-netrc", "variable": "SLIPWAY_SECRET"} in wanted
+    assert "build-pip" not in str(trace)
+    _, trace = run(classes, PLAIN + "\ndocker: {file: Dockerfile}\n", "dev", settings=settings)
+    assert "SLIPWAY_SECRET" not in str(trace) and "build-netrc" not in str(trace)
 
 
 def test_what_is_sealed_stays_where_it_is_and_what_a_plan_needs_does_not(classes: Path) -> None:

@@ -2,7 +2,8 @@
 
 addons/cluster.yaml                        the cluster that the cases patch
 addons/<addon>/<variation>/case.yaml       about, patch (of the spec), jsonnet (text of an addons.jsonnet), base (a
-                                           golden cluster in place of addons/cluster.yaml), projects (files by name)
+                                           golden cluster in place of addons/cluster.yaml), projects (files by name),
+                                           files (that lie beside cluster.yaml, by name)
 addons/<addon>/default/rendered/           every file of the addon's set
 addons/<addon>/<variation>/rendered/       the files that are new or other than the default's
 """
@@ -87,7 +88,7 @@ def case_cluster(case: AddonCase, version: str = "") -> Cluster:
     layers = [Layer("base", spec), Layer("patch", content(case).get("patch", {}))]
     if version:
         layers.append(Layer("version", {"versions": {"kubernetes": version, "etcd": None, "containerd": None}}))
-    return load_text(yaml.safe_dump(merged(layers).values, sort_keys=False))
+    return load_text(yaml.safe_dump(merged(layers).values, sort_keys=False), files=content(case).get("files"))
 
 
 @cache

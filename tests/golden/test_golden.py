@@ -41,7 +41,7 @@ def test_every_variation_changes_something_and_says_what_it_is_about() -> None:
 def test_every_addon_has_a_default_and_variations_that_change_something() -> None:
     for case in ADDON_CASES:
         assert (
-            set(content(case)) <= {"about", "base", "patch", "jsonnet", "projects", "since"}
+            set(content(case)) <= {"about", "base", "patch", "jsonnet", "projects", "files", "since"}
             and content(case)["about"].strip()
         ), case
         assert case.expected(), case

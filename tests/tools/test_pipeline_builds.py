@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from generator.ci.image_build import image_commands
-from generator.ci.languages import LANGUAGES
 from generator.ci.settings import Settings
 
 pytestmark = [
@@ -48,7 +47,7 @@ def test_buildah_makes_the_archive_and_keeps_nothing(tmp_path: Path) -> None:
         return done.stdout
 
     settings = Settings("registry.example.net/apps", builder="buildah")
-    commands = image_commands(settings, LANGUAGES["go"], NAME, "deploy/Dockerfile.own", archive)
+    commands = image_commands(settings, "go", NAME, "deploy/Dockerfile.own", archive)
     filled = {"@WORK@": str(work), "@COMMIT@": "ab" * 20, "@TAG@": "abababababab-7", "@AUTH@": str(home / "auth.json")}
     for command in commands:
         for slot, value in filled.items():

@@ -65,7 +65,7 @@ def test_stages_are_as_described(files: Path, capsys: pytest.CaptureFixture[str]
     )  # fmt: skip
     [build] = [words for words in found["image"]["build"] if "buildctl" in words]
     assert "build-arg:GOPROXY=https://proxy.example.net" in build
-    assert "id=netrc,src=/run/netrc" in build
+    assert "id=netrc,src=/run/netrc" in build and found["image"]["buildSecret"] is None
     assert found["release"]["chart"].endswith("addons/charts/app")
     assert found["image"]["repository"] == "registry.example.net/apps/hello"
     assert document(verbs.stages_, capsys, "ci.stages", project="./machines.yaml", env="prd")["vm"]["user"] == "hello"
@@ -75,6 +75,23 @@ def test_stages_are_as_described(files: Path, capsys: pytest.CaptureFixture[str]
     assert code == 1 and "has no environment 'prod'" in said
     assert run(verbs.stages_, project=project, env="prd", push="r.example.net") == (0, "")
     assert "asks before it is released" in capsys.readouterr().out
+
+
+def test_sources_of_java_are_a_file_that_the_agent_names(files: Path, capsys: Any, monkeypatch: Any) -> None:
+    text = (files / "plain.yaml").read_text()
+    (files / "plain.yaml").write_text(text.replace("language: go", "language: java"))
+
+    def given(**more: Any) -> list[str]:
+        found = document(
+            verbs.stages_, capsys, "ci.stages", project="./plain.yaml", env="prd", push="r.example.net", **more
+        )
+        [build] = [words for words in found["image"]["build"] if "buildctl" in words]
+        return [words for words in build if words.startswith("id=") or "SLIPWAY" in words]
+
+    assert given() == []
+    monkeypatch.setenv("SLIPWAY_MAVEN_SETTINGS", "/etc/slipway/sources/settings.xml")
+    assert given() == ["id=maven-settings,src=/etc/slipway/sources/settings.xml"]
+    assert given(build_secret="/run/own.xml") == ["id=maven-settings,src=/run/own.xml"]
 
 
 def test_a_release_takes_the_chart_that_was_reviewed_with_the_tree(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pydantic import AfterValidator, Field
 from generator.spec.addons.base import AddonSection
 from generator.spec.addons.ingress_controllers import SecretName
 from generator.spec.addons.storage import ObjectName, StorageSpec
-from generator.spec.scalars import DnsLabel, PinnedImage, complaint, matching
+from generator.spec.scalars import DnsLabel, PinnedImage, RelativePath, complaint, matching
 from generator.spec.scalars_network import Endpoint, Mirror, Port, RegistryPrefix, Url
 from generator.spec.schema_base import Section
 
 EnvironmentName = Literal["dev", "qa", "pre", "prd"]
+Language = Literal["go", "java", "php", "nodejs", "python"]
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
 _REPOSITORY = re.compile(
@@ -52,6 +53,17 @@ _host_key = matching(
     "write HOST KIND KEY, as ssh-keyscan shows it, and compare it with what the server's keeper says",
 )
 _argument = matching(re.compile(r"-[!-~]+"), "is no argument of java", "write one for each entry, like -Xmx3g")
+# https://go.dev/ref/mod#environment-variables: off, or a name with its key, and where it is.
+_checksums = matching(
+    re.compile(r"off|[A-Za-z0-9.-]+(\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2})?( https?://[A-Za-z0-9.:/_~-]+)?"),
+    "is no checksum database of Go",
+    "write off, NAME, NAME+KEY or NAME+KEY URL, as GOSUMDB has it",
+)
+_modules = matching(
+    re.compile(r"[A-Za-z0-9._~*?/-]+(,[A-Za-z0-9._~*?/-]+)*"),
+    "is no list of Go modules",
+    "write patterns with commas between them, like git.example.net/*,example.net/tools",
+)
 _user = matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"), "is no name of a user", "write letters and digits")
 
 GitRepository = Annotated[str, AfterValidator(_git)]
@@ -59,6 +71,8 @@ Reference = Annotated[str, AfterValidator(_reference)]
 CredentialName = Annotated[str, AfterValidator(_credential)]
 HostKey = Annotated[str, AfterValidator(_host_key)]
 JavaArgument = Annotated[str, AfterValidator(_argument)]
+GoSumDb = Annotated[str, AfterValidator(_checksums)]
+GoModules = Annotated[str, AfterValidator(_modules)]
 JenkinsUser = Annotated[str, AfterValidator(_user)]
 
 
@@ -123,7 +137,19 @@ class JenkinsSources(Section):
     maven: Url | None = Field(None, description="Mirror of all Maven repositories, in settings.xml.")
     npm: Url | None = Field(None, description="Registry of npm.")
     go: Url | None = Field(None, description="GOPROXY.")
+    go_sum_db: GoSumDb | None = Field(
+        None,
+        examples=["off"],
+        description="GOSUMDB; Go's own database is asked unless said, by way of the mirror where that passes it on.",
+    )
+    go_no_sum_db: GoModules | None = Field(
+        None, examples=["git.example.net/*"], description="GONOSUMDB: modules of which no database knows a checksum."
+    )
     pip: Url | None = Field(None, description="Index of pip.")
+    pip_extra: Url | None = Field(None, description="Index that pip asks beside that one, PIP_EXTRA_INDEX_URL.")
+    pip_trusted_host: Endpoint | None = Field(
+        None, description="Host whose certificate pip does not check, PIP_TRUSTED_HOST; for plain HTTP too."
+    )
     composer: Url | None = Field(None, description="Repository of Composer in place of its own.")
 
 
@@ -191,6 +217,10 @@ class JenkinsSection(AddonSection):
         None,
         description="Image of the agent slipway: slipway, git, scanner, skopeo, helm and the client of the builder.",
     )
+    ca_file: RelativePath | None = Field(
+        None,
+        description="PEM file of the CAs that controller, agents and builder trust as well, relative to cluster.yaml.",
+    )
     builder: Literal["buildkit", "buildah"] = Field("buildkit", description="What builds images, without root.")
     push: JenkinsPush = Field(JenkinsPush(), description="Where images go.")
     scanner: JenkinsScanner = Field(JenkinsScanner(), description="The gate.")
@@ -198,6 +228,12 @@ class JenkinsSection(AddonSection):
         default_factory=_four, description="The namespace of each environment."
     )
     sources: JenkinsSources = Field(JenkinsSources(), description="Where packages come from.")
+    build_secrets: dict[Language, CredentialName] = Field(
+        {},
+        examples=[{"go": "build-netrc", "nodejs": "build-npmrc"}],
+        description="Credential with the file that an image build of a language reads for its package sources, sealed "
+        "as addons/jenkins-<id>: netrc, settings.xml, auth.json, npmrc or pip.conf.",
+    )
     git: JenkinsGit = Field(JenkinsGit(), description="How repositories are fetched.")
     library: JenkinsRepository = Field(
         JenkinsRepository(), description="The repository with Slipway's shared library, addons/jenkins/library of it."

@@ -27,6 +27,7 @@ def check_jenkins(cluster: Cluster, findings: Findings) -> None:
         return
     _needed(section, findings)
     _scanner(section, findings)
+    _build_secrets(section, findings)
     _ports(section, findings)
     _namespaces(section, findings)
     _placement(cluster, section, findings)
@@ -87,6 +88,18 @@ def _scanner(section: JenkinsSection, findings: Findings) -> None:
         what = f"trivy fetches its database from a registry, and {scanner.database} is a URL"
         todo = "write the repository without a scheme, like registry.example.net/mirror/trivy-db"
         findings.fault((*path, "database"), what, todo)
+
+
+def _build_secrets(section: JenkinsSection, findings: Findings) -> None:
+    others = {
+        section.push.secret: "push.secret, whose login no build may see",
+        section.ssh_key_secret or "vm-ssh-key": "the key for virtual machines",
+        **({section.git.secret: "git.secret"} if section.git.secret else {}),
+    }
+    for language, name in section.build_secrets.items():
+        if name in others:
+            what = f"{name} is the credential of {others[name]}"
+            findings.fault((*PATH, "buildSecrets", language), what, "use an id of its own")
 
 
 def _ports(section: JenkinsSection, findings: Findings) -> None:

@@ -215,7 +215,7 @@ void image(Map run) {
         prepared(run, 'source')
         all(run, run.plan.image.dockerfile)
     }
-    during(run, 'Build image', times.image) { loggedIn(run, run.plan.image.build) }
+    during(run, 'Build image', times.image) { loggedIn(run, run.plan.image.build, run.plan.image.buildSecret) }
     during(run, 'Scan image', times.imageScan) { scanned(run, run.plan.image.scan) }
     during(run, 'Push image', times.push) {
         loggedIn(run, run.plan.image.push)
@@ -223,11 +223,15 @@ void image(Map run) {
     }
 }
 
-/** Run commands that find a file with logins to registries. */
-void loggedIn(Map run, List<List<String>> commands) {
-    withCredentials([file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]) {
-        all(run, commands, [AUTH: 'SLIPWAY_AUTH'])
+/** Run commands that find a file with logins to registries, and where it is named one with those to package sources. */
+void loggedIn(Map run, List<List<String>> commands, String secret = null) {
+    List wanted = [file(credentialsId: run.plan.image.credential, variable: 'SLIPWAY_AUTH')]
+    Map<String, String> variables = [AUTH: 'SLIPWAY_AUTH']
+    if (secret) {
+        wanted << file(credentialsId: secret, variable: 'SLIPWAY_SECRET')
+        variables.SECRET = 'SLIPWAY_SECRET'
     }
+    withCredentials(wanted) { all(run, commands, variables) }
 }
 
 /** Fill a fresh folder with what was stashed, and ask again for the plan, whose paths are of the agent. */

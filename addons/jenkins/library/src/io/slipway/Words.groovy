@@ -6,7 +6,7 @@ import com.cloudbees.groovy.cps.NonCPS
 class Words implements Serializable {
     private static final long serialVersionUID = 1L
     /** What only the run knows. A build command may hold other words between two signs, and they stay. */
-    static final List<String> SLOTS = ['WORK', 'OUT', 'TAG', 'COMMIT', 'IMAGE', 'AUTH', 'KEY', 'KNOWN_HOSTS']
+    static final List<String> SLOTS = ['WORK', 'OUT', 'TAG', 'COMMIT', 'IMAGE', 'AUTH', 'SECRET', 'KEY', 'KNOWN_HOSTS']
 
     /**
      * Return a command as a line for sh, each word quoted, @NAME@ filled.
