@@ -46,6 +46,8 @@ local defaults = {
     kubernetes: '4540.v612369217f87',
     'kubernetes-client-api': '7.3.1-256.v788a_0b_787114',
     'kubernetes-credentials': '207.v492f58828b_ed',
+    // One release of a project at a time to an environment.
+    'lockable-resources': '1539.v4db_b_fc1cc115',
     // Who may do what; the configuration has its form since 3.2.
     'matrix-auth': '3.3',
     'mina-sshd-api-common': '2.19.0-192.v2b_a_7b_2c1dc71',

@@ -49,7 +49,7 @@ def pipeline(project: Project, cluster: str, section: Mapping[str, Any]) -> str:
 
 
 def job(project: Project, cluster: str, section: Mapping[str, Any]) -> str:
-    """Return the Job DSL of a project. Two runs of it never release beside each other."""
+    """Return the Job DSL of a project. Its runs may go on beside each other: the library keeps releases apart."""
     environments = ", ".join(groovy(name) for name in ("", *project.environment_names))
     facts = f"{project.spec.language}, {project.spec.deploy}; from clusters/{cluster}/projects/{project.name}.yaml"
     return "\n".join(
@@ -57,7 +57,6 @@ def job(project: Project, cluster: str, section: Mapping[str, Any]) -> str:
             f"pipelineJob({groovy(project.name)}) {{",
             f"  description({groovy(facts)})",
             f"  logRotator {{ numToKeep({KEPT_RUNS}) }}",
-            "  properties { disableConcurrentBuilds() }",
             "  parameters {",
             f"    choiceParam('ENVIRONMENT', [{environments}], 'where to release; asked for where empty')",
             "    stringParam('BRANCH', '', 'branch or tag; that of the project file where empty')",

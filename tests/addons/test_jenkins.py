@@ -356,7 +356,8 @@ def test_plugins_are_pinned_and_show_stages() -> None:
     # What the configuration and the pipeline speak of, by the plugin that knows it.
     spoken = {"configuration-as-code", "job-dsl", "kubernetes", "git", "pipeline-stage-view", "pipeline-groovy-lib",
               "credentials-binding", "plain-credentials", "ssh-credentials", "workflow-basic-steps",
-              "workflow-durable-task-step", "pipeline-input-step", "pipeline-stage-step", "matrix-auth"}  # fmt: skip
+              "workflow-durable-task-step", "pipeline-input-step", "pipeline-stage-step",
+              "lockable-resources", "matrix-auth"}  # fmt: skip
     assert spoken <= {line.split(":")[0] for line in lines}
     more = one(CASES["directory"], "ConfigMap", "jenkins-plugins")["data"]["plugins.txt"].splitlines()
     assert [line.split(":")[0] for line in more if line not in lines] == ["ldap"] and set(lines) < set(more)

@@ -139,15 +139,14 @@ def test_tag_image_event_and_outcome(classes: Path) -> None:
     assert webhooks["gave"] == ["--webhook", "hello-slack=@SLIPWAY_WEBHOOK_0@", "--webhook", "ops=@SLIPWAY_WEBHOOK_1@"]
 
 
-def run(
-    classes: Path,
+def scenario(
     text: str,
     environment: str = "prd",
     given: dict[str, Any] | None = None,
     author: str = "Ada Lovelace <ada@example.net>",
-    **scenario: Any,
-) -> tuple[str, list[dict[str, Any]]]:
-    """Run the pipeline; return how it ended and what it did."""
+    **more: Any,
+) -> dict[str, Any]:
+    """Return what one run of the pipeline begins with, as tests/ci/groovy/pipeline.groovy wants it."""
     project = sample(text)
     plan = stages(project, environment, SETTINGS, "configuration/clusters/demo/projects/hello.yaml")
     valid = {"projects": [{"environments": list(project.environment_names)}], "faults": []}
@@ -157,9 +156,28 @@ def run(
         ["git log", f"{author}\n"],
         ["ci.deploy", json.dumps({"digest": "d" * 64})],
     ]
-    document = {"given": given or {**GIVEN, "environment": environment}, "answers": answers, **scenario}
-    answer = groovy(classes, "pipeline.groovy", document, str(PIPELINE))
-    return answer["end"], answer["trace"]
+    return {"number": 7, "given": given or {**GIVEN, "environment": environment}, "answers": answers, **more}
+
+
+def run(classes: Path, text: str, *words: Any, **named: Any) -> tuple[str, list[dict[str, Any]]]:
+    """Run the pipeline; return how it ended and what it did."""
+    answer = groovy(classes, "pipeline.groovy", [scenario(text, *words, **named)], str(PIPELINE))
+    return answer["ends"][0]["end"], answer["trace"]
+
+
+def beside(classes: Path, *scenarios: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Run the pipeline several times at once; return how each run ended, and what all did, in order."""
+    answer = groovy(classes, "pipeline.groovy", list(scenarios), str(PIPELINE))
+    return answer["ends"], answer["trace"]
+
+
+def by(trace: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    return [one for one in trace if one["run"] == number]
+
+
+def at(trace: list[dict[str, Any]], number: int, key: str) -> int:
+    """Return where a run first noted something."""
+    return next(index for index, one in enumerate(trace) if one["run"] == number and key in one)
 
 
 def of(trace: list[dict[str, Any]], key: str) -> list[Any]:
@@ -320,6 +338,107 @@ def test_the_stage_is_named_that_waited(classes: Path, breaks: str, how: str, ou
     _, trace = run(classes, EVERYTHING, breaks=breaks, how=how)
     told = event_of(trace)
     assert (told.outcome, told.failed_stage) == (outcome, stage)
+
+
+def releases(trace: list[dict[str, Any]]) -> list[int]:
+    return [one["run"] for one in trace if one.get("sh", "").startswith("helm upgrade")]
+
+
+def test_a_run_for_dev_goes_by_while_one_for_prd_waits_for_its_approval(classes: Path) -> None:
+    waiting = scenario(EVERYTHING, number=7, holds=["the input", 8, "ended"])
+    ends, trace = beside(classes, waiting, scenario(EVERYTHING, "dev", number=8, begins=[7, "holds"]))
+    assert [one["end"] for one in ends] == ["finished"] * 2
+    assert releases(trace) == [8, 7]
+    # A newer release to another environment is none to this one.
+    assert [one["result"] for one in ends] == [None] * 2
+    assert event_of(by(trace, 7)).outcome == event_of(by(trace, 8)).outcome == "success"
+    assert of(trace, "locked") == ["hello-dev", "hello-prd"] and not of(trace, "waits")
+
+
+def test_two_environments_are_released_to_at_the_same_time(classes: Path) -> None:
+    held = scenario(EVERYTHING, number=7, holds=["helm upgrade", 8, "ended"])
+    ends, trace = beside(classes, held, scenario(EVERYTHING, "dev", number=8, begins=[7, "holds"]))
+    assert [one["end"] for one in ends] == ["finished"] * 2
+    assert at(trace, 7, "locked") < at(trace, 8, "locked") < at(trace, 8, "unlocked") < at(trace, 7, "unlocked")
+
+
+def test_two_releases_to_one_environment_wait_for_each_other(classes: Path) -> None:
+    first = scenario(EVERYTHING, number=7, holds=["helm upgrade", 8, "waits"])
+    ends, trace = beside(classes, first, scenario(EVERYTHING, number=8, begins=[7, "holds"]))
+    assert [one["end"] for one in ends] == ["finished"] * 2
+    assert at(trace, 8, "waits") < at(trace, 7, "unlocked") < at(trace, 8, "locked")
+    assert releases(trace) == [7, 8]
+    # All that touches the release is done by the one that has the lock: what went before is brought back under it too.
+    for number in (7, 8):
+        touched = [
+            index
+            for index, one in enumerate(trace)
+            if one["run"] == number and any(word in one.get("sh", "") for word in ("helm", "ci.recover"))
+        ]
+        assert at(trace, number, "locked") < min(touched) and max(touched) < at(trace, number, "unlocked")
+    # While it waits it holds no agent, and no minutes of a stage run, only the hours of the run.
+    before = by(trace[: at(trace, 8, "waits")], 8)
+    assert len(of(before, "node")) == len(of(before, "left"))
+    assert len(of(before, "timeout")) == len(of(before, "over")) + 1
+    assert next((one["timeout"], one["unit"]) for one in before if "timeout" in one) == (12, "HOURS")
+
+
+@pytest.mark.parametrize(("how", "outcome"), [("UserInterruption", "aborted"), ("ExceededTimeout", "failure")])
+def test_a_run_that_ends_while_it_waits_is_told_and_touches_nothing(classes: Path, how: str, outcome: str) -> None:
+    first = scenario(EVERYTHING, number=7, holds=["helm upgrade", 8, "ended"])
+    second = scenario(EVERYTHING, number=8, begins=[7, "holds"], breaks="the wait for hello-prd", how=how)
+    ends, trace = beside(classes, first, second)
+    assert [one["end"] for one in ends] == ["finished", "interrupted"]
+    told = event_of(by(trace, 8))
+    assert (told.outcome, told.failed_stage, told.environment) == (outcome, "Release", "prd")
+    assert not any("helm" in one or "ci.recover" in one for one in of(by(trace, 8), "sh"))
+    # The other one has its release, and its lock.
+    assert event_of(by(trace, 7)).outcome == "success" and of(trace, "locked") == ["hello-prd"]
+
+
+def test_an_abort_is_recovered_before_another_may_release(classes: Path) -> None:
+    first = scenario(
+        EVERYTHING, number=7, holds=["helm upgrade", 8, "waits"], breaks="helm upgrade", how="UserInterruption"
+    )
+    ends, trace = beside(classes, first, scenario(EVERYTHING, number=8, begins=[7, "holds"]))
+    assert [one["end"] for one in ends] == ["interrupted", "finished"]
+    back = next(index for index, one in enumerate(trace) if one["run"] == 7 and "--at-once" in one.get("sh", ""))
+    assert back < at(trace, 7, "unlocked") < at(trace, 8, "locked")
+
+
+def test_an_older_run_releases_nothing_over_a_newer_one(classes: Path) -> None:
+    older = scenario(EVERYTHING, number=7, holds=["the input", 9, "ended"])
+    between = scenario(EVERYTHING, "dev", number=8, begins=[7, "holds"])
+    newer = scenario(EVERYTHING, number=9, begins=[8, "ended"])
+    ends, trace = beside(classes, older, between, newer)
+    assert [one["end"] for one in ends] == ["finished"] * 3
+    assert releases(trace) == [8, 9]
+    told = event_of(by(trace, 7))
+    assert (told.outcome, told.failed_stage) == ("aborted", "Release")
+    why = "run 9 is newer and was released to prd meanwhile"
+    assert (ends[0]["result"], ends[0]["description"]) == ("ABORTED", why)
+    assert of(by(trace, 7), "echo") == [
+        f"nothing was released: {why}; start a new run with BRANCH {COMMIT} to release this source all the same"
+    ]
+    # No agent comes for what is not released, and the lock is free again.
+    assert of(by(trace, 7)[at(by(trace, 7), 7, "locked") :], "node") == ["slipway"]
+    assert of(by(trace, 7), "unlocked") == ["hello-prd"]
+
+
+def test_a_newer_run_that_released_nothing_stops_no_older_one(classes: Path) -> None:
+    older = scenario(EVERYTHING, number=7, holds=["the input", 8, "ended"])
+    newer = scenario(EVERYTHING, number=8, begins=[7, "holds"], breaks="helm upgrade", how="failed")
+    ends, trace = beside(classes, older, newer)
+    assert [one["end"] for one in ends] == ["finished", "script returned exit code 1"]
+    assert releases(trace) == [8, 7]
+    assert event_of(by(trace, 7)).outcome == "success"
+
+
+def test_machines_are_released_to_one_run_at_a_time_as_well(classes: Path) -> None:
+    first = scenario(MACHINES, number=7, holds=["ci.deploy", 8, "waits"])
+    ends, trace = beside(classes, first, scenario(MACHINES, number=8, begins=[7, "holds"]))
+    assert [one["end"] for one in ends] == ["finished"] * 2
+    assert at(trace, 7, "unlocked") < at(trace, 8, "locked")
 
 
 def test_the_words_of_a_project_are_its_own(classes: Path) -> None:

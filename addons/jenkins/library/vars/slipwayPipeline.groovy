@@ -21,8 +21,12 @@ def call(Map given) {
     try {
         // For agents that never come; each stage has its own, shorter time.
         timeout(time: 12, unit: 'HOURS') { released(run) }
-        run.outcome = 'success'
-        run.failedStage = null
+        if (run.overtakenBy) {
+            run.outcome = 'aborted'
+        } else {
+            run.outcome = 'success'
+            run.failedStage = null
+        }
     } catch (FlowInterruptedException error) {
         run.outcome = Facts.outcome(Facts.names(error.causes))
         throw error
@@ -48,14 +52,50 @@ void released(Map run) {
         onAgent(run, 'Dockerfile', run.plan.agents.tools) { image(run) }
     }
     during(run, 'Choose environment', run.plan.timeouts.approval) { chosen(run) }
-    onAgent(run, 'Release', run.plan.agents.tools) {
-        try {
-            during(run, 'Release', run.plan.timeouts.deploy) { release(run) }
-        } catch (FlowInterruptedException error) {
-            recovered(run)
-            throw error
+    inTurn(run, 'Release') {
+        onAgent(run, 'Release', run.plan.agents.tools) {
+            try {
+                during(run, 'Release', run.plan.timeouts.deploy) { release(run) }
+            } catch (FlowInterruptedException error) {
+                recovered(run)
+                throw error
+            }
         }
     }
+}
+
+/**
+ * Let one run at a time release the project to the environment, in the order in which they ask; `next` is the stage that
+ * waits. Nobody's agent is kept waiting, nor do the stage's own minutes begin: the wait is part of the run's hours.
+ *
+ * A run that a newer one overtook ends here. The step milestone knows no environments: a release to dev would end the run
+ * that waits for its approval for prd. The lock's own options do not know which run is newer, only who asked first.
+ */
+void inTurn(Map run, String next, Closure body) {
+    run.failedStage = next
+    lock(resource: "${run.project}-${run.environment}".toString()) {
+        run.overtakenBy = overtaker(run.environment)
+        if (run.overtakenBy) {
+            String why = "run ${run.overtakenBy} is newer and was released to ${run.environment} meanwhile".toString()
+            echo("nothing was released: ${why}; start a new run with BRANCH ${run.commit} to release this source all the same")
+            currentBuild.description = why
+            currentBuild.result = 'ABORTED'
+        } else {
+            body()
+        }
+    }
+}
+
+/** Return the number of a newer run of this job that was released to the environment, null where there is none. */
+Integer overtaker(String environment) {
+    def newer = currentBuild.nextBuild
+    while (newer != null) {
+        if (newer.buildVariables.SLIPWAY_RELEASED == environment) {
+            return newer.number
+        }
+        newer = newer.nextBuild
+    }
+    null
 }
 
 /** Run on an agent, in a folder that no other run has, and leave nothing there; `next` is the stage that waits for it. */
@@ -220,6 +260,8 @@ void release(Map run) {
     } else {
         all(run, run.plan.release.commands)
     }
+    // What a run sets here stays with it, over restarts of the controller too: older ones see it.
+    env.SLIPWAY_RELEASED = run.environment
 }
 
 /** Bring back what an abort left half-way; helm had five seconds for that, which are over when this begins. */

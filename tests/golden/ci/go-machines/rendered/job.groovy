@@ -1,7 +1,6 @@
 pipelineJob('go-machines') {
   description('go, vm; from clusters/prod/projects/go-machines.yaml')
   logRotator { numToKeep(50) }
-  properties { disableConcurrentBuilds() }
   parameters {
     choiceParam('ENVIRONMENT', ['', 'dev', 'qa', 'pre', 'prd'], 'where to release; asked for where empty')
     stringParam('BRANCH', '', 'branch or tag; that of the project file where empty')

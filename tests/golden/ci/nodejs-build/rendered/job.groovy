@@ -1,7 +1,6 @@
 pipelineJob('nodejs-build') {
   description('nodejs, container; from clusters/prod/projects/nodejs-build.yaml')
   logRotator { numToKeep(50) }
-  properties { disableConcurrentBuilds() }
   parameters {
     choiceParam('ENVIRONMENT', ['', 'dev', 'qa', 'pre', 'prd'], 'where to release; asked for where empty')
     stringParam('BRANCH', '', 'branch or tag; that of the project file where empty')

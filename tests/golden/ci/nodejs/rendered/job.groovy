@@ -1,7 +1,6 @@
 pipelineJob('nodejs') {
   description('nodejs, container; from clusters/prod/projects/nodejs.yaml')
   logRotator { numToKeep(50) }
-  properties { disableConcurrentBuilds() }
   parameters {
     choiceParam('ENVIRONMENT', ['', 'dev'], 'where to release; asked for where empty')
     stringParam('BRANCH', '', 'branch or tag; that of the project file where empty')
