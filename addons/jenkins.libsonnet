@@ -32,7 +32,7 @@ local defaults = {
   // (https://github.com/jenkinsci/bom, bom-2.568.x), and workflow-aggregator, which the chart of the same controller
   // names. What these need beside comes in the least version that they name (`--latest false`); so all that reads what
   // others write, and all that another version could split, stands here.
-  plugins: {
+  plugins: knobs.oneOf({
     'bouncycastle-api': '2.30.1.84-291.v9f17b_21896e2',
     'branch-api': '2.1280.v0d4e5b_b_460ef',
     'cloudbees-folder': '6.1106.v3a_d9a_6d2465e',
@@ -50,6 +50,8 @@ local defaults = {
     'kubernetes-credentials': '207.v492f58828b_ed',
     // One release of a project at a time to an environment.
     'lockable-resources': '1539.v4db_b_fc1cc115',
+    // Who may do what; the configuration has its form since 3.2.
+    'matrix-auth': '3.3',
     'mina-sshd-api-common': '2.19.0-192.v2b_a_7b_2c1dc71',
     'mina-sshd-api-core': '2.19.0-192.v2b_a_7b_2c1dc71',
     'pipeline-build-step': '599.v4b_67ea_11b_152',
@@ -80,7 +82,7 @@ local defaults = {
     'workflow-scm-step': '466.va_d69e602552b_',
     'workflow-step-api': '724.v538c2362b_dfb_',
     'workflow-support': '1015.v785e5a_b_b_8b_22',
-  },
+  }, ['map of strings'], { ldap: '807.809.vd3a_4e5e4ec98' }),
   resources: { requests: { cpu: '2', memory: '4Gi' }, limits: { cpu: '2', memory: '4Gi' } },
   agentResources: { requests: { cpu: '500m', memory: '1Gi' }, limits: { cpu: '2', memory: '4Gi' } },
   toolsResources: { requests: { cpu: '250m', memory: '512Mi' }, limits: { cpu: '2', memory: '2Gi' } },

@@ -1,5 +1,6 @@
 // The controller's configuration as code (https://github.com/jenkinsci/configuration-as-code-plugin). Keys are those of
 // the plugins' demos there and of their exports; secrets are read from files, none stands here.
+local accessOf = import 'access.libsonnet';
 local names = import 'names.libsonnet';
 
 function(cluster, config, credentials, agents)
@@ -7,7 +8,8 @@ function(cluster, config, credentials, agents)
     remote: repository.url,
     [if config.git.secret != null then 'credentialsId']: config.git.secret,
   };
-  std.mergePatch({
+  local access = accessOf(config);
+  local whole = std.mergePatch({
     jenkins: {
       systemMessage: 'Configured by Slipway from clusters/%s: what is changed here by hand is gone after a restart.' % cluster.name,
       // Nothing is built beside the controller's home, which holds the keys of all credentials.
@@ -16,9 +18,12 @@ function(cluster, config, credentials, agents)
       slaveAgentPort: config.ports.agent,
       markupFormatter: 'plainText',
       securityRealm: {
-        'local': { allowsSignup: false, users: [{ id: config.adminUser, password: credentials.password }] },
+        'local': {
+          allowsSignup: false,
+          users: [{ id: id, password: credentials.passwords[id] } for id in std.objectFields(credentials.passwords)],
+        },
       },
-      authorizationStrategy: { loggedInUsersCanDoAnything: { allowAnonymousRead: false } },
+      authorizationStrategy: access.strategy,
       [if agents.nodes != [] then 'nodes']: agents.nodes,
       clouds: if agents.templates == [] then [] else [{
         kubernetes: {
@@ -61,4 +66,14 @@ function(cluster, config, credentials, agents)
       },
     },
     jobs: cluster.projects.jobs,
-  }, config.configurationPatch)
+  }, config.configurationPatch);
+  local member(map, key) = if std.isObject(map) && std.objectHas(map, key) then map[key] else null;
+  local isLocal = member(member(member(whole, 'jenkins'), 'securityRealm'), 'local') != null;
+  // Nobody would have their rights, and nobody answer for them.
+  if isLocal && access.strangers != [] then
+    error 'addons.jenkins.users lacks %s, of access or approvers: Jenkins\' own login knows %s, and no groups; %s' % [
+      std.join(', ', access.strangers),
+      std.join(', ', std.objectFields(credentials.passwords)),
+      'add them, or lay another login over it by configurationPatch (docs/ci/jenkins.md)',
+    ]
+  else whole

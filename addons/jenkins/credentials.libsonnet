@@ -54,10 +54,14 @@ function(cluster, config)
        })
     + { [id]: file(id, 'for notifications') for id in cluster.projects.webhooks }
     + { [id]: file(id, 'package sources, for image builds') for id in std.set(std.objectValues(config.buildSecrets)) };
-  local sealed = { admin: config.adminSecret } + { [id]: names.sealed(id) for id in std.objectFields(known) };
+  local account(user) = 'user-' + user;
+  local sealed = { admin: config.adminSecret }
+                 + { [account(user)]: names.sealed(account(user)) for user in std.set(config.users) }
+                 + { [id]: names.sealed(id) for id in std.objectFields(known) };
   {
     folder:: folder,
-    password:: read('admin'),
+    // Of each user of Jenkins' own login.
+    passwords:: { [config.adminUser]: read('admin') } + { [user]: read(account(user)) for user in std.set(config.users) },
     casc:: { system: { domainCredentials: [{ credentials: std.objectValues(known) }] } },
     // Changes when another value is sealed, and with it the pod.
     ids:: { [name]: cluster.secretIds[name] for name in std.objectValues(sealed) if std.objectHas(cluster.secretIds, name) },

@@ -24,7 +24,7 @@ function(config)
               + line('extra-index-url = %s', sources.pipExtra)
               + line('trusted-host = %s', sources.pipTrustedHost);
   // What an image build of Java reads its sources from: `ci.stages` makes it the build's secret.
-  local maven = if sources.maven == null && config.mavenSettings == null then null else folder + '/settings.xml';
+  local settingsFile = if sources.maven == null && config.mavenSettings == null then null else folder + '/settings.xml';
   local shared = config.caches != null;
   // java takes user.home from /etc/passwd, where user 1000 of the image has another home. What writes into a repository
   // beside others waits for its turn by locks on files (Maven 3.9 and later;
@@ -58,7 +58,7 @@ function(config)
       + set('PIP_EXTRA_INDEX_URL', sources.pipExtra)
       + set('PIP_TRUSTED_HOST', sources.pipTrustedHost)
       + set('COMPOSER_REPOSITORY', sources.composer)
-      + set('SLIPWAY_MAVEN_SETTINGS', maven)
+      + set('SLIPWAY_MAVEN_SETTINGS', settingsFile)
       + [
         { name: 'GOENV', value: folder + '/go.env' },
         { name: 'NPM_CONFIG_USERCONFIG', value: folder + '/npmrc' },

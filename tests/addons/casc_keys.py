@@ -60,6 +60,9 @@ NODE = {
     "retentionStrategy": None,
     "launcher": None,
 }
+# @DataBoundConstructor and @DataBoundSetter of DefinitionEntry and of its Child, whose kinds are alike
+# (https://github.com/jenkinsci/matrix-auth-plugin, integrations/casc), and demos/global-matrix-auth
+GRANTED = {"name": None, "permissions": [None]}
 KEYS: dict[str, Any] = {
     # demos/jenkins/jenkins.yaml, demos/embedded-userdatabase
     "jenkins": {
@@ -68,8 +71,12 @@ KEYS: dict[str, Any] = {
         "mode": None,
         "slaveAgentPort": None,
         "markupFormatter": None,
-        "securityRealm": {"local": {"allowsSignup": None, "users": [{"id": None, "password": None}]}},
-        "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": None}},
+        "securityRealm": {
+            "local": {"allowsSignup": None, "users": [{"id": None, "password": None}]},
+            # demos/ldap
+            "ldap": {"configurations": [{"server": None, "rootDN": None}]},
+        },
+        "authorizationStrategy": {"globalMatrix": {"entries": [{"user": GRANTED, "group": GRANTED}]}},
         "nodes": [{"permanent": NODE}],
         "clouds": [{"kubernetes": CLOUD}],
     },

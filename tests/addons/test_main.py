@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import _jsonnet
 import pytest
@@ -12,16 +13,19 @@ import rjsonnet
 from generator.errors import RenderError
 from generator.pki.request_material import RequestMaterial
 from generator.render.objects import ADDONS, cluster_argument, objects
-from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_argument
+from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_argument, content
 from tests.render.small import small_cluster
 
 
 @pytest.mark.parametrize("case", ADDON_CASES, ids=lambda case: f"{case.addon}/{case.name}")
 def test_the_reference_implementation_gives_the_same(case: AddonCase) -> None:
     argument = {"cluster": json.dumps(case_argument(case))}
-    main = str(ADDONS / "main.jsonnet")
-    reference = json.loads(_jsonnet.evaluate_file(main, tla_codes=argument))
-    assert json.loads(rjsonnet.evaluate_file(main, tla_codes=argument)) == reference
+    own = content(case).get("jsonnet", "{}")
+    added = "if std.isFunction(own) then own(cluster) else own"
+    text = f"local own = ({own}); function(cluster) (import 'main.jsonnet')(cluster) + ({added})"
+    given: Any = {"jpathdir": [str(ADDONS)], "tla_codes": argument}
+    reference = json.loads(_jsonnet.evaluate_snippet("case", text, **given))
+    assert json.loads(rjsonnet.evaluate_snippet("case", text, **given)) == reference
 
 
 def _own(root: Path, text: str) -> Path:

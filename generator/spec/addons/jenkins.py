@@ -65,6 +65,12 @@ _modules = matching(
     "write patterns with commas between them, like git.example.net/*,example.net/tools",
 )
 _user = matching(re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"), "is no name of a user", "write letters and digits")
+# A key of a Secret, and a name that Jenkins takes whatever its case.
+_account = matching(
+    re.compile(r"[a-z0-9]([a-z0-9-]{0,56}[a-z0-9])?"),
+    "is no name of a local user",
+    "write lower-case letters, digits and hyphens; the password is sealed as addons/jenkins-user-<name>",
+)
 
 GitRepository = Annotated[str, AfterValidator(_git)]
 Reference = Annotated[str, AfterValidator(_reference)]
@@ -74,6 +80,7 @@ JavaArgument = Annotated[str, AfterValidator(_argument)]
 GoSumDb = Annotated[str, AfterValidator(_checksums)]
 GoModules = Annotated[str, AfterValidator(_modules)]
 JenkinsUser = Annotated[str, AfterValidator(_user)]
+LocalUser = Annotated[str, AfterValidator(_account)]
 
 
 class JenkinsPorts(Section):
@@ -175,6 +182,18 @@ class JenkinsRepository(Section):
     ref: Reference = Field("main", description="Branch, tag or commit.")
 
 
+class JenkinsAccess(Section):
+    """Who may do what, by names of users and groups of the login; who is not named may do nothing."""
+
+    administrators: list[JenkinsUser] = Field(
+        [], description="Who may do everything beside adminUser: all credentials, and releases to prd."
+    )
+    builders: list[JenkinsUser] = Field([], description="Who may see jobs, start them and break them off.")
+    readers: list[JenkinsUser] = Field(
+        [], description="Who may see jobs and their logs; `authenticated` is everybody who logs in."
+    )
+
+
 class JenkinsMail(Section):
     """The server that takes notifications by mail."""
 
@@ -207,6 +226,10 @@ class JenkinsSection(AddonSection):
     )
     admin_user: JenkinsUser = Field("admin", description="User who may do everything.")
     admin_secret: SecretName = Field("addons/jenkins-admin", description="Sealed secret with that user's password.")
+    users: list[LocalUser] = Field(
+        [], description="Other users of Jenkins' own login; passwords are sealed as addons/jenkins-user-<name>."
+    )
+    access: JenkinsAccess = Field(JenkinsAccess(), description="Who may do what, beside adminUser and approvers.")
     update_center: Url | None = Field(
         None, description="Mirror of Jenkins' update centre from which plugins come, for an air gap."
     )
@@ -240,7 +263,8 @@ class JenkinsSection(AddonSection):
     )
     configuration: JenkinsRepository = Field(JenkinsRepository(), description="The repository with clusters/.")
     approvers: list[JenkinsUser] = Field(
-        [], description="Users and groups who may release to prd; everybody who may build unless said."
+        [],
+        description="Users and groups who may release to prd beside administrators; whoever may build unless said.",
     )
     ssh_key_secret: CredentialName | None = Field(
         None, description="Credential with the key for virtual machines; vm-ssh-key where a project needs one."

@@ -18,6 +18,8 @@ NAMESPACES = frozenset({"jenkins", "jenkins-agents", "jenkins-build"})
 
 _SYSTEM = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 _FIRST_FREE_PORT = 1024
+# What Jenkins itself calls those who have not logged in, and those who have (hudson.security, ACL and SecurityRealm).
+_NOBODY, _EVERYBODY = "anonymous", "authenticated"
 
 
 def check_jenkins(cluster: Cluster, findings: Findings) -> None:
@@ -26,6 +28,7 @@ def check_jenkins(cluster: Cluster, findings: Findings) -> None:
     if not section.enabled:
         return
     _needed(section, findings)
+    _access(section, findings)
     _scanner(section, findings)
     _build_secrets(section, findings)
     _ports(section, findings)
@@ -71,6 +74,33 @@ def _needed(section: JenkinsSection, findings: Findings) -> None:
 def _left_out(findings: Findings, path: Path) -> bool:
     """Return whether nothing is written at a path: of a value that is none of its kind enough is said."""
     return findings.document.raw.get(path, "null") in {"", "~", "null"}
+
+
+def _access(section: JenkinsSection, findings: Findings) -> None:
+    access = section.access
+    lists: dict[Path, list[str]] = {
+        ("access", "administrators"): access.administrators,
+        ("access", "builders"): access.builders,
+        ("access", "readers"): access.readers,
+        ("approvers",): section.approvers,
+    }
+    for keys, names in lists.items():
+        for index, name in enumerate(names):
+            path = (*PATH, *keys, index)
+            if name == _NOBODY:
+                what = f"{name} is everybody who has not logged in"
+                findings.fault(path, what, f"name users or groups; {_EVERYBODY} stands for all who have")
+            elif name == _EVERYBODY and names is access.administrators:
+                what = "everybody who logs in would have all credentials, and release to prd"
+                findings.fault(path, what, "name users or groups")
+    accounts = {section.admin_user.lower(): "is adminUser, whose password is adminSecret"}
+    accounts |= dict.fromkeys((_NOBODY, _EVERYBODY), "is no user's name: it stands for many")
+    if section.admin_user.lower() in {_NOBODY, _EVERYBODY}:
+        what = f"{section.admin_user} is no user's name: it stands for many"
+        findings.fault((*PATH, "adminUser"), what, "take another")
+    for index, name in enumerate(section.users):
+        if name in accounts:
+            findings.fault((*PATH, "users", index), f"{name} {accounts[name]}", "take another name")
 
 
 def _scanner(section: JenkinsSection, findings: Findings) -> None:
