@@ -19,7 +19,8 @@ local defaults = {
   agentImage: 'docker.io/jenkins/inbound-agent:3391.va_37fa_a_305d6d-3-jdk21',
   buildkitImage: 'docker.io/moby/buildkit:v0.24.0-rootless',
   // Official images of the languages, with glibc: the images that Dockerfiles build with, but for php, whose image with
-  // Composer is made for musl.
+  // Composer is made for musl. The agent takes Composer itself, one file for PHP, out of that one.
+  composerImage: 'docker.io/library/composer:2.8.11',
   agentImages: {
     go: 'docker.io/library/golang:1.26.4-bookworm',
     java: 'docker.io/library/maven:3.9.11-eclipse-temurin-21',
@@ -85,8 +86,8 @@ local defaults = {
   toolsResources: { requests: { cpu: '250m', memory: '512Mi' }, limits: { cpu: '2', memory: '2Gi' } },
   buildResources: { requests: { cpu: '500m', memory: '1Gi' }, limits: { cpu: '4', memory: '8Gi' } },
   pluginResources: { requests: { cpu: '100m', memory: '512Mi' }, limits: { memory: '1Gi' } },
-  workspaceSize: '20Gi',
-  layersSize: '50Gi',
+  workspaceSize: knobs.oneOf('20Gi', ['quantity of bytes']),
+  layersSize: knobs.oneOf('50Gi', ['quantity of bytes']),
   // How many agents there are at the same time, and runs on each that runs all the time.
   agentsAtOnce: 10,
   executors: 2,

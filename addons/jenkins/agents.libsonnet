@@ -9,7 +9,9 @@ local versions = import '../lib/versions.libsonnet';
 local yaml = import '../lib/yaml.libsonnet';
 local names = import 'names.libsonnet';
 
-local home = '/home/jenkins';
+local home = names.home;
+// What an init container brings beside java, for the agent of PHP.
+local programs = '/agent/bin';
 // A folder that is the user's own, as buildah wants it; a volume belongs to root.
 local runtime = home + '/run';
 
@@ -20,6 +22,7 @@ function(cluster, config, image, sources, trust)
     tunnel: '%s:%d' % [controller, config.ports.agent],
   };
   local tools(name) = name == names.tools;
+  local php(name) = name == 'php';
   local builds(name) = tools(name) && config.builder == 'buildah';
   local namespace(name) = if tools(name) then names.toolsNamespace(config) else names.agents;
   local static(name) = config.staticAgents || builds(name);
@@ -58,12 +61,18 @@ function(cluster, config, image, sources, trust)
       name: 'java',
       image: image(config.agentImage),
       command: ['/bin/sh', '-euc', std.join('\n', [
+        // It runs again where the node has started anew, and finds what it left.
+        'rm -rf /agent/java',
         'cp -R /opt/java/openjdk /agent/java',
         'cp /usr/share/jenkins/agent.jar /agent/agent.jar',
         'mkdir -p %s/.composer' % home,
       ] + (if builds(name) then ['mkdir -p -m 0700 ' + runtime] else []) + [
         'cp %s/composer.json %s/.composer/config.json' % [sources.folder, home],
-      ])],
+      ] + (if !php(name) then [] else [
+             'mkdir -p ' + programs,
+             'cp %s/unzip %s/unzip' % [sources.folder, programs],
+             'chmod 0755 %s/unzip' % programs,
+           ]))],
       resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '256Mi' } },
       securityContext: pods.locked,
       volumeMounts: [
@@ -71,7 +80,15 @@ function(cluster, config, image, sources, trust)
         { name: 'home', mountPath: home },
         { name: 'sources', mountPath: sources.folder, readOnly: true },
       ],
-    }] + trust.initContainers(image(config.agentImage)),
+    }] + (if !php(name) then [] else [{
+            // The image of the language has none.
+            name: 'composer',
+            image: image(config.composerImage),
+            command: ['/bin/cp', '/usr/bin/composer', programs + '/composer'],
+            resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
+            securityContext: pods.locked,
+            volumeMounts: [{ name: 'agent', mountPath: '/agent' }],
+          }]) + trust.initContainers(image(config.agentImage)),
     containers: [container {
       image: image(if tools(name) then config.toolsImage else config.agentImages[name]),
       workingDir: home + '/agent',
@@ -107,7 +124,9 @@ function(cluster, config, image, sources, trust)
     ] + trust.volumes + (if caches(name) then [{ name: 'caches', persistentVolumeClaim: { claimName: config.cachesClaim } }] else []),
   };
 
-  local connect(agent, secret) = [
+  // What the image itself has goes before.
+  local withPrograms = ['/bin/sh', '-c', 'export PATH="$PATH:%s"; exec "$@"' % programs, 'agent'];
+  local connect(name, agent, secret) = (if php(name) then withPrograms else []) + [
     '/agent/java/bin/java',
     '-jar',
     '/agent/agent.jar',
@@ -131,7 +150,7 @@ function(cluster, config, image, sources, trust)
       spec: { restartPolicy: 'Never' } + pod(name, {
         // The container of this name is the agent itself; the plugin gives it these two variables.
         name: 'jnlp',
-        command: connect('$(JENKINS_AGENT_NAME)', '$(JENKINS_SECRET)'),
+        command: connect(name, '$(JENKINS_AGENT_NAME)', '$(JENKINS_SECRET)'),
         volumeMounts: [],
       }),
     });
@@ -168,7 +187,7 @@ function(cluster, config, image, sources, trust)
         },
         spec: pod(name, {
           name: 'agent',
-          command: connect(name, '@/etc/slipway/agent/secret'),
+          command: connect(name, name, '@/etc/slipway/agent/secret'),
           volumeMounts: [{ name: 'secret', mountPath: '/etc/slipway/agent', readOnly: true }],
         }) + {
           volumes+: [{
@@ -208,7 +227,7 @@ function(cluster, config, image, sources, trust)
     // What the controller fills, as init/agentSecrets.groovy reads it.
     secrets:: std.join(' ', ['%s=%s/agent-%s' % [name, namespace(name), name] for name in every if static(name)]),
     // No container names these: the controller makes the pods.
-    images:: std.set([image(config.agentImage)] + [
+    images:: std.set([image(config.agentImage), image(config.composerImage)] + [
       image(if tools(name) then config.toolsImage else config.agentImages[name])
       for name in every
     ]),

@@ -1,6 +1,7 @@
 // Rootless image builds, in a namespace in which nobody but an administrator may make pods.
 local kube = import '../lib/kubernetes.libsonnet';
 local pods = import '../lib/pods.libsonnet';
+local quantities = import '../lib/quantities.libsonnet';
 local versions = import '../lib/versions.libsonnet';
 local names = import 'names.libsonnet';
 
@@ -8,6 +9,9 @@ function(cluster, config, image, trust)
   local selector = names.builderPods;
   local packages = [config.sources[name] for name in std.objectFields(config.sources)];
   local asked = { exec: { command: ['buildctl', '--addr', 'tcp://127.0.0.1:1234', 'debug', 'workers'] }, timeoutSeconds: 10 };
+  // Megabytes of layers that stay from build to build. Without it BuildKit reckons with the node's whole disk, and fills the
+  // volume until the kubelet ends the pod. What one build needs beside is the rest.
+  local kept = std.max(1, std.floor(quantities.bytes(config.layersSize) * 0.8 / 1e6));
   local appArmor = versions.atLeast(cluster.minor, 30);
   {
     // Both builders make namespaces of users, which the seccomp profile of container runtimes forbids, so they run without
@@ -63,8 +67,13 @@ function(cluster, config, image, trust)
                      '--addr=tcp://0.0.0.0:1234',
                      // Steps of a build see each other's processes: a PID namespace would need /proc unmasked.
                      '--oci-worker-no-process-sandbox',
+                     // Reserved, to be left free, at most: https://github.com/moby/buildkit/blob/master/cmd/buildkitd/util.go
+                     '--oci-worker-gc-keepstorage=0,0,%d' % kept,
                    ],
-                   [if trust.wanted then 'env']: trust.plain.environment,
+                   // The image says a folder of its home, where rootlesskit could not make its own: the root is read-only.
+                   // XDG_RUNTIME_DIR is /run/user/1000 and HOME /home/user, as mounted below
+                   // (https://github.com/moby/buildkit/blob/master/Dockerfile, stage rootless).
+                   env: [{ name: 'TMPDIR', value: '/tmp' }] + trust.plain.environment,
                    ports: [{ name: 'buildkit', containerPort: 1234, protocol: 'TCP' }],
                    readinessProbe: asked { periodSeconds: 30, initialDelaySeconds: 5 },
                    livenessProbe: asked { periodSeconds: 30, initialDelaySeconds: 30 },

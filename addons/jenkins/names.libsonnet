@@ -7,6 +7,8 @@ local kube = import '../lib/kubernetes.libsonnet';
   builds:: 'jenkins-build',
   languages:: ['go', 'java', 'nodejs', 'php', 'python'],
   tools:: 'slipway',
+  // Where agents may write; the images' own homes are read-only.
+  home:: '/home/jenkins',
   // Where the agent slipway runs: buildah makes images in its own pod, and what it needs for that is let there alone.
   toolsNamespace(config):: if config.builder == 'buildah' then $.builds else $.agents,
   // Who else's pods may be named in a policy: a namespace of ours by the label that it has from us, since Kubernetes

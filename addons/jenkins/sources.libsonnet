@@ -24,13 +24,25 @@ function(config)
               + line('extra-index-url = %s', sources.pipExtra)
               + line('trusted-host = %s', sources.pipTrustedHost);
   // What an image build of Java reads its sources from: `ci.stages` makes it the build's secret.
-  local maven = if sources.maven == null && config.mavenSettings == null then null else folder + '/settings.xml';
+  local mavenFile = if sources.maven == null && config.mavenSettings == null then null else folder + '/settings.xml';
   local shared = config.caches != null;
+  // java takes user.home from /etc/passwd, where user 1000 of the image has another home. What writes into a repository
+  // beside others waits for its turn by locks on files (Maven 3.9 and later;
+  // https://maven.apache.org/resolver/maven-resolver-impl/synccontextfactory.html).
+  local maven = std.join(' ', [
+    '--settings %s/settings.xml' % folder,
+    '-Dmaven.repo.local=' + (if shared then '/caches/maven' else names.home + '/.m2/repository'),
+  ] + (if shared then [
+         '-Daether.syncContext.named.factory=file-lock',
+         '-Daether.syncContext.named.nameMapper=file-gav',
+       ] else []));
   {
     folder:: folder,
     configMap(namespace):: kube.configMap('package-sources', namespace, {
       // Maven's schema: https://maven.apache.org/settings.html
       'settings.xml': if config.mavenSettings != null then config.mavenSettings else settings(sources.maven),
+      // What Composer unpacks with.
+      unzip: importstr 'init/unzip.sh',
       npmrc: line('registry=%s', sources.npm),
       'go.env': std.join('', [line(name + '=%s', go[name]) for name in std.objectFields(go)]),
       'pip.conf': if pip == '' then '' else '[global]\n' + pip,
@@ -46,18 +58,25 @@ function(config)
       + set('PIP_EXTRA_INDEX_URL', sources.pipExtra)
       + set('PIP_TRUSTED_HOST', sources.pipTrustedHost)
       + set('COMPOSER_REPOSITORY', sources.composer)
-      + set('SLIPWAY_MAVEN_SETTINGS', maven)
+      + set('SLIPWAY_MAVEN_SETTINGS', mavenFile)
       + [
         { name: 'GOENV', value: folder + '/go.env' },
         { name: 'NPM_CONFIG_USERCONFIG', value: folder + '/npmrc' },
         { name: 'PIP_CONFIG_FILE', value: folder + '/pip.conf' },
+        // The image says /go, which is read-only; the cache of builds is below HOME.
+        { name: 'GOPATH', value: names.home + '/go' },
         // From Maven 3.9 on: https://maven.apache.org/configure.html#maven_args-environment-variable
-        {
-          name: 'MAVEN_ARGS',
-          value: '--settings %s/settings.xml' % folder + (if shared then ' -Dmaven.repo.local=/caches/maven' else ''),
-        },
+        { name: 'MAVEN_ARGS', value: maven },
+        // What mvnw with its jar takes in place of that. The image has a folder there, which mvnw takes for a goal:
+        // https://github.com/carlossg/docker-maven/issues/301
+        { name: 'MAVEN_CONFIG', value: maven },
+        // Where mvnw and gradlew keep what they fetch, which is else below user.home.
+        { name: 'MAVEN_USER_HOME', value: names.home + '/.m2' },
+        { name: 'GRADLE_USER_HOME', value: names.home + '/.gradle' },
       ]
       + (if !shared then [] else [
+           // A lock whose file is deleted as it is opened, as java does on Linux, is nobody else's. Read by java's start only.
+           { name: 'MAVEN_OPTS', value: '-Daether.named.file-lock.deleteLockFiles=false' },
            { name: 'GOMODCACHE', value: '/caches/go' },
            { name: 'NPM_CONFIG_CACHE', value: '/caches/npm' },
            { name: 'PIP_CACHE_DIR', value: '/caches/pip' },

@@ -4,6 +4,8 @@
 // with it; numbers are whole and not below 0. What the addon's section of cluster.yaml says cannot be said here: its
 // rules, the firewall and the checks read it there. A fault ends the evaluation; render places it and finds the nearest
 // name.
+local quantities = import 'quantities.libsonnet';
+
 local fail(path, what) = error 'addons.%s %s' % [path, what];
 
 local among(signs, text) = text != '' && std.all([std.member(signs, sign) for sign in std.stringChars(text)]);
@@ -11,13 +13,11 @@ local digits(text) = among('0123456789', text);
 local decimal(text) =
   local parts = std.split(text, '.');
   std.length(parts) <= 2 && std.all([digits(part) for part in parts]);
-// A number with one of the endings, of which '' is one
-// (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/).
+// A number with one of the endings, of which '' is one.
 local quantity(endings, value) = std.isString(value) && std.any([
   std.endsWith(value, ending) && decimal(std.substr(value, 0, std.length(value) - std.length(ending)))
   for ending in endings
 ]);
-local bytes = ['', 'k', 'M', 'G', 'T', 'P', 'E', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
 local whole(value) = std.isNumber(value) && value >= 0 && std.floor(value) == value;
 local items(value, fits) = std.isArray(value) && std.all([fits(item) for item in value]);
 local members(value, fits) = std.isObject(value) && std.all([fits(value[key]) for key in std.objectFields(value)]);
@@ -37,7 +37,7 @@ local kinds = {
   'map of strings': function(value) members(value, std.isString),
   'map of lists of strings': function(value) members(value, function(list) items(list, std.isString)),
   'quantity of CPU': function(value) (std.isNumber(value) && value > 0) || quantity(['', 'm'], value),
-  'quantity of bytes': function(value) whole(value) || quantity(bytes, value),
+  'quantity of bytes': function(value) whole(value) || quantity(quantities.endings, value),
 };
 local kindOf(value) = {
   boolean: 'boolean',

@@ -109,6 +109,8 @@ def _mounts(project: Project) -> str:
 
 _BUILD_ENV = {
     "go": {"CGO_ENABLED": "0"},
+    # The image has a folder there, which mvnw takes for a goal: https://github.com/carlossg/docker-maven/issues/301
+    "java": {"MAVEN_CONFIG": '""'},
     "php": {"COMPOSER_HOME": "/composer", "COMPOSER_ALLOW_SUPERUSER": "1", "COMPOSER_NO_INTERACTION": "1"},
     "python": {"PATH": f'"{VENV}/bin:$PATH"', "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
 }

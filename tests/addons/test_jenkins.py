@@ -6,11 +6,14 @@ JCasC has no schema without a running controller: tests/addons/casc_keys.py has 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import kubernetes_validate
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -23,7 +26,8 @@ from generator.render.charts import charts
 from generator.render.objects import ADDONS, images, object_files, objects
 from generator.spec.addons.jenkins import JenkinsRepository, JenkinsSources, Language
 from tests.addons.casc_keys import strange
-from tests.addons.cases import members, pod_specs
+from tests.addons.cases import in_minors, members, pod_specs
+from tests.addons.schemas import check
 from tests.golden.addon_cases import ADDON_CASES, AddonCase, case_cluster, case_objects
 from tests.spec.samples import loaded
 
@@ -101,7 +105,7 @@ def test_each_credential_is_a_file_of_a_sealed_secret(case: AddonCase) -> None:
     sealed = {line.split()[0] for line in secret["metadata"]["annotations"]["slipway.io/secrets"].splitlines()}
     text = one(case, "ConfigMap", "jenkins-configuration")["data"]["jenkins.yaml"]
     read = set(re.findall(r"\$\{(?:readFile|readFileBase64):/etc/slipway/secrets/([^}]+)\}", text))
-    assert read == sealed and text.count("$") == text.count("$(JENKINS_") + len(read)
+    assert read == sealed and text.count("${") == len(read)
     assert {next(iter(entry.values()))["id"] for entry in credentials(case)} == sealed - {"admin"}
     if case.name == "projects":
         assert sealed == {"admin", "ops-git", "registry-push", "team-slack", "vm-known-hosts", "vm-ssh-key"}
@@ -152,12 +156,27 @@ def test_an_agent_that_runs_all_the_time_waits_for_its_secret_and_the_controller
     assert allowed == set(places.values())
 
 
+@pytest.mark.parametrize(
+    ("case", "minor"),
+    [(case, minor) for case, minor in in_minors() if case.addon == "jenkins"],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_agents_on_demand_fit_the_schemas_of_the_api(case: AddonCase, minor: str) -> None:
+    (text,) = (
+        m["data"]["jenkins.yaml"] for m in members(case, minor) if m["metadata"]["name"] == "jenkins-configuration"
+    )
+    templates = [one for cloud in yaml.safe_load(text)["jenkins"]["clouds"] for one in cloud["kubernetes"]["templates"]]
+    assert bool(templates) == (case.name != "static-agents")
+    for template in templates:
+        pod = yaml.safe_load(template["yaml"])
+        check({**pod, "metadata": {"name": "x", **pod["metadata"]}}, minor)
+
+
 @EVERY_CASE
 def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) -> None:
     for cloud in casc(case)["jenkins"]["clouds"]:
         for template in cloud["kubernetes"]["templates"]:
             pod = yaml.safe_load(template["yaml"])
-            kubernetes_validate.validate({**pod, "metadata": {"name": "x", **pod["metadata"]}}, "1.30", strict=True)
             spec, tools = pod["spec"], template["name"] == "slipway"
             assert template["namespace"] == "jenkins-agents"
             assert spec["automountServiceAccountToken"] == tools
@@ -175,6 +194,142 @@ def test_agents_on_demand_are_pods_that_their_namespace_admits(case: AddonCase) 
             assert [limits[name] for name in here] == ["20Gi"]
             caches = [volume for volume in spec["volumes"] if "persistentVolumeClaim" in volume]
             assert bool(caches) == (case.name == "air-gap")
+
+
+def agents(case: AddonCase) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the name of each agent with the spec of its pod, on demand or not."""
+    for cloud in casc(case)["jenkins"]["clouds"]:
+        for template in cloud["kubernetes"]["templates"]:
+            yield template["name"], yaml.safe_load(template["yaml"])["spec"]
+    for member, spec in pod_specs(case):
+        if member["metadata"]["name"].startswith("agent-"):
+            yield member["metadata"]["name"].removeprefix("agent-"), spec
+
+
+def writable(spec: Mapping[str, Any], path: str) -> bool:
+    """Return whether the pod's own container may write below a path."""
+    (container,) = spec["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    files = {volume["name"] for volume in spec["volumes"] if {"configMap", "secret"} & set(volume)}
+    return any(
+        Path(path).is_relative_to(mount["mountPath"]) and not mount.get("readOnly") and mount["name"] not in files
+        for mount in container["volumeMounts"]
+    )
+
+
+WRITTEN = ("HOME", "TMPDIR", "GOPATH", "GOMODCACHE", "MAVEN_USER_HOME", "GRADLE_USER_HOME", "NPM_CONFIG_CACHE",
+           "PIP_CACHE_DIR", "COMPOSER_CACHE_DIR", "XDG_RUNTIME_DIR")  # fmt: skip
+
+
+@EVERY_CASE
+def test_what_agents_write_to_is_no_folder_of_their_read_only_images(case: AddonCase) -> None:
+    shared = case.name == "air-gap"
+    names = set()
+    for name, spec in agents(case):
+        names.add(name)
+        said = {entry["name"]: entry["value"] for entry in spec["containers"][0]["env"]}
+        # The image of Go says another GOPATH, java knows no HOME and mvnw takes the folder in MAVEN_CONFIG for a goal.
+        assert {"HOME", "TMPDIR", "GOPATH", "MAVEN_USER_HOME", "GRADLE_USER_HOME"} <= set(said)
+        assert not [key for key in WRITTEN if key in said and not writable(spec, said[key])]
+        assert said["MAVEN_CONFIG"] == said["MAVEN_ARGS"]
+        words = said["MAVEN_ARGS"].split()
+        (repository,) = (word.partition("=")[2] for word in words if word.startswith("-Dmaven.repo.local="))
+        assert writable(spec, repository)
+        # What several agents write to at once.
+        mounts = {mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+        locks = {"-Daether.syncContext.named.factory=file-lock", "-Daether.syncContext.named.nameMapper=file-gav"}
+        assert (locks <= set(words)) == shared == ("MAVEN_OPTS" in said) == ("/caches" in mounts)
+        assert repository.startswith("/caches/" if shared else said["HOME"])
+        assert said.get("MAVEN_OPTS", "").split() == ["-Daether.named.file-lock.deleteLockFiles=false"] * shared
+    assert names == AGENTS
+
+
+def test_buildkit_writes_where_it_may_and_keeps_less_than_its_volume_holds(tmp_path: Path) -> None:
+    spec = one(CASES["default"], "Deployment", "buildkitd")["spec"]["template"]["spec"]
+    said = {entry["name"]: entry["value"] for entry in spec["containers"][0]["env"]}
+    # The image says /run/user/1000 as well, and as TMPDIR /home/user/.local/tmp, which is read-only.
+    assert writable(spec, said["TMPDIR"]) and writable(spec, "/run/user/1000")
+    assert writable(spec, "/home/user/.local/share/buildkit") and not writable(spec, "/home/user/.local/tmp")
+    sizes = {"'50Gi'": 42949, "'100G'": 80000, "200000000000": 160000, "'1.5Ti'": 1319413, "'64Mi'": 53, "'1M'": 1}
+    for size, megabytes in sizes.items():
+        assert f"--oci-worker-gc-keepstorage=0,0,{megabytes}\n" in texts_of(tmp_path, f"layersSize: {size}"), size
+
+
+def prepared(root: Path, spec: Mapping[str, Any]) -> None:
+    """Run what an agent's pod does before it starts, with a folder in place of its root."""
+    text = spec["initContainers"][0]["command"][-1]
+    done = subprocess.run(["/bin/sh", "-euc", re.sub(r" /", f" {root}/", text)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a folder with what the images and volumes of an agent hold as it starts."""
+    found = tmp_path / "root"
+    for name in ("opt/java/openjdk/bin", "usr/share/jenkins", "agent", "home/jenkins", "etc/slipway/sources"):
+        (found / name).mkdir(parents=True)
+    (found / "opt/java/openjdk/bin/java").write_text("java 1")
+    (found / "usr/share/jenkins/agent.jar").write_text("agent")
+    for name, text in one(CASES["static-agents"], "ConfigMap", "package-sources", "jenkins-agents")["data"].items():
+        (found / "etc/slipway/sources" / name).write_text(text)
+    return found
+
+
+def test_an_agent_that_starts_again_has_the_java_of_its_image_alone(root: Path) -> None:
+    for version in ("java 1", "java 2"):
+        (root / "opt/java/openjdk/bin/java").write_text(version)
+        for _, spec in agents(CASES["static-agents"]):
+            prepared(root, spec)
+            assert (root / "agent/java/bin/java").read_text() == version
+            assert [path.name for path in (root / "agent/java").iterdir()] == ["bin"]
+
+
+@EVERY_CASE
+def test_the_agent_of_php_takes_composer_out_of_its_image(case: AddonCase) -> None:
+    held = {name: [one["name"] for one in spec["initContainers"]] for name, spec in agents(case)}
+    assert held == {name: ["java", "composer"] if name == "php" else ["java"] for name in AGENTS}
+    ((_, taking),) = (spec["initContainers"] for name, spec in agents(case) if name == "php")
+    assert taking["command"] == ["/bin/cp", "/usr/bin/composer", "/agent/bin/composer"]
+    # The same as Dockerfiles of PHP are built with, so that nothing more is mirrored.
+    assert taking["image"].partition("/")[2].endswith(LANGUAGES["php"].build_image.partition("/")[2])
+    assert taking["image"] in images(case_objects(case))
+    assert taking["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_composer_of_the_agent_of_php_is_found_and_can_unpack(root: Path, tmp_path: Path) -> None:
+    (spec,) = (spec for name, spec in agents(CASES["static-agents"]) if name == "php")
+    prepared(root, spec)
+    # Stands in for java's program, which has the same words.
+    jar = root / "agent/java/bin/jar"
+    jar.write_text(
+        f"#!{sys.executable}\nimport sys, zipfile\n_, how, archive = sys.argv\nassert how == 'xf'\n"
+        "zipfile.ZipFile(archive).extractall('.')\n"
+    )
+    jar.chmod(0o755)
+    # What PHP's image has of what is asked for here.
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("mkdir", "realpath"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    unzip, composer = root / "agent/bin/unzip", root / "agent/bin/composer"
+    unzip.write_text(unzip.read_text().replace("/agent/", f"{root}/agent/"))
+    composer.write_text('#!/bin/sh\nexec unzip -qq "$1" -d "$2"\n')
+    composer.chmod(0o755)
+    with zipfile.ZipFile(tmp_path / "a package.zip", "w") as archive:
+        archive.writestr("package-1/src/One.php", "<?php")
+
+    def started(*words: str) -> subprocess.CompletedProcess[str]:
+        command = spec["containers"][0]["command"]
+        start = [word.replace("/agent/", f"{root}/agent/") for word in command[: command.index("/agent/java/bin/java")]]
+        return subprocess.run(
+            [*start, *words], cwd=tmp_path, env={"PATH": str(programs)}, capture_output=True, text=True
+        )
+
+    done = started("composer", "a package.zip", "vendor/composer/1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "vendor/composer/1/package-1/src/One.php").read_text() == "<?php"
+    asked = started(str(unzip), "-Z1", "a package.zip")
+    assert asked.returncode == 10 and "not -Z1" in asked.stderr and "agentImages.php" in asked.stderr
 
 
 @EVERY_CASE
@@ -384,6 +539,7 @@ KNOBS: dict[str, tuple[str, Any]] = {
     "image": ("'r.example.net/jenkins:1'", "r.example.net/jenkins:1"),
     "agentImage": ("'r.example.net/agent:1'", "r.example.net/agent:1"),
     "buildkitImage": ("'r.example.net/buildkit:1'", "r.example.net/buildkit:1"),
+    "composerImage": ("'r.example.net/composer:1'", "r.example.net/composer:1"),
     "agentImages": ("{ php: 'r.example.net/php:1' }", "r.example.net/php:1"),
     "plugins": ("{ git: '99.1' }", "git:99.1"),
     "resources": ("{ limits+: { memory: '5003Mi' } }", "5003Mi"),

@@ -96,6 +96,15 @@ def test_a_registry_stands_in_place_of_that_of_our_images_alone() -> None:
     assert base_images(load_project(EVERYTHING), "registry.example.net") == base_images(load_project(EVERYTHING))
 
 
+def test_mvnw_gets_no_goal_from_the_image_of_maven() -> None:
+    ours = [case for case in GENERATED if case.project().spec.language == "java"]
+    assert ours
+    for case in ours:
+        lines = lines_of(case)
+        first = next(index for index, line in enumerate(lines) if line.startswith("RUN "))
+        assert lines.index('ENV MAVEN_CONFIG=""') < first
+
+
 def test_a_dockerfile_of_the_project_is_left_alone() -> None:
     files = image_files(sample(docker={"file": "docker/Dockerfile"}))
     assert (files.own, files.dockerfile, files.dockerignore) == ("docker/Dockerfile", "", "")

@@ -26,7 +26,7 @@ from generator.spec import load
 from tests.ci.samples import EVERYTHING, MACHINES, PLAIN
 from tests.fleet.test_json_documents import schema
 from tests.verbs.test_verbs import invoke
-from verbs import ci, ci_jobs, ci_new, ci_project
+from verbs import ci, ci_jobs, ci_new, ci_pipeline, ci_project
 
 CLUSTER = Path(__file__).parents[1] / "golden" / "clusters" / "minimal" / "cluster.yaml"
 
@@ -326,7 +326,7 @@ def test_the_cluster_says_registry_and_pull_secret_unless_the_caller_does(
         document = json.loads(capsys.readouterr().out)
         assert document["pullSecrets"] == expected
         assert document["image"] == {"repository": "registry.example.net/apps/hello", "tag": "", "digest": ""}
-    assert run(ci.stages_, project="hello", env="dev", json=True) == (0, "")
+    assert run(ci_pipeline.stages_, project="hello", env="dev", json=True) == (0, "")
     document = json.loads(capsys.readouterr().out)
     assert document["image"]["repository"] == "registry.example.net/apps/hello"
     assert document["release"]["commands"][0][-2:] == ["--pull-secret", "registry-pull"]

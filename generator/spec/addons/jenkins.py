@@ -88,7 +88,8 @@ class JenkinsIngress(Section):
 
     class_name: DnsLabel | None = Field(None, description="IngressClass; without, the cluster's default.")
     tls_secret: ObjectName | None = Field(
-        "jenkins-tls", description="Secret of the namespace jenkins with the certificate; null for plain HTTP."
+        "jenkins-tls",
+        description="Secret of the namespace jenkins with the certificate, which you make; null for plain HTTP.",
     )
     namespace: DnsLabel = Field(
         examples=["traefik"], description="Namespace of the ingress controller's pods, which alone may enter."
