@@ -114,7 +114,7 @@ def dockerfile(
             "dockerfile": files.dockerfile,
             "dockerignore": files.dockerignore,
             "buildArguments": [] if files.own else [*ours.sources, "REVISION", "VERSION"],
-            "secret": None if files.own else asdict(ours.secret),
+            "secret": None if files.own else {"id": ours.secret.id, "target": ours.secret.target},
         }
         console.raw(dumps(document, indent=2) + "\n")
     elif files.own is not None:
