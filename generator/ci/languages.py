@@ -125,7 +125,7 @@ LANGUAGES: Mapping[Language, Defaults] = {
         run=(),
         run_example="[node, server.js]",
         machine_build="npm ci --omit=dev --no-audit --no-fund",
-        # https://docs.npmjs.com/cli/using-npm/config#environment-variables; yarn reads the same.
+        # npm reads every setting of its own from NPM_CONFIG_<name> (npm help config); yarn reads the same.
         sources=("NPM_CONFIG_REGISTRY",),
         secret=Secret("npmrc", "/root/.npmrc"),
         asks=("node", "-e", _ASK_NODE, "--"),
