@@ -38,6 +38,7 @@ from verbs.host_options import (
 from verbs.rendering import WHICH, require_current
 from verbs.verb import agreed, agreed_meanwhile, verb
 from verbs.workspace import place_of
+from verbs.writing import write_text
 
 LONGEST = 1024
 """More than any password has, in bytes."""
@@ -70,9 +71,7 @@ def scan_hosts(context: Context, cluster: str | None = None, limit: str | None =
         return
     if not agreed(f"write {len(new)} keys into clusters/{place.cluster}/known_hosts?", yes):
         raise RefusedError(f"{place.cluster}: nothing was written; run on a terminal and agree, or add --yes")
-    partial = path.with_name(f".{path.name}.new")
-    partial.write_text(known_hosts_text(path, found))
-    partial.replace(path)
+    write_text(path, known_hosts_text(path, found))
     console.say(
         f"clusters/{place.cluster}/known_hosts: {len(new)} keys written; compare them with the consoles and commit"
     )

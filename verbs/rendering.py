@@ -19,6 +19,7 @@ from verbs import console
 from verbs.locking import lock_from_mirror
 from verbs.verb import verb
 from verbs.workspace import Place, place_of
+from verbs.writing import write_text
 
 WHICH = "which cluster; else SLIPWAY_CLUSTER, else the only one"
 
@@ -151,9 +152,7 @@ def lock(context: Context, source: str = "official", cluster: str | None = None)
     else:
         found = lock_from_directory(Path(source).expanduser(), needed)
     path = place.inputs / LOCK_FILE
-    partial = path.with_name(f".{path.name}.new")
-    partial.write_text(lock_text(found))
-    partial.replace(path)
+    write_text(path, lock_text(found))
     console.say(
         f"clusters/{place.cluster}/{LOCK_FILE}: {len(found.entries)} artifacts locked; render again and commit both"
     )

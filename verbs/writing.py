@@ -1,4 +1,4 @@
-"""Files that verbs write into folders of people: whole or not at all, in place of a link and never through one."""
+"""Text files that verbs write beside those of people: whole or not at all, in place of a link and never through one."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ function(config)
   // java takes user.home from /etc/passwd, where user 1000 of the image has another home. What writes into a repository
   // beside others waits for its turn by locks on files (Maven 3.9 and later;
   // https://maven.apache.org/resolver/maven-resolver-impl/synccontextfactory.html).
-  local maven = std.join(' ', [
+  local mavenArguments = std.join(' ', [
     '--settings %s/settings.xml' % folder,
     '-Dmaven.repo.local=' + (if shared then '/caches/maven' else names.home + '/.m2/repository'),
   ] + (if shared then [
@@ -66,10 +66,10 @@ function(config)
         // The image says /go, which is read-only; the cache of builds is below HOME.
         { name: 'GOPATH', value: names.home + '/go' },
         // From Maven 3.9 on: https://maven.apache.org/configure.html#maven_args-environment-variable
-        { name: 'MAVEN_ARGS', value: maven },
+        { name: 'MAVEN_ARGS', value: mavenArguments },
         // What mvnw with its jar takes in place of that. The image has a folder there, which mvnw takes for a goal:
         // https://github.com/carlossg/docker-maven/issues/301
-        { name: 'MAVEN_CONFIG', value: maven },
+        { name: 'MAVEN_CONFIG', value: mavenArguments },
         // Where mvnw and gradlew keep what they fetch, which is else below user.home.
         { name: 'MAVEN_USER_HOME', value: names.home + '/.m2' },
         { name: 'GRADLE_USER_HOME', value: names.home + '/.gradle' },

@@ -8,8 +8,6 @@ from typing import Any
 
 from generator.ci.scanning import STOPPING, severities_of
 
-BUILDERS = ("buildkit", "buildah")
-
 
 @dataclass(frozen=True, slots=True)
 class Mail:

@@ -15,7 +15,8 @@ from fleet.reporter import SilentReporter
 from fleet.runs import plan_run
 from fleet.standing import Fleet
 from fleet.tree import RenderedTree
-from tests.fleet.local_host import LocalHosts
+from generator.errors import FleetError
+from tests.fleet.local_host import LocalHost, LocalHosts, killed_at
 from tests.fleet.small_tree import CONTENTS, ITEMS, write_tree
 
 PROGRAM = b"#!/bin/sh\nexec sleep 1000000\n"
@@ -66,6 +67,15 @@ class Place:
             return await verb(self.fleet(options, **more))
 
         return asyncio.run(main())
+
+    def died(self, verb: Callable[[Fleet], Awaitable[Any]], host: LocalHost, program: str, number: int) -> bool:
+        """Run a verb and kill the so manieth call of a program on a host; return whether the run came to that call."""
+        with killed_at(host, program, number):
+            try:
+                self.run(verb)
+            except FleetError:
+                return True
+        return False
 
     def plan(self, options: Options | None = None, **more: Any) -> list[str]:
         found = self.run(lambda fleet: plan_run(fleet, objects=False), options, **more)

@@ -22,13 +22,7 @@ def test_a_killed_run_is_finished_by_the_next(one: Place, program: str, number: 
     host.forget_log()
     one.contents["/etc/idle/idle.conf"] = "level: 2\n"
     one.contents["/etc/systemd/system/idle.service"] += "# changed\n"
-    killed = False
-    with killed_at(host, program, number):
-        try:
-            one.run(apply_run)
-        except FleetError:
-            killed = True
-    if killed:
+    if one.died(apply_run, host, program, number):
         one.run(apply_run)
     assert (host.root / "etc/idle/idle.conf").read_text() == "level: 2\n"
     assert "daemon-reload" in host.log and "restart idle.service" in host.log

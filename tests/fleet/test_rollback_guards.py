@@ -256,13 +256,7 @@ def test_an_apply_killed_anywhere_can_be_rolled_back(one: Place, program: str, n
     one.run(apply_run)
     change(one, 2)
     host = one.hosts["n1"]
-    killed = False
-    with killed_at(host, program, number):
-        try:
-            one.run(apply_run)
-        except FleetError:
-            killed = True
-    if killed:
+    if one.died(apply_run, host, program, number):
         begun = host.state("underway").exists()
         arrived = host.state("generation").read_text().splitlines()[0] == one.tree().hosts["n1"].digest
         if begun or arrived:
