@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -100,7 +101,7 @@ def stages_(
     for part in ("scan", "build", "image", "release", "vm"):
         for key in ("commands", "dockerfile", "build", "scan", "push"):
             for command in (document[part] or {}).get(key, []):
-                console.say(f"  {part}: {' '.join(command)}")
+                console.say(f"  {part}: {shlex.join(command)}")
     if env in document["asks"]:
         console.say("  asks before it is released")
 

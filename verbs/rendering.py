@@ -37,7 +37,7 @@ def print_issued(issued: IssueReport) -> None:
     for name in issued.replaced:
         console.say(f"replaced {name}: {issued.reasons.get(name, 'it did not match the spec')}")
     for name in issued.removed:
-        console.say(f"removed {name}: its host left the spec")
+        console.say(f"removed {name}: nothing in the spec asks for it any more")
     for note in issued.notes:
         console.warn(note)
 

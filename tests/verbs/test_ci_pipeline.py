@@ -74,7 +74,9 @@ def test_stages_are_as_described(files: Path, capsys: pytest.CaptureFixture[str]
     code, said = run(verbs.stages_, project=project, env="prod", push="r.example.net")
     assert code == 1 and "has no environment 'prod'" in said
     assert run(verbs.stages_, project=project, env="prd", push="r.example.net") == (0, "")
-    assert "asks before it is released" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "asks before it is released" in said
+    assert "  build: /bin/sh -euc 'CGO_ENABLED=0 go build " in said, "what a shell would take apart is quoted"
 
 
 def test_sources_of_java_are_a_file_that_the_agent_names(files: Path, capsys: Any, monkeypatch: Any) -> None:
